@@ -1,0 +1,1 @@
+"""Search spaces that ship with tune_mixup; each module defines SPACE."""

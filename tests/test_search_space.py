@@ -1,0 +1,133 @@
+import json
+
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from tune_mixup.search_space import SearchSpace, contains, load_space
+
+METHOD = CategoricalDistribution(("erm", "mixup", "cutmix"))
+ALPHA = FloatDistribution(0.1, 4.0, log=True)
+
+
+def conditional(**changes):
+    settings = {
+        "fixed": {"data.name": "digits"},
+        "free": {
+            "mixing.probability": FloatDistribution(0.0, 1.0, step=0.5),
+            "mixing.alpha": ALPHA,
+            "mixing.name": METHOD,
+        },
+        "conditions": {
+            "mixing.alpha": {"mixing.name": ("mixup", "cutmix")},
+            "mixing.probability": {"mixing.name": ("cutmix",)},
+        },
+    }
+    return SearchSpace(**{**settings, **changes})
+
+
+def test_parents_come_first_and_parameters_exist_only_with_their_parents():
+    space = conditional()
+    assert space.order()[0] == "mixing.name"
+    assert not space.exists("mixing.alpha", {"mixing.name": "erm"})
+    assert not space.exists("mixing.alpha", {})
+    assert space.exists("mixing.alpha", {"mixing.name": "mixup"})
+    assert not space.exists("mixing.probability", {"mixing.name": "mixup"})
+
+
+def test_plain_data_round_trip():
+    space = conditional(baselines=({"mixing.name": "erm"},), defaults={"trials": 3})
+    assert SearchSpace.parse(json.loads(json.dumps(space.model_dump(mode="json")))) == space
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"fixed": {"mixing.alpha": 1.0}}, ["mixing.alpha", "both fixed and free"]),
+        ({"fixed": {"mixing": {"alpha": 1.0}}}, ["mixing.alpha", "both fixed and free"]),
+        ({"conditions": {"mixing.alpah": {"mixing.name": ("mixup",)}}}, ["mixing.alpah", "did you mean mixing.alpha"]),
+        ({"conditions": {"mixing.alpha": {"mixing.kind": ("mixup",)}}}, ["mixing.kind", "neither fixes nor frees"]),
+        ({"conditions": {"mixing.alpha": {"mixing.name": ("fmix",)}}}, ["mixing.name", "fmix", "erm"]),
+        ({"conditions": {"mixing.name": {"mixing.alpha": (1.0,)}, "mixing.alpha": {"mixing.name": ("erm",)}}}, ["circle"]),
+        ({"baselines": ({"mixing.name": "mixup", "mixing.alpha": 9.0},)}, ["mixing.alpha", "9.0", "outside"]),
+        ({"baselines": ({"mixing.name": "mixup"},)}, ["mixing.alpha is missing"]),
+        ({"baselines": ({"mixing.name": "erm", "mixing.alpha": 1.0},)}, ["mixing.alpha does not exist"]),
+        ({"baselines": ({"mixing.gamma": 1.0},)}, ["mixing.gamma", "not free"]),
+    ],
+)
+def test_contradictions_are_refused(changes, words):
+    with pytest.raises(ValueError) as caught:
+        conditional(**changes)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_grid_walks_every_existing_point_once():
+    space = conditional(
+        free={
+            "mixing.name": METHOD,
+            "mixing.alpha": CategoricalDistribution((0.5, 1.0)),
+            "mixing.probability": FloatDistribution(0.0, 1.0, step=0.5),
+        }
+    )
+    by_hand = [{"mixing.name": "erm"}]
+    by_hand += [{"mixing.name": "mixup", "mixing.alpha": alpha} for alpha in (0.5, 1.0)]
+    by_hand += [
+        {"mixing.name": "cutmix", "mixing.alpha": alpha, "mixing.probability": p}
+        for alpha in (0.5, 1.0)
+        for p in (0.0, 0.5, 1.0)
+    ]
+    assert list(space.grid()) == by_hand
+    with pytest.raises(ValueError, match="continuous"):
+        list(conditional().grid())
+
+
+def test_corners_hold_both_ends_and_every_choice():
+    points = list(conditional().corners())
+    assert {point["mixing.name"] for point in points} == {"erm", "mixup", "cutmix"}
+    for method in ("mixup", "cutmix"):
+        assert {p["mixing.alpha"] for p in points if p["mixing.name"] == method} == {0.1, 4.0}
+
+
+def test_fixing_a_parameter_takes_it_out_with_what_depends_on_it():
+    space = conditional(baselines=({"mixing.name": "erm"}, {"mixing.name": "mixup", "mixing.alpha": 1.0}))
+    fixed = space.fix({"mixing.name": "mixup"})
+    assert list(fixed.free) == ["mixing.alpha"]
+    assert fixed.fixed == {"data.name": "digits", "mixing.name": "mixup"}
+    assert fixed.baselines == ({"mixing.alpha": 1.0},)
+    assert space.fix({"mixing.alpha": 2.0}).baselines == ({"mixing.name": "erm"},)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "value", "inside"),
+    [
+        (ALPHA, 0.1, True), (ALPHA, 4, True), (ALPHA, 4.1, False), (ALPHA, "1", False), (ALPHA, True, False),
+        (IntDistribution(5, 50, step=5), 10, True), (IntDistribution(5, 50, step=5), 12, False),
+        (IntDistribution(1, 3), 1.5, False), (METHOD, "erm", True), (METHOD, "fmix", False),
+    ],
+)  # fmt: skip
+def test_contains(distribution, value, inside):
+    assert contains(distribution, value) is inside
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("import nowhere_to_be_found", ["fails when imported", "nowhere_to_be_found"]),
+        ("x = ", ["fails when imported", "SyntaxError"]),
+        ("SPACE = 3", ["must define SPACE", "int"]),
+        ("from tune_mixup.search_space import SearchSpace\nSPACE = SearchSpace(free={'a': 3})", ["free.a"]),
+        ("from tune_mixup.search_space import SearchSpace\nSPACE = SearchSpace(fred={})", ["fred", "no such setting"]),
+    ],
+)
+def test_a_users_file_that_is_wrong_is_refused_in_one_line(tmp_path, text, words):
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    with pytest.raises(ValueError) as caught:
+        load_space(path)
+    assert "\n" not in str(caught.value) and all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_unknown_names_suggest_known_ones(tmp_path):
+    with pytest.raises(ValueError, match="did you mean quickstart"):
+        load_space("quickstrat")
+    with pytest.raises(ValueError, match="no file"):
+        load_space(tmp_path / "none.py")

@@ -1,0 +1,21 @@
+from itertools import product
+
+import torch
+
+from tune_mixup.seeding import generator
+
+
+def draw(*key):
+    return torch.rand(4, generator=generator(*key)).tolist()
+
+
+def test_equal_keys_draw_equal_numbers_and_all_others_differ():
+    keys = list(product((0, 1, 12), ("split", "init", "batches", "augment", "mix"), (0, 1, 12)))
+    draws = {tuple(draw(*key)) for key in keys}
+    assert len(draws) == len(keys)
+    assert all(draw(*key) == draw(*key) for key in keys)
+
+
+def test_seed_and_epoch_do_not_run_into_each_other():
+    assert draw(1, "mix", 11) != draw(11, "mix", 1)
+    assert draw(2**63, "mix", 0) != draw(0, "mix", 0)

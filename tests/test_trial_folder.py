@@ -1,0 +1,43 @@
+import errno
+
+import numpy as np
+import pytest
+
+from tune_mixup.trial_folder import TrialFolder, write_atomically
+
+
+def test_a_failed_write_leaves_the_old_content_and_no_remains(tmp_path):
+    path = tmp_path / "kept.txt"
+    write_atomically(path, lambda file: file.write(b"old"))
+
+    def full_disk(file):
+        file.write(b"half of the ne")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(path, full_disk)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_epochs_survive_a_line_cut_short(tmp_path):
+    folder = TrialFolder(tmp_path)
+    assert folder.read_epochs() == []
+    folder.append_epoch({"epoch": 1, "val_accuracy": 0.5})
+    folder.append_epoch({"epoch": 2, "val_accuracy": 0.75})
+    with open(folder.epochs, "ab") as file:
+        file.write(b'{"epoch": 3, "val_acc')
+    assert folder.read_epochs() == [{"epoch": 1, "val_accuracy": 0.5}, {"epoch": 2, "val_accuracy": 0.75}]
+    folder.rewrite_epochs([{"epoch": 1, "val_accuracy": 0.5}])
+    assert folder.read_epochs() == [{"epoch": 1, "val_accuracy": 0.5}]
+
+
+def test_config_and_snapshots_come_back(tmp_path):
+    folder = TrialFolder(tmp_path / "t0000")
+    values = {"seed": 3, "data": {"name": "digits", "mean": None, "augment": {"flip": False}}, "lr": 1e-3}
+    folder.write_config(values)
+    assert folder.read_config() == values
+    matrix = np.arange(4.0).reshape(2, 2)
+    folder.write_snapshot(7, {"confusion": matrix})
+    with np.load(tmp_path / "t0000" / "snapshots" / "0007.npz") as arrays:
+        assert (arrays["confusion"] == matrix).all()

@@ -1,0 +1,26 @@
+"""Hyperparameter search for mixup-family training, on Ray Tune, ASHA and Optuna."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tune_mixup.config import TrialConfig as TrialConfig
+    from tune_mixup.record import load_sweep as load_sweep
+    from tune_mixup.training.trainer import Trainer as Trainer
+    from tune_mixup.tuning.sweep import sweep as sweep
+
+_HOMES = {
+    "Trainer": "tune_mixup.training.trainer",
+    "TrialConfig": "tune_mixup.config",
+    "load_sweep": "tune_mixup.record",
+    "sweep": "tune_mixup.tuning.sweep",
+}
+
+__version__ = "0.1.0"
+__all__ = ["Trainer", "TrialConfig", "load_sweep", "sweep"]
+
+
+def __getattr__(name: str) -> Any:  # lazy, so that `import tune_mixup` imports neither torch nor Ray
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'tune_mixup' has no attribute {name!r}")

@@ -1,0 +1,214 @@
+"""The whole configuration: composes what the parts declare; strict, frozen, keyed by dots."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self, TypedDict, Unpack
+
+from pydantic import Field, model_validator
+
+from tune_mixup.data import AnyDataset
+from tune_mixup.data.digits import Digits
+from tune_mixup.metrics import METRICS
+from tune_mixup.mixing import AnyMixer
+from tune_mixup.mixing.erm import Erm
+from tune_mixup.models import AnyModel
+from tune_mixup.models.tiny_resnet import TinyResnet
+from tune_mixup.optimizer import AnyOptimizer, Sgd
+from tune_mixup.schedule import AnySchedule, Cosine
+from tune_mixup.schema import Schema, flatten, nest, suggest
+from tune_mixup.search_space import Params, SearchSpace, load_space
+
+OBJECTIVES = {
+    **{f"val_{name}": metric.direction for name, metric in METRICS.items()},
+    **{f"val_{name}_median": metric.direction for name, metric in METRICS.items()},
+}
+"""What a sweep can optimise -> maximize or minimize; `_median` is over the last `training.median_epochs` epochs."""
+
+
+class Training(Schema):
+    """The loop: how long, how large, how exact."""
+
+    epochs: int = Field(default=10, ge=1)
+    """Passes over the training split: the full budget of a trial and the horizon of its schedule."""
+    batch_size: int = Field(default=100, ge=1)
+    """Examples per step."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Arithmetic of the forward and backward pass; weights and statistics stay fp32. fp16 scales the loss."""
+    compile: Literal["none", "model"] = "none"
+    """`model` runs the network through torch.compile; worth it for long trials only."""
+    channels_last: bool = False
+    """Memory layout of images and weights; faster convolutions on GPUs with bf16 or fp16."""
+    deterministic: bool = True
+    """Bit-for-bit repeatable cuDNN kernels; False lets cuDNN pick the fastest. No effect on CPUs."""
+    eval_batch_size: int = Field(default=1000, ge=1)
+    """Examples per forward pass when validating."""
+    median_epochs: int = Field(default=5, ge=1)
+    """Epochs at the end of the run so far over which the `_median` metrics are taken."""
+
+
+class TrialConfig(Schema):
+    """Everything a trial depends on; the same config gives the same numbers."""
+
+    seed: int = Field(default=0, ge=0)
+    """Base of every random stream: split, init, batches, augment, mix."""
+    data: AnyDataset = Digits()
+    model: AnyModel = TinyResnet()
+    mixing: AnyMixer = Erm()
+    optimizer: AnyOptimizer = Sgd()
+    schedule: AnySchedule = Cosine()
+    training: Training = Training()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_defaults(cls, values: Any) -> Any:
+        """A section without a `name` is for the default component, so that `optimizer.lr=0.1` is enough."""
+        if not isinstance(values, Mapping):
+            return values
+        named = dict(values)
+        for section, field in cls.model_fields.items():
+            given = named.get(section)
+            if isinstance(field.default, Schema) and isinstance(given, Mapping) and "name" in type(field.default).model_fields:
+                named[section] = {"name": getattr(field.default, "name"), **given}  # noqa: B009 - only some have one
+        return named
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.mixing.needs_stratified_batches and self.data.batches != "stratified":
+            raise ValueError(
+                f"data.batches: got {self.data.batches!r}, but mixing.name={self.mixing.name} pairs classes within a "
+                "batch and needs 'stratified'; set data.batches=stratified or another mixing.pairing"
+            )
+        self.schedule.check(self.training.epochs)
+        return self
+
+    @classmethod
+    def from_dotted(cls, *layers: Mapping[str, Any]) -> Self:
+        """Parse dotted settings; a later layer wins. Raises ValueError naming each bad key."""
+        merged: dict[str, Any] = {}
+        for layer in layers:
+            merged.update(flatten(layer))
+        return cls.parse(nest(merged))
+
+    def plain(self) -> dict[str, Any]:
+        """Nested plain values, as written to YAML and accepted by `parse`."""
+        return self.model_dump(mode="json")
+
+    def identity(self) -> str:
+        """Hash of the setting without seed and paths; settings that train identically share it."""
+        values = self.model_dump(mode="json", exclude={"seed": True, "data": {"root": True, "path": True}})
+        values["mixing"] = self.mixing.canonical().model_dump(mode="json")
+        text = json.dumps(values, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+class SweepConfig(Schema):
+    """A sweep's promise: what is searched, for how long, with what, judged by what."""
+
+    name: str
+    """Name of the sweep, of its folder and of its Optuna study."""
+    space: SearchSpace
+    seed: int = Field(default=0, ge=0)
+    """Seed of the sampler, and of every trial unless the space says otherwise."""
+    metric: str = "val_accuracy_median"
+    """The one number that ranks trials, on validation; its direction is known from its name."""
+    trials: int = Field(default=20, ge=1)
+    """Trials promised, stopped and failed ones included."""
+    time_budget_s: float | None = Field(default=None, gt=0)
+    """Wall seconds over all runs of the sweep, after which nothing new starts and running trials end as stopped."""
+    sampler: Literal["tpe", "random", "qmc", "gp", "cmaes", "grid"] = "tpe"
+    """Who suggests the next point."""
+    scheduler: Literal["asha", "none"] = "asha"
+    """Who stops trials early."""
+    grace_epochs: int | None = Field(default=None, ge=1)
+    """No trial is stopped before this many epochs; empty: max(1, 10 % of the epochs)."""
+    reduction_factor: int = Field(default=3, ge=2)
+    """Of the trials at a rung, one in this many goes on."""
+    cpus_per_trial: float = Field(default=1, gt=0)
+    """Logical CPUs per trial; also its number of threads (at least one)."""
+    gpus_per_trial: float = Field(default=0, ge=0)
+    """GPUs per trial: a fraction up to 1, or a whole number."""
+    concurrent: int | None = Field(default=None, ge=1)
+    """Trials at the same time; empty: as many as the resources hold."""
+    max_failures: int = Field(default=3, ge=0)
+    """How often a trial whose worker died is started again from its checkpoint."""
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        check_name(self.name)
+        if self.metric not in OBJECTIVES:
+            raise ValueError(f"metric: got {self.metric!r}, which is not reported{suggest(self.metric, list(OBJECTIVES))}")
+        for field in ("cpus_per_trial", "gpus_per_trial"):
+            amount = getattr(self, field)
+            if amount > 1 and amount != int(amount):
+                raise ValueError(f"{field}: got {amount}, must be at most 1 or a whole number; use {round(amount)}")
+        return self
+
+    @property
+    def direction(self) -> Literal["maximize", "minimize"]:
+        """Whether more or less of the metric is better."""
+        return OBJECTIVES[self.metric]
+
+    def trial(self, params: Params) -> TrialConfig:
+        """The configuration of the trial at a point of the space. Raises ValueError naming each bad key."""
+        return TrialConfig.from_dotted({"seed": self.seed}, self.space.fixed, params)
+
+    def check(self) -> None:
+        """Try every baseline, both ends and every choice of the space. Raises ValueError for the first that fails."""
+        for point in (*self.space.baselines, *self.space.corners()):
+            self.trial(point)
+        if self.sampler == "grid":
+            for point in self.space.grid():
+                self.trial(point)
+
+
+def check_name(name: str) -> None:
+    """Raise ValueError unless `name` can be a folder and a study."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise ValueError(
+            f"name: got {name!r}, must be letters, digits, '.', '_' and '-' only (no path separators), at most 100, "
+            "and start with a letter or digit"
+        )
+
+
+class Options(TypedDict, total=False):
+    """What a caller may say about a sweep beside its space: fields of `SweepConfig`, and the epochs of a trial."""
+
+    name: str
+    trials: int
+    max_epochs: int
+    time_budget_s: float
+    metric: str
+    sampler: str
+    scheduler: str
+    grace_epochs: int
+    reduction_factor: int
+    seed: int
+    cpus_per_trial: float
+    gpus_per_trial: float
+    concurrent: int
+    max_failures: int
+
+
+def plan(
+    space: str | Path | SearchSpace, settings: Mapping[str, Any] | None = None, **options: Unpack[Options]
+) -> SweepConfig:
+    """The checked configuration of a sweep: the space with `settings` (dotted keys) fixed, and the options given.
+
+    The name defaults to the space's, other options to the space's `defaults`, the trials of a grid to its points.
+    Raises ValueError with one line that names each fault.
+    """
+    loaded = space if isinstance(space, SearchSpace) else load_space(space)
+    named = {} if isinstance(space, SearchSpace) else {"name": Path(space).stem}
+    given = {**named, **loaded.defaults, **{key: value for key, value in options.items() if value is not None}}
+    fixed = dict(settings or {})
+    if (max_epochs := given.pop("max_epochs", None)) is not None:
+        fixed["training.epochs"] = max_epochs
+    loaded = loaded.fix(fixed)
+    if given.get("sampler") == "grid":
+        given.setdefault("trials", sum(1 for _ in loaded.grid()))
+    config = SweepConfig.parse({**given, "space": loaded})
+    config.check()
+    return config

@@ -1,0 +1,234 @@
+"""A sweep's record: its folder and its Optuna study, which together are the whole truth about it.
+
+    sweep.yaml        the sweep's configuration: space, budget, sampler, scheduler, seed
+    study.journal     the Optuna study: what was asked, measured at each epoch, stopped and why
+    trials/t0007/     a trial's own folder (`trial_folder.py`)
+    runs.jsonl        one line per process that worked on the sweep: when it began, how long it has worked
+    evaluations/      what `evaluate` did with the test split
+    lock              held by the process that works on the sweep, released by the system when it dies
+
+Only the process that holds the lock writes to the study; workers write to their trial's folder.
+"""
+
+import contextlib
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import optuna
+import yaml
+from filelock import FileLock, Timeout
+from optuna.storages.journal import JournalFileBackend, JournalStorage
+from optuna.storages.journal._file import BaseJournalFileLock
+from optuna.trial import FrozenTrial, TrialState
+
+from tune_mixup.schema import flatten
+from tune_mixup.trial_folder import TrialFolder, write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+class Outcome(NamedTuple):
+    """How a trial ended, in words for the record."""
+
+    state: TrialState
+    reason: str
+
+
+class _SystemLock(BaseJournalFileLock):
+    """A lock that the system releases when its process dies; Optuna's own stay behind after a kill."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = FileLock(path)
+
+    def acquire(self) -> bool:
+        self._lock.acquire()
+        return True
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+class SweepRecord:
+    """Open with `SweepRecord.create` or `load_sweep`; reading needs no lock, working on the sweep does."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.name
+        self._study: optuna.Study | None = None
+        self._lock = FileLock(path / "lock", timeout=0)
+
+    @classmethod
+    def create(cls, root: Path, name: str, config: Mapping[str, Any], *, direction: str) -> "SweepRecord":
+        """Make the folder and the study. Raises ValueError when the name is taken."""
+        path = root.expanduser().resolve() / name
+        if (path / "sweep.yaml").exists():
+            raise ValueError(
+                f"a sweep named {name!r} exists in {root}; go on with `tune-mixup resume {name}` or choose another --name"
+            )
+        if path.exists() and any(path.iterdir()):
+            raise ValueError(f"{path} exists and is no sweep; choose another --name or --root")
+        path.mkdir(parents=True, exist_ok=True)
+        record = cls(path)
+        optuna.create_study(study_name=name, storage=record.storage(), direction=direction)
+        record.write_config(config)  # last: a folder with a sweep.yaml is a whole sweep
+        return record
+
+    # The sweep's own files
+
+    def config(self) -> dict[str, Any]:
+        """The sweep's configuration as nested plain values."""
+        values: dict[str, Any] = yaml.safe_load((self.path / "sweep.yaml").read_text())
+        return values
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Replace the configuration, as `resume --trials` does."""
+        text = yaml.safe_dump(dict(config), sort_keys=False)
+        write_atomically(self.path / "sweep.yaml", lambda file: file.write(text.encode()))
+
+    @contextlib.contextmanager
+    def working(self) -> Iterator[None]:
+        """Hold the sweep's lock. Raises ValueError when another process works on the sweep."""
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise ValueError(
+                f"another process is working on the sweep {self.name!r}; wait for it or stop it first"
+            ) from None
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def trial_folder(self, number: int) -> TrialFolder:
+        """The folder of trial `number`."""
+        return TrialFolder(self.path / "trials" / f"t{number:04d}")
+
+    def note_run(self, began: float) -> None:
+        """Write down that this process began at `began` (Unix seconds) and has worked until now."""
+        runs = {run["began"]: run for run in self.runs()}
+        runs[began] = {"began": began, "worked_s": time.time() - began}
+        text = "".join(json.dumps(run) + "\n" for run in runs.values())
+        write_atomically(self.path / "runs.jsonl", lambda file: file.write(text.encode()))
+
+    def runs(self) -> list[dict[str, float]]:
+        """Each process that worked on the sweep: `began` (Unix seconds) and `worked_s`."""
+        path = self.path / "runs.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def append_evaluation(self, values: Mapping[str, Any]) -> None:
+        """Write down that the test split was opened, for what, and what it said."""
+        path = self.path / "evaluations" / "test_split.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        with open(path, "a") as file:
+            file.write(json.dumps(dict(values)) + "\n")
+
+    def evaluations(self) -> list[dict[str, Any]]:
+        """Every opening of the test split so far, oldest first."""
+        path = self.path / "evaluations" / "test_split.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    # The study
+
+    def storage(self) -> JournalStorage:
+        """The study's storage, a journal file that is only ever appended to."""
+        path = self.path / "study.journal"
+        return JournalStorage(JournalFileBackend(str(path), lock_obj=_SystemLock(self.path / "study.journal.lock")))
+
+    @property
+    def study(self) -> optuna.Study:
+        """The Optuna study, named after the sweep."""
+        if self._study is None:
+            if not (self.path / "study.journal").exists():
+                raise ValueError(f"{self.path} has no study.journal; the sweep's record is lost or incomplete")
+            self._study = optuna.load_study(study_name=self.name, storage=self.storage())
+        return self._study
+
+    def report(self, number: int, epoch: int, value: float) -> None:
+        """Record the metric of a trial after `epoch` finished epochs; a value already there stays."""
+        storage, trial = self.study._storage, self._trial(number)
+        if epoch not in trial.intermediate_values and not trial.state.is_finished():
+            storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
+
+    def annotate(self, number: int, key: str, value: Any) -> None:
+        """Record a fact about an unfinished trial (a JSON value)."""
+        self.study._storage.set_trial_user_attr(self._trial(number)._trial_id, key, value)
+
+    def finish(self, number: int, outcome: Outcome) -> None:
+        """Record a trial's end; one that has already ended stays as it is."""
+        trial = self._trial(number)
+        if trial.state.is_finished():
+            return
+        if trial.user_attrs.get("reason") != outcome.reason:
+            self.annotate(number, "reason", outcome.reason)
+        value = trial.intermediate_values[max(trial.intermediate_values)] if trial.intermediate_values else None
+        if outcome.state == TrialState.COMPLETE:
+            assert value is not None
+            self.study.tell(number, value)
+        else:
+            self.study.tell(number, state=outcome.state)
+
+    def asked(self) -> list[FrozenTrial]:
+        """All trials that were begun, in order; queued first points that nobody has asked for are left out."""
+        trials = self.study.get_trials(deepcopy=False)
+        return [trial for trial in trials if trial.state != TrialState.WAITING]
+
+    def _trial(self, number: int) -> FrozenTrial:
+        return self.study.get_trials(deepcopy=False)[number]
+
+    # As tables
+
+    def trials(self) -> "pd.DataFrame":
+        """One row per trial: trial, state, epoch, reason, the last epoch's metrics, and each parameter by dotted key.
+
+        state is COMPLETE (trained to the end), PRUNED (stopped early), FAIL or RUNNING (unfinished; `resume` goes on).
+        """
+        import pandas as pd
+
+        rows = []
+        for trial in self.asked():
+            epochs = self.trial_folder(trial.number).read_epochs()
+            last = dict(epochs[-1]) if epochs else {"epoch": 0}
+            row = {"trial": trial.number, "state": trial.state.name, "epoch": int(last.pop("epoch"))}
+            row["reason"] = trial.user_attrs.get("reason", "")
+            rows.append({**row, **last, **trial.params})
+        return pd.DataFrame(rows, columns=None if rows else ["trial", "state", "epoch", "reason"])
+
+    def epochs(self) -> "pd.DataFrame":
+        """One row per trial and finished epoch: trial, epoch and all metrics."""
+        import pandas as pd
+
+        rows = [
+            {"trial": trial.number, **epoch}
+            for trial in self.asked()
+            for epoch in self.trial_folder(trial.number).read_epochs()
+        ]
+        return pd.DataFrame(rows, columns=None if rows else ["trial", "epoch"])
+
+    def parameters(self) -> list[str]:
+        """The dotted keys that the sweep searches."""
+        return list(self.config()["space"]["free"])
+
+    def settings(self, number: int) -> dict[str, Any]:
+        """The whole configuration of a trial, by dotted key."""
+        return flatten(self.trial_folder(number).read_config())
+
+    def remove(self) -> None:
+        """Delete the folder of a sweep that could not start."""
+        shutil.rmtree(self.path)
+
+
+def load_sweep(path: Path | str) -> SweepRecord:
+    """Open a sweep's folder. Raises ValueError when there is none at `path`."""
+    path = Path(path).expanduser().resolve()
+    if not (path / "sweep.yaml").exists():
+        others = sorted(child.parent.name for child in path.parent.glob("*/sweep.yaml")) if path.parent.exists() else []
+        there = f"; there are: {', '.join(others[:20])}" if others else "; start one with `tune-mixup sweep`"
+        raise ValueError(f"there is no sweep named {path.name!r} in {path.parent}{there}")
+    return SweepRecord(path)

@@ -1,0 +1,135 @@
+"""Strict, frozen settings and the one-line words for what is wrong with them.
+
+Every component declares its settings as a subclass of `Schema`; keys are dotted everywhere a person meets them
+(`mixing.alpha`), nested inside.
+"""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Annotated, Any, Self, Union
+
+from pydantic import BaseModel, ConfigDict, Discriminator, ValidationError
+
+
+class Schema(BaseModel):
+    """Frozen settings: unknown keys, wrong types, NaN and infinity are refused; integers pass for floats."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Self:
+        """Build from nested plain values. Raises ValueError with one line that names each bad key with dots."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise ValueError(describe(error, values)) from None
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with the given fields changed, validated again."""
+        return type(self).parse({**dict(self), **changes})
+
+
+if TYPE_CHECKING:
+
+    def one_of(*members: type[Schema]) -> Any:
+        """The union of `members`, told apart by their `name` field."""
+else:
+
+    def one_of(*members):
+        """The union of `members`, told apart by their `name` field."""
+        if len(members) == 1:
+            return members[0]
+        return Annotated[Union[members], Discriminator("name")]  # noqa: UP007 - the members are known at run time only
+
+
+def nest(dotted: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"a.b": 1}` becomes `{"a": {"b": 1}}`. Raises ValueError where one key is both a value and a section."""
+    nested: dict[str, Any] = {}
+    for key, value in dotted.items():
+        *sections, last = key.split(".")
+        if not all([*sections, last]):
+            raise ValueError(f"the key {key!r} has an empty part; keys look like mixing.alpha")
+        here = nested
+        for section in sections:
+            here = here.setdefault(section, {})
+            if not isinstance(here, dict):
+                raise ValueError(f"{key}: {section} has a value of its own, so it can't also be a section; drop one")
+        if isinstance(value, Mapping):
+            value = nest(value)
+        if isinstance(here.get(last), dict):
+            if not isinstance(value, dict):
+                raise ValueError(f"{key} is a section, so it can't be set to {value!r}; set one of its keys")
+            value = merge(here[last], value)
+        here[last] = value
+    return nested
+
+
+def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The inverse of `nest`: `{"a": {"b": 1}}` becomes `{"a.b": 1}`."""
+    dotted: dict[str, Any] = {}
+    for key, value in nested.items():
+        if isinstance(value, Mapping) and value:
+            dotted.update(flatten(value, f"{prefix}{key}."))
+        else:
+            dotted[f"{prefix}{key}"] = value
+    return dotted
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the nested values of `over` on top; neither is changed."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def suggest(word: str, known: Sequence[str]) -> str:
+    """` (did you mean x?)` for the nearest of `known`, else the whole list when it is short, else nothing."""
+    near = get_close_matches(word, known, n=1)
+    if near:
+        return f"; did you mean {near[0]}?"
+    return f"; known: {', '.join(sorted(known))}" if 0 < len(known) <= 30 else ""
+
+
+def describe(error: ValidationError, values: Mapping[str, Any]) -> str:
+    """All faults of a failed validation in one line, each with its dotted key, what came and what must hold."""
+    return "; ".join(_fault(dict(detail), values) for detail in error.errors(include_url=False))
+
+
+def _fault(detail: dict[str, Any], values: Mapping[str, Any]) -> str:
+    key = ".".join(_path(detail["loc"], values))
+    got = repr(detail["input"])
+    got = got if len(got) <= 80 else got[:77] + "..."
+    context = detail.get("ctx", {})
+    match detail["type"]:
+        case "extra_forbidden":
+            return f"{key}: there is no such setting here (got {got}); see `tune-mixup check` for the settings"
+        case "missing":
+            return f"{key}: is missing; give it a value"
+        case "union_tag_not_found":
+            return f"{key}.name: is missing; say which one the settings in {key} are for"
+        case "union_tag_invalid":
+            known = [tag.strip(" '") for tag in str(context["expected_tags"]).split(",")]
+            return f"{key}.name: got {context['tag']!r}, which is not known{suggest(str(context['tag']), known)}"
+        case "value_error":
+            message = str(context["error"])
+            return f"{key}: {message}" if key else message
+    message = detail["msg"].removeprefix("Input should be ").removeprefix("Value should ")
+    return f"{key}: got {got}, must be {message}"
+
+
+def _path(loc: Sequence[int | str], values: Any) -> list[str]:
+    """The keys a person wrote: pydantic puts the union's tag (the component's name) into the location too."""
+    path = []
+    for part in loc:
+        if isinstance(values, Mapping) and part not in values and values.get("name") == part:
+            continue
+        path.append(str(part))
+        if isinstance(values, Mapping):
+            values = values.get(part)
+        elif isinstance(values, Sequence) and isinstance(part, int) and part < len(values):
+            values = values[part]
+    return path

@@ -1,0 +1,1 @@
+"""Training one trial, from first batch to last report, without Ray."""

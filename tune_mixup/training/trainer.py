@@ -1,0 +1,280 @@
+"""One trial, read from top to bottom: data, model, mixer, epochs, validation, checkpoint. No Ray.
+
+The trainer never asks which mixing method it runs, and no step of an epoch waits for the device: sums stay there and
+are read once per epoch.
+"""
+
+import math
+import os
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tune_mixup.config import TrialConfig
+from tune_mixup.data.augment import augment_batch, normalise, prepare
+from tune_mixup.data.base import Split, load, load_test
+from tune_mixup.data.batches import epoch_batches
+from tune_mixup.metrics import METRICS
+from tune_mixup.seeding import generator
+from tune_mixup.training import checkpoint
+from tune_mixup.trial_folder import Epoch, TrialFolder
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Trainer:
+    """A trial that can be stepped epoch by epoch, stopped at any moment and continued with the same numbers."""
+
+    def __init__(
+        self,
+        config: TrialConfig,
+        *,
+        folder: Path | str | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        """Load the data, build the model, and continue from the folder's checkpoint where there is one.
+
+        Without `folder` nothing is written. `device` defaults to the GPU where there is one. Raises ValueError when
+        the settings do not fit the data, when the folder holds another configuration, or its checkpoint is damaged.
+        """
+        self.config = config
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.data = load(config.data, seed=config.seed, device=self.device)
+        self.prepared = prepare(self.data.train.images, config.data.augment)
+        self.num_classes = config.model.outputs(self.data.num_classes)
+        self._draw_batches(epoch=0)  # a batch size that the data cannot give fails here, not after the first epoch
+
+        with torch.random.fork_rng(devices=[]):  # layers draw their weights from torch's global generator
+            torch.manual_seed(generator(config.seed, "init").initial_seed())
+            self.model = config.model.build(channels=self.data.channels, num_classes=self.num_classes)
+        layout = torch.channels_last if config.training.channels_last else torch.contiguous_format
+        self.model = self.model.to(self.device, memory_format=layout)
+        self.layout = layout
+        self.forward = torch.compile(self.model) if config.training.compile == "model" else self.model
+        self.optimizer = config.optimizer.build(self.model.parameters())
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.training.precision == "fp16")
+        self.mixer = config.mixing
+        self.mixer_state = self.mixer.init(
+            self.num_classes, device=self.device, generator=generator(config.seed, "init", epoch=1)
+        )
+        self.epoch = 0
+        """Finished epochs."""
+        self.history: list[Epoch] = []
+        self._saved_at = time.monotonic()
+        self._save_s = 0.0
+
+        self.folder = TrialFolder(Path(folder)) if folder is not None else None
+        if self.folder is not None:
+            self._claim(self.folder)
+
+    @property
+    def done(self) -> bool:
+        """Whether the trial has reached its budget or diverged."""
+        return self.epoch >= self.config.training.epochs or self.diverged
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss became NaN or infinite."""
+        return bool(self.history) and self.history[-1]["diverged"] == 1
+
+    def run(self, listener: Callable[[Epoch], object] | None = None) -> list[Epoch]:
+        """Train to the end; `listener` hears each epoch's report. Returns all reports, earlier ones included."""
+        while not self.done:
+            report = self.train_epoch()
+            if listener is not None:
+                listener(report)
+        return self.history
+
+    def train_epoch(self) -> Epoch:
+        """Train one epoch, validate, keep what must be kept, and report.
+
+        Keys: epoch, train_loss, train_accuracy (on the mixed batch: each target's weight where it is the top class),
+        val_accuracy, val_nll, val_ece and their `_median` over the last epochs, lr (of the last step), epoch_s,
+        images_per_s, diverged (0 or 1). A diverged epoch has no loss and no metrics: every value there is finite.
+        """
+        began = time.perf_counter()
+        loss, accuracy, num_images = self._train()
+        train_s = time.perf_counter() - began
+        metrics = self.evaluate(self.data.validation) if math.isfinite(loss) else {}
+        diverged = not metrics or not all(math.isfinite(value) for value in metrics.values())
+        report: Epoch = {"epoch": self.epoch + 1}
+        if not diverged:
+            report |= {"train_loss": loss, "train_accuracy": accuracy}
+            report |= {f"val_{name}": value for name, value in metrics.items()}
+            report |= {f"val_{name}_median": self._median(f"val_{name}", value) for name, value in metrics.items()}
+        report |= {
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "epoch_s": time.perf_counter() - began,
+            "images_per_s": num_images / train_s,
+            "diverged": int(diverged),
+        }
+        self.mixer_state = self.mixer.end_epoch(
+            self.mixer_state, epoch=self.epoch, generator=generator(self.config.seed, "init", epoch=self.epoch + 2)
+        )
+        self.epoch += 1
+        self.history.append(report)
+        if self.folder is not None:
+            self._keep(self.folder, report)
+        return report
+
+    @torch.no_grad()
+    def evaluate(self, split: Split) -> dict[str, float]:
+        """Each metric of `METRICS` over a split, in evaluation mode, without augmentation."""
+        self.model.eval()
+        parts = []
+        for images in split.images.split(self.config.training.eval_batch_size):
+            with self._autocast():
+                parts.append(self.forward(self._inputs(images)).float())
+        logits = torch.cat(parts)
+        values = torch.stack([metric.function(logits, split.targets) for metric in METRICS.values()])
+        return dict(zip(METRICS, values.tolist(), strict=True))
+
+    def test(self) -> dict[str, float]:
+        """Each metric on the test split. Tuning must never call this: `tune-mixup evaluate` does, and writes it down."""
+        return self.evaluate(load_test(self.config.data, device=self.device))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Model, optimizer, loss scale, mixer state, epoch and history; generators derive from the seed and epoch."""
+        return {
+            "identity": self.config.identity(),
+            "seed": self.config.seed,
+            "epoch": self.epoch,
+            "history": self.history,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "mixer": dict(self.mixer_state),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict()`. Raises ValueError when it is another configuration's."""
+        if (state["identity"], state["seed"]) != (self.config.identity(), self.config.seed):
+            raise ValueError("the checkpoint belongs to another configuration or seed; give the trial its own folder")
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.mixer_state = {name: tensor.to(self.device) for name, tensor in state["mixer"].items()}
+        self.epoch = state["epoch"]
+        self.history = list(state["history"])
+
+    def save(self) -> None:
+        """Write the checkpoint and bring the folder's list of epochs in line with it."""
+        assert self.folder is not None
+        began = time.monotonic()
+        checkpoint.save(self.state_dict(), self.folder.checkpoint)
+        self._saved_at = time.monotonic()
+        self._save_s = self._saved_at - began
+
+    # One epoch
+
+    def _train(self) -> tuple[float, float, int]:
+        """One pass over the training split: mean loss, mean accuracy on mixed targets, images seen."""
+        self.model.train()
+        config = self.config
+        augment_generator = generator(config.seed, "augment", self.epoch, self.device)
+        mix_generator = generator(config.seed, "mix", self.epoch, self.device)
+        batches = self._draw_batches(self.epoch)
+        size = tuple(self.data.train.images.shape[-2:])
+        one_hot = torch.eye(self.num_classes, device=self.device)
+        sums = torch.zeros(2, dtype=torch.float64, device=self.device)
+        with self._cudnn():
+            for step, index in enumerate(batches):
+                self._set_rate(self.epoch + step / len(batches))
+                images = augment_batch(
+                    self.prepared, index, size=size, augment=config.data.augment, generator=augment_generator
+                )
+                targets = one_hot[self.data.train.targets[index]]
+                with self._autocast():
+                    output = self.mixer.step(
+                        self.forward,
+                        self._inputs(images),
+                        targets,
+                        self.mixer_state,
+                        epoch=self.epoch,
+                        generator=mix_generator,
+                    )
+                self.mixer_state = output.state
+                self.optimizer.zero_grad(set_to_none=True)
+                self.scaler.scale(output.loss).backward()
+                self.scaler.step(self.optimizer)
+                self.scaler.update()
+                sums += self._sums(output.loss, output.logits, output.soft_targets)
+        loss, accuracy = (sums / len(batches)).tolist()
+        return loss, accuracy, batches.numel()
+
+    def _sums(self, loss: Tensor, logits: Tensor, soft_targets: Tensor) -> Tensor:
+        top = logits.detach().argmax(1, keepdim=True)
+        return torch.stack([loss.detach().double(), soft_targets.gather(1, top).double().mean()])
+
+    def _draw_batches(self, epoch: int) -> Tensor:
+        config = self.config
+        return epoch_batches(
+            self.data.train.targets,
+            batch_size=config.training.batch_size,
+            num_classes=self.data.num_classes,
+            stratified=config.data.batches == "stratified",
+            unbalanced=config.data.unbalanced,
+            generator=generator(config.seed, "batches", epoch, self.device),
+        )
+
+    def _inputs(self, images: Tensor) -> Tensor:
+        inputs = normalise(images, self.data.mean, self.data.std)
+        return inputs.contiguous(memory_format=self.layout)
+
+    def _set_rate(self, progress_epochs: float) -> None:
+        factor = self.config.schedule.lr_factor(progress_epochs, self.config.training.epochs)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.optimizer.lr * factor
+
+    def _autocast(self) -> torch.autocast:
+        dtype = DTYPES[self.config.training.precision]
+        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32)
+
+    def _cudnn(self) -> Any:
+        exact = self.config.training.deterministic
+        return torch.backends.cudnn.flags(enabled=True, deterministic=exact, benchmark=not exact)
+
+    def _median(self, key: str, newest: float) -> float:
+        recent = [row[key] for row in self.history[-(self.config.training.median_epochs - 1) :] if key in row]
+        if self.config.training.median_epochs == 1:
+            recent = []
+        return statistics.median([*recent, newest])
+
+    # The folder
+
+    def _claim(self, folder: TrialFolder) -> None:
+        """Continue what the folder holds, or make it this trial's."""
+        if folder.config.exists():
+            held = TrialConfig.parse(folder.read_config())
+            if (held.identity(), held.seed) != (self.config.identity(), self.config.seed):
+                raise ValueError(f"{folder.path} holds a trial with another configuration; choose another folder")
+        else:
+            folder.write_config(self.config.plain())
+        state = checkpoint.load(folder.checkpoint)
+        if state is not None:
+            self.load_state_dict(state)
+        folder.rewrite_epochs(self.history)
+
+    def _keep(self, folder: TrialFolder, report: Epoch) -> None:
+        """The checkpoint first: an epoch that was reported but not saved is trained again, with the same numbers.
+
+        Between the first and the last epoch a state is saved only when training has gone on for 50 times as long as
+        saving took, which keeps its share of the time below 2 %.
+        """
+        snapshot = self.mixer.snapshot(self.mixer_state)
+        if snapshot:
+            folder.write_snapshot(self.epoch, {name: tensor.numpy() for name, tensor in snapshot.items()})
+        folder.append_epoch(report)
+        if self.done or time.monotonic() - self._saved_at >= 50 * self._save_s:
+            self.save()
+
+
+def set_threads(count: int) -> None:
+    """Use `count` CPU threads in this process; more than a trial's share slows its neighbours down."""
+    torch.set_num_threads(count)
+    os.environ["OMP_NUM_THREADS"] = str(count)
