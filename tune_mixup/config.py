@@ -15,7 +15,7 @@ from tune_mixup.metrics import METRICS
 from tune_mixup.mixing import AnyMixer
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.models import AnyModel
-from tune_mixup.models.tiny_resnet import TinyResnet
+from tune_mixup.models.tiny_resnet import TinyResNet
 from tune_mixup.optimizer import AnyOptimizer, Sgd
 from tune_mixup.schedule import AnySchedule, Cosine
 from tune_mixup.schema import Schema, flatten, nest, suggest
@@ -55,7 +55,7 @@ class TrialConfig(Schema):
     seed: int = Field(default=0, ge=0)
     """Base of every random stream: split, init, batches, augment, mix."""
     data: AnyDataset = Digits()
-    model: AnyModel = TinyResnet()
+    model: AnyModel = TinyResNet()
     mixing: AnyMixer = Erm()
     optimizer: AnyOptimizer = Sgd()
     schedule: AnySchedule = Cosine()

@@ -4,7 +4,6 @@ Ray's searcher and scheduler (`searcher.py`) only pass on what is decided here. 
 that is all there is to resuming: the rungs are filled by replaying the reports, unfinished trials queue again.
 """
 
-import hashlib
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -12,13 +11,13 @@ from typing import Any, NamedTuple
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from tune_mixup.config import SweepConfig, TrialConfig
 from tune_mixup.record import Outcome, SweepRecord
 from tune_mixup.search_space import Params
 from tune_mixup.tuning.progress import Listener, Progress
+from tune_mixup.tuning.samplers import make_sampler
 from tune_mixup.tuning.scheduler import Asha, rung_epochs
 
 
@@ -60,7 +59,7 @@ class Session:
         number = len(self.record.asked())
         if number >= self.config.trials or self.over_budget():
             return None
-        self.record.study.sampler = self._sampler(number)
+        self.record.study.sampler = make_sampler(self.config, number)
         begin = self._begin(self.record.study.ask())
         self._tell_listener(f"{_name(begin.number)} begins")
         return begin
@@ -144,7 +143,7 @@ class Session:
 
     def _take_up(self, trial: FrozenTrial) -> None:
         """Bring an unfinished trial's record up to what its folder knows, then end it or queue it again."""
-        self.record.study.sampler = self._sampler(trial.number)
+        self.record.study.sampler = make_sampler(self.config, trial.number)
         begin = self._begin(optuna.trial.Trial(self.record.study, trial._trial_id))
         self._replay(trial)
         stopped = "reason" in trial.user_attrs
@@ -161,7 +160,7 @@ class Session:
         point: Params = {}
         for key in self.config.space.order():
             if self.config.space.exists(key, point):
-                self.record.study.sampler = self._sampler(trial.number, key)
+                self.record.study.sampler = make_sampler(self.config, trial.number, key)
                 point[key] = _suggest(trial, key, self.config.space.free[key])
         self._configs[trial.number] = self.config.trial(point)
         return Begin(trial.number, self._configs[trial.number])
@@ -173,22 +172,6 @@ class Session:
 
     def _trial(self, number: int) -> FrozenTrial:
         return self.record.study.get_trials(deepcopy=False)[number]
-
-    def _sampler(self, number: int, key: str = "") -> BaseSampler:
-        """A sampler whose draws depend only on the record, the seed, the trial and the parameter, not on the process."""
-        digest = hashlib.blake2b(f"{self.config.seed}/{number}/{key}".encode(), digest_size=4).digest()
-        seed = int.from_bytes(digest, "little")
-        match self.config.sampler:
-            case "tpe":
-                return TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
-            case "gp":
-                return GPSampler(seed=seed, warn_independent_sampling=False)
-            case "cmaes":
-                return CmaEsSampler(seed=seed, warn_independent_sampling=False)
-            case "qmc":  # one scrambled sequence for the whole sweep; the study counts how far it has come
-                return QMCSampler(scramble=True, seed=self.config.seed, warn_independent_sampling=False)
-            case "random" | "grid":
-                return RandomSampler(seed=seed)
 
     # For whoever listens
 

@@ -1,0 +1,177 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from tune_mixup.config import TrialConfig
+from tune_mixup.mixing import MIXERS
+from tune_mixup.training.trainer import Trainer
+
+SMALL = {
+    "data.name": "synthetic",
+    "data.num_classes": 4,
+    "data.num_train": 400,
+    "data.num_test": 80,
+    "data.size": 8,
+    "data.batches": "stratified",
+    "model.name": "tiny_resnet",
+    "model.width": 4,
+    "optimizer.lr": 0.05,
+    "training.epochs": 4,
+    "training.batch_size": 40,
+}
+
+
+def config(**changes):
+    return TrialConfig.from_dotted(SMALL, {key.replace("__", "."): value for key, value in changes.items()})
+
+
+def timeless(history):
+    return [{k: v for k, v in row.items() if k not in ("epoch_s", "images_per_s")} for row in history]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", MIXERS)
+def test_every_method_learns_and_reports_finite_values(name):
+    trainer = Trainer(config(mixing__name=name, training__epochs=6))
+    history = trainer.run()
+    assert [row["epoch"] for row in history] == [1, 2, 3, 4, 5, 6]
+    assert all(math.isfinite(value) for row in history for value in row.values())
+    assert history[-1]["val_accuracy"] > 0.5  # four classes, well separated
+    assert history[-1]["val_nll"] < history[0]["val_nll"]
+
+
+@pytest.mark.parametrize("name", MIXERS)
+@pytest.mark.parametrize("stop", [1, 3])
+def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(name, stop, tmp_path):
+    settings = config(mixing__name=name)
+    whole = Trainer(settings)
+    whole.run()
+    first = Trainer(settings, folder=tmp_path)
+    for _ in range(stop):
+        first.train_epoch()
+    first.save()
+    del first
+    second = Trainer(settings, folder=tmp_path)
+    assert second.epoch == stop
+    second.run()
+    assert timeless(second.history) == timeless(whole.history)
+    for key, tensor in whole.model.state_dict().items():
+        assert torch.equal(tensor, second.model.state_dict()[key]), key
+    for key, tensor in whole.mixer_state.items():
+        assert torch.equal(tensor, second.mixer_state[key]), key
+
+
+def test_epochs_after_the_checkpoint_are_trained_again_with_the_same_numbers(tmp_path):
+    settings = config()
+    first = Trainer(settings, folder=tmp_path)
+    first.train_epoch()
+    first.save()
+    first._save_s = math.inf  # from here on nothing is saved, as when saving is slow
+    first.train_epoch()
+    reported = first.folder.read_epochs()
+    second = Trainer(settings, folder=tmp_path)
+    assert second.epoch == 1 and len(second.folder.read_epochs()) == 1
+    second.train_epoch()
+    assert timeless(second.folder.read_epochs()) == timeless(reported)
+
+
+def test_seeds_differ_and_equal_seeds_agree():
+    runs = {seed: timeless(Trainer(config(seed=seed, training__epochs=2)).run()) for seed in (0, 1)}
+    assert runs[0] != runs[1]
+    assert timeless(Trainer(config(seed=0, training__epochs=2)).run()) == runs[0]
+
+
+def test_the_confusion_matrix_is_kept_per_epoch(tmp_path):
+    trainer = Trainer(config(mixing__name="generalized_mixup", training__epochs=3), folder=tmp_path)
+    trainer.run()
+    files = sorted((tmp_path / "snapshots").iterdir())
+    assert [file.name for file in files] == ["0001.npz", "0002.npz", "0003.npz"]
+    with np.load(files[-1]) as arrays:
+        assert arrays["confusion"].shape == (4, 4)
+        np.testing.assert_allclose(arrays["confusion"].sum(1), 1, atol=1e-9)
+        np.testing.assert_array_equal(arrays["confusion"], trainer.mixer_state["confusion"].numpy())
+
+
+def test_a_diverged_trial_says_so_with_finite_values_and_ends(tmp_path):
+    trainer = Trainer(config(optimizer__lr=1e30), folder=tmp_path)
+    history = trainer.run()
+    assert history[-1]["diverged"] == 1 and len(history) < 4 and trainer.done
+    assert all(math.isfinite(value) for row in history for value in row.values())
+    assert Trainer(config(optimizer__lr=1e30), folder=tmp_path).done
+
+
+def test_medians_are_over_the_last_epochs():
+    history = Trainer(config(training__median_epochs=3)).run()
+    for row in range(4):
+        window = [h["val_accuracy"] for h in history[max(0, row - 2) : row + 1]]
+        assert history[row]["val_accuracy_median"] == np.median(window)
+    assert all(h["val_nll_median"] == h["val_nll"] for h in Trainer(config(training__median_epochs=1)).run())
+
+
+def test_the_schedule_reaches_the_optimizer():
+    history = Trainer(config(optimizer__lr=0.04)).run()
+    expected = [0.04 * (1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in range(4)]
+    assert [row["lr"] for row in history] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_lower_precision_learns_too(precision):
+    history = Trainer(config(training__precision=precision, training__channels_last=True, training__epochs=6)).run()
+    assert history[-1]["val_accuracy"] > 0.5
+
+
+@pytest.mark.slow
+def test_a_compiled_model_gives_the_same_losses():
+    eager = Trainer(config(training__epochs=1)).run()
+    compiled = Trainer(config(training__epochs=1, training__compile="model")).run()
+    assert compiled[0]["train_loss"] == pytest.approx(eager[0]["train_loss"], rel=1e-3)
+
+
+def test_evaluation_is_of_the_whole_split_in_evaluation_mode():
+    trainer = Trainer(config(training__eval_batch_size=7))
+    trainer.train_epoch()
+    values = trainer.evaluate(trainer.data.validation)
+    trainer.model.eval()
+    right, nll = 0, 0.0
+    with torch.no_grad():
+        for image, target in zip(*trainer.data.validation, strict=True):
+            pixels = (image.float() / 255 - trainer.data.mean) / trainer.data.std
+            logits = trainer.model(pixels[None])[0].double()
+            right += int(logits.argmax() == target)
+            nll -= float(logits.log_softmax(0)[target])
+    count = len(trainer.data.validation.targets)
+    assert values["accuracy"] == pytest.approx(right / count)
+    assert values["nll"] == pytest.approx(nll / count, rel=1e-4)
+
+
+def test_a_folder_of_another_trial_is_refused(tmp_path):
+    Trainer(config(), folder=tmp_path)
+    with pytest.raises(ValueError, match="another configuration"):
+        Trainer(config(mixing__name="mixup"), folder=tmp_path)
+    with pytest.raises(ValueError, match="another configuration"):
+        Trainer(config(seed=5), folder=tmp_path)
+
+
+def test_no_host_reads_within_an_epoch(monkeypatch):
+    """The device must never wait for the host: one read at the end of training, one after validation."""
+    trainer = Trainer(config(mixing__name="generalized_mixup"))
+    reads = []
+    for name in ("item", "tolist", "cpu", "numpy", "__bool__", "__int__", "__float__"):
+        original = getattr(torch.Tensor, name)
+
+        def spy(self, *args, _original=original, _name=name, **kwargs):
+            reads.append(_name)
+            return _original(self, *args, **kwargs)
+
+        monkeypatch.setattr(torch.Tensor, name, spy)
+    trainer._train()
+    assert reads == ["tolist"]
