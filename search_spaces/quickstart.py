@@ -13,6 +13,7 @@ SPACE = SearchSpace(
     fixed={
         "data.name": "digits",
         "data.batches": "stratified",
+        "data.validation_fraction": 0.5,  # the digits are easy: fewer to learn from, more to tell settings apart
         "model.name": "tiny_resnet",
         "mixing.name": "generalized_mixup",
         "optimizer.lr": 0.1,

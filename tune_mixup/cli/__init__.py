@@ -1,0 +1,81 @@
+"""The command line: one file per family of verbs, each of which parses, makes one call and prints.
+
+Verbs import what is heavy (torch, Ray, pandas, Optuna) when they run, so that `--help` and typing errors are instant.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import typer
+
+from tune_mixup import __version__
+from tune_mixup.cli.check import check
+from tune_mixup.cli.errors import explain
+from tune_mixup.cli.results import evaluate, export, leaderboard
+from tune_mixup.cli.sweep import resume, sweep
+from tune_mixup.cli.train import train
+
+VERBS: dict[Callable[..., None], str] = {
+    check: "tune-mixup check generalized_mixup --set data.name=cifar10",
+    train: "tune-mixup train --space mixup --set data.name=cifar10 --set training.epochs=100 --out runs/one",
+    sweep: "tune-mixup sweep generalized_mixup --name gm --trials 64 --max-epochs 100 --gpus-per-trial 0.25",
+    resume: "tune-mixup resume gm --trials 128",
+    leaderboard: "tune-mixup leaderboard gm --top 10 --format markdown",
+    export: "tune-mixup export gm --top 3 --to best.yaml",
+    evaluate: "tune-mixup evaluate gm --top 3 --seeds 3",
+}
+"""Every verb with an example of its use, in the order of the help."""
+
+
+def main() -> None:
+    """Run the command that the shell gave and exit with its code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command and return its exit code: 0 done, 1 a run failed, 2 bad input, 130 interrupted.
+
+    What went wrong is one line on stderr; the environment variable TUNE_MIXUP_TRACEBACK=1 adds where.
+    """
+    try:
+        code = app()(args=list(arguments) or ["--help"], prog_name="tune-mixup", standalone_mode=False)
+        if code == 130:  # typer turns an interrupt that no verb has explained into this code
+            raise KeyboardInterrupt
+        return code if isinstance(code, int) else 0
+    except (Exception, KeyboardInterrupt) as error:
+        if os.environ.get("TUNE_MIXUP_TRACEBACK", "0") not in ("", "0"):
+            traceback.print_exc()
+        code, line = explain(error)
+        print(f"tune-mixup: {line}", file=sys.stderr, flush=True)
+        return code
+
+
+def app() -> typer.Typer:
+    """The application with all its verbs."""
+    made = typer.Typer(
+        help="Hyperparameter search for mixup-family training.",
+        epilog="Start with: tune-mixup sweep quickstart",
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    made.callback()(_root)
+    for verb, example in VERBS.items():
+        made.command(epilog=f"Example: {example}")(verb)
+    return made
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass

@@ -1,0 +1,147 @@
+"""`check`: parse everything that a sweep would, show it, start nothing and write nothing."""
+
+import json
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tune_mixup.cli.options import (
+    DataRoot,
+    Json,
+    MaxEpochs,
+    Sampler,
+    Seed,
+    Settings,
+    Space,
+    parse_settings,
+    sweep_options,
+)
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+    from tune_mixup.config import SweepConfig
+    from tune_mixup.search_space import Params
+
+
+def check(
+    space: Space,
+    set_: Settings = None,
+    data_root: DataRoot = None,
+    seed: Seed = None,
+    max_epochs: MaxEpochs = None,
+    sampler: Sampler = None,
+    samples: Annotated[int, typer.Option(metavar="N", min=0, help="How many configurations to draw.")] = 5,
+    as_json: Json = False,
+) -> None:
+    """List the settings and ranges of a search space and draw samples; starts nothing."""
+    from tune_mixup.config import plan
+
+    options = sweep_options({"seed": seed, "max_epochs": max_epochs, "sampler": sampler})
+    config = plan(space, parse_settings(set_, data_root), **options)
+    drawn = draw(config, samples)
+    for point in drawn:
+        config.trial(point)
+    found = _describe(config, drawn)
+    print(json.dumps(found, indent=2) if as_json else "\n".join(_lines(found)))
+
+
+def draw(config: "SweepConfig", count: int) -> list["Params"]:
+    """`count` random points of the space, the same ones for the same seed."""
+    import optuna
+
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=config.seed))
+    points = []
+    for _ in range(count):
+        drawn = study.ask(dict(config.space.free)).params
+        point: Params = {}
+        for key in config.space.order():
+            if config.space.exists(key, point):
+                point[key] = drawn[key]
+        points.append(point)
+    return points
+
+
+def _describe(config: "SweepConfig", drawn: list["Params"]) -> dict[str, Any]:
+    from optuna.distributions import distribution_to_json
+
+    from tune_mixup.cli.fields import explain_key
+    from tune_mixup.schema import flatten
+
+    space = config.space
+    free = {
+        key: {
+            "range": in_words(space.free[key]),
+            "distribution": json.loads(distribution_to_json(space.free[key])),
+            "exists_when": {parent: list(values) for parent, values in space.conditions.get(key, {}).items()},
+            "meaning": explain_key(key, space),
+        }
+        for key in space.order()
+    }
+    tried = [config.trial(point) for point in (*space.baselines, *space.corners())]
+    return {
+        "name": config.name,
+        "trials": config.trials,
+        "max_epochs": max(trial.training.epochs for trial in tried),
+        "metric": config.metric,
+        "direction": config.direction,
+        "sampler": config.sampler,
+        "scheduler": config.scheduler,
+        "seed": config.seed,
+        "fixed": flatten(space.fixed),
+        "free": free,
+        "baselines": list(space.baselines),
+        "samples": drawn,
+    }
+
+
+def in_words(distribution: "BaseDistribution") -> str:
+    """The range of a parameter for a person to read."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(distribution, CategoricalDistribution):
+        return "one of " + ", ".join(str(choice) for choice in distribution.choices)
+    assert isinstance(distribution, (FloatDistribution, IntDistribution))
+    scale = ", log scale" if distribution.log else ""
+    whole = isinstance(distribution, IntDistribution)
+    step = (
+        "" if distribution.step is None or (whole and distribution.step == 1) else f" in steps of {distribution.step:g}"
+    )
+    return f"{distribution.low:g} to {distribution.high:g}{step}{scale}{', whole numbers' if whole else ''}"
+
+
+def _lines(found: Mapping[str, Any]) -> Iterator[str]:
+    width = max(len(key) for key in ("", *found["fixed"], *found["free"]))
+    yield f"{found['name']}: {found['trials']} trials of at most {found['max_epochs']} epochs"
+    yield f"ranked by {found['metric']} ({found['direction']}), which is measured on validation"
+    yield f"sampler {found['sampler']}, scheduler {found['scheduler']}"
+    yield "\nFixed (every other setting has its default)"
+    for key, value in found["fixed"].items():
+        yield f"  {key:{width}}  {value}"
+    yield "\nSearched"
+    for key, about in found["free"].items():
+        yield f"  {key:{width}}  {about['range']}"
+        conditions = [f"{parent} is {_either(values)}" for parent, values in about["exists_when"].items()]
+        notes = [about["meaning"], "Exists where " + " and ".join(conditions) + "." if conditions else ""]
+        for note in filter(None, notes):
+            indent = " " * (width + 4)
+            yield textwrap.fill(note, 120, initial_indent=indent, subsequent_indent=indent)
+    for title, points in (
+        ("Baselines, which run first", found["baselines"]),
+        (f"Samples, random with seed {found['seed']}", found["samples"]),
+    ):
+        if points:
+            yield f"\n{title}"
+            for index, point in enumerate(points, start=1):
+                yield f"  {index:2}. " + "  ".join(f"{key}={_short(value)}" for key, value in point.items())
+    yield "\nEverything fits together. Nothing was started and nothing written."
+
+
+def _either(values: list[Any]) -> str:
+    return " or ".join(str(value) for value in values)
+
+
+def _short(value: Any) -> str:
+    return format(value, ".4g") if isinstance(value, float) else str(value)

@@ -1,0 +1,33 @@
+"""How a command ends that did not do what it was asked: an exit code and one line."""
+
+import typer
+
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+
+class Interrupted(Exception):
+    """The user stopped the command; the message says what was kept and how to go on."""
+
+
+def explain(error: BaseException) -> tuple[int, str]:
+    """The exit code and the line for an error that ended a command."""
+    match error:
+        case Interrupted():
+            return INTERRUPTED, str(error)
+        case KeyboardInterrupt() | typer.Abort():
+            return INTERRUPTED, "interrupted"
+        case typer.TyperException():
+            return error.exit_code, _one_line(f"{error.format_message()} (--help shows the options)")
+        case OSError(filename=str(filename), strerror=str(reason)):
+            return BAD_INPUT, _one_line(f"{filename}: {reason}")
+        case ValueError() | OSError():
+            return BAD_INPUT, _one_line(str(error))
+        case RuntimeError() if type(error) is RuntimeError:
+            return FAILED, _one_line(str(error))
+    # Neither the user's mistake nor a failure that was foreseen, so its kind is worth naming.
+    where = "TUNE_MIXUP_TRACEBACK=1 shows where"
+    return FAILED, _one_line(f"{type(error).__name__}: {error}; {where}")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,54 @@
+"""What a dotted key of a `TrialConfig` means, in the words of the settings class that declares it."""
+
+from collections.abc import Collection, Iterator
+from typing import Any, get_args
+
+from optuna.distributions import CategoricalDistribution
+from pydantic.fields import FieldInfo
+
+from tune_mixup.config import TrialConfig
+from tune_mixup.schema import Schema, flatten
+from tune_mixup.search_space import SearchSpace
+
+
+def explain_key(key: str, space: SearchSpace) -> str:
+    """The docstring of the setting `key`: what it counts, its unit and range.
+
+    Where several components that the space can choose declare it, their different words are joined by ` / `.
+    """
+    words = [" ".join((field.description or "").split()) for field in _declared(key, space)]
+    return " / ".join(word for word in dict.fromkeys(words) if word)
+
+
+def _declared(key: str, space: SearchSpace) -> Iterator[FieldInfo]:
+    """The fields that `key` can be: one, or one for each component that its section may hold."""
+    *sections, last = key.split(".")
+    owners: list[type[Schema]] = [TrialConfig]
+    for depth, section in enumerate(sections, start=1):
+        names = _possible_names(".".join([*sections[:depth], "name"]), key, space)
+        fields = [owner.model_fields[section] for owner in owners if section in owner.model_fields]
+        owners = [member for field in fields for member in _schemas(field.annotation) if _is_named(member, names)]
+    return (owner.model_fields[last] for owner in owners if last in owner.model_fields)
+
+
+def _schemas(annotation: Any) -> Iterator[type[Schema]]:
+    """The settings classes in a field's annotation: itself, or the members of a union."""
+    if isinstance(annotation, type) and issubclass(annotation, Schema):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _schemas(argument)
+
+
+def _is_named(schema: type[Schema], names: Collection[Any]) -> bool:
+    return "name" not in schema.model_fields or schema.model_fields["name"].default in names
+
+
+def _possible_names(name_key: str, key: str, space: SearchSpace) -> list[Any]:
+    """The components that the section of `key` may hold where `key` exists."""
+    if name_key in space.conditions.get(key, {}):
+        return list(space.conditions[key][name_key])
+    searched = space.free.get(name_key)
+    if isinstance(searched, CategoricalDistribution):
+        return list(searched.choices)
+    chosen = {**flatten(TrialConfig().plain()), **flatten(space.fixed)}
+    return [chosen[name_key]] if name_key in chosen else []

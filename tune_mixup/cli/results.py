@@ -1,0 +1,93 @@
+"""`leaderboard`, `export` and `evaluate`: what came out of a sweep."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tune_mixup.cli.errors import Interrupted
+from tune_mixup.cli.live import display
+from tune_mixup.cli.options import Address, Json, Name, Root, sweep_path
+
+
+def leaderboard(
+    name: Name,
+    top: Annotated[int | None, typer.Option(metavar="N", help="Only the first N rows.")] = None,
+    format: Annotated[
+        str, typer.Option(metavar="table|csv|json|markdown", help="csv and json have every column and digit.")
+    ] = "table",
+    root: Root = Path("sweeps"),
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+) -> None:
+    """Rank the trials of a sweep by its metric on validation."""
+    from tune_mixup.analysis import leaderboard as analysis
+    from tune_mixup.record import load_sweep
+
+    record = load_sweep(sweep_path(name, root))
+    board = analysis.leaderboard(record, top)
+    note = analysis.rule(record)
+    wanted = "json" if as_json else format
+    print(analysis.render(board, wanted, note=note))
+    if wanted == "csv":
+        print(note, file=sys.stderr)
+
+
+def export(
+    name: Name,
+    to: Annotated[Path, typer.Option(metavar="FILE", help="The suffix says how: .yaml, .json, .csv or .parquet.")],
+    top: Annotated[int, typer.Option(metavar="N", help="How many of the best.")] = 1,
+    root: Root = Path("sweeps"),
+    as_json: Json = False,
+) -> None:
+    """Write the whole configurations of the best trials to a file that `train --config` reads."""
+    from tune_mixup.analysis.export import export as write
+    from tune_mixup.record import load_sweep
+
+    record = load_sweep(sweep_path(name, root))
+    to = to.expanduser()
+    count = write(record, top, to)
+    if as_json:
+        print(json.dumps({"file": str(to), "configurations": count}))
+        return
+    few = f" (of {top}: no more trials are COMPLETE)" if count < top else ""
+    print(f"{count} configurations{few} in {to}; train one with `tune-mixup train --config {to} --rank 1 --out DIR`")
+
+
+def evaluate(
+    name: Name,
+    top: Annotated[int, typer.Option(metavar="K", help="How many of the best COMPLETE trials.")] = 3,
+    seeds: Annotated[int, typer.Option(metavar="N", help="Fresh seeds for each.")] = 3,
+    root: Root = Path("sweeps"),
+    address: Address = None,
+    as_json: Json = False,
+) -> None:
+    """Retrain the best settings on fresh seeds and open the test split, which is written down."""
+    from tune_mixup.analysis import leaderboard as analysis
+    from tune_mixup.record import load_sweep
+
+    path = sweep_path(name, root)
+    record = load_sweep(path)
+    board = analysis.leaderboard(record, top)
+    best = [int(number) for number in board.loc[board["state"] == "COMPLETE", "trial"]]
+    if not best:
+        raise ValueError(
+            f"no trial of the sweep {record.name!r} is COMPLETE; finish one with `tune-mixup resume` first"
+        )
+
+    from tune_mixup.tuning.evaluation import evaluate as run
+
+    try:
+        with display(as_json) as listener:
+            frame = run(path, best, seeds=seeds, address=address, listener=listener)
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted; the same command goes on with what is left") from None
+    note = (
+        f"Each setting was trained on {seeds} fresh seeds to the full budget; n seeds ended, sd is over them. The test "
+        f"split was opened for these {len(best)} settings, which stands in {record.path / 'evaluations'}."
+    )
+    if as_json:
+        print(json.dumps({"event": "end", "rule": note, "rows": analysis.rows(frame)}, allow_nan=False))
+    else:
+        print(analysis.render(frame, "table", note=note))

@@ -1,0 +1,170 @@
+"""`sweep` and `resume`: run trials on Ray, show how they go, and say what to do next."""
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tune_mixup.cli.errors import Interrupted
+from tune_mixup.cli.live import display
+from tune_mixup.cli.options import (
+    Address,
+    Concurrent,
+    DataRoot,
+    Json,
+    MaxEpochs,
+    Name,
+    Root,
+    Sampler,
+    Seed,
+    Settings,
+    Space,
+    TimeBudget,
+    Trials,
+    command_for,
+    parse_duration,
+    parse_settings,
+    sweep_options,
+    sweep_path,
+)
+
+if TYPE_CHECKING:
+    from tune_mixup.record import SweepRecord
+    from tune_mixup.tuning.progress import Listener
+
+SHOWN = 5
+"""Rows of the leaderboard at the end of a sweep."""
+
+
+def sweep(
+    space: Space,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the sweep. Default: the space's.")] = None,
+    trials: Trials = None,
+    max_epochs: MaxEpochs = None,
+    time_budget: TimeBudget = None,
+    metric: Annotated[
+        str | None, typer.Option(metavar="METRIC", help="What ranks trials. Default: val_accuracy_median.")
+    ] = None,
+    sampler: Sampler = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="asha|none", help="Who stops trials early. Default: asha.")
+    ] = None,
+    concurrent: Concurrent = None,
+    cpus_per_trial: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="CPUs of a trial: a fraction up to 1 or a whole number. Default: 1."),
+    ] = None,
+    gpus_per_trial: Annotated[
+        float | None, typer.Option(metavar="X", help="GPUs of a trial, likewise; 0.25 puts four on one. Default: 0.")
+    ] = None,
+    seed: Seed = None,
+    set_: Settings = None,
+    data_root: DataRoot = None,
+    root: Root = Path("sweeps"),
+    address: Address = None,
+    as_json: Json = False,
+) -> None:
+    """Search a space: many trials on Ray, poor ones stopped early, the next ones suggested by Optuna."""
+    settings = parse_settings(set_, data_root)
+    options = sweep_options(
+        {
+            "name": name,
+            "trials": trials,
+            "max_epochs": max_epochs,
+            "metric": metric,
+            "sampler": sampler,
+            "scheduler": scheduler,
+            "concurrent": concurrent,
+            "cpus_per_trial": cpus_per_trial,
+            "gpus_per_trial": gpus_per_trial,
+            "seed": seed,
+            "time_budget_s": parse_duration(time_budget),
+        }
+    )
+    from tune_mixup.tuning.sweep import sweep as run
+
+    path = root.expanduser() / (name or Path(space).stem)
+    _follow(
+        lambda listener: run(space, settings, root=root.expanduser(), address=address, listener=listener, **options),
+        path,
+        as_json,
+    )
+
+
+def resume(
+    name: Name,
+    trials: Trials = None,
+    time_budget: TimeBudget = None,
+    concurrent: Concurrent = None,
+    root: Root = Path("sweeps"),
+    address: Address = None,
+    as_json: Json = False,
+) -> None:
+    """Go on with a sweep that was interrupted, or add trials to it; no finished trial runs again."""
+    time_budget_s = parse_duration(time_budget)
+    from tune_mixup.tuning.sweep import resume as run
+
+    path = sweep_path(name, root)
+    _follow(
+        lambda listener: run(
+            path,
+            trials=trials,
+            time_budget_s=time_budget_s,
+            concurrent=concurrent,
+            address=address,
+            listener=listener,
+        ),
+        path,
+        as_json,
+    )
+
+
+def _follow(run: Callable[["Listener"], "SweepRecord"], path: Path, as_json: bool) -> None:
+    """Run with a display, then show the result. Raises RuntimeError when every trial failed."""
+    shown: AbstractContextManager[Listener] = display(as_json)
+    try:
+        with shown as listener:
+            record = run(listener)
+    except KeyboardInterrupt:
+        if not (path / "sweep.yaml").exists():
+            raise Interrupted("interrupted before the sweep began; nothing was written") from None
+        raise Interrupted(f"interrupted; go on with `{command_for('resume', path)}`") from None
+    _show_result(record, as_json)
+
+
+def _show_result(record: "SweepRecord", as_json: bool) -> None:
+    from tune_mixup.analysis.leaderboard import direction, leaderboard, render, rows, rule
+
+    board = leaderboard(record)
+    states = {str(state): int(count) for state, count in board["state"].value_counts().items()}
+    best = board.head(SHOWN)
+    if as_json:
+        end = {
+            "event": "end",
+            "name": record.name,
+            "path": str(record.path),
+            "metric": record.config()["metric"],
+            "direction": direction(record),
+            "states": states,
+            "rule": rule(record),
+            "leaderboard": rows(best),
+        }
+        print(json.dumps(end, allow_nan=False), flush=True)
+    else:
+        counts = ", ".join(f"{count} {state}" for state, count in states.items())
+        print(f"\n{record.name}: {len(board)} trials ({counts}) in {record.path}\n")
+        print(render(best, "table", note=rule(record)))
+        print("\nNext:")
+        for verb, rest in (
+            ("leaderboard", " --top 20"),
+            ("export", " --top 3 --to best.yaml"),
+            ("evaluate", " --top 3 --seeds 3"),
+        ):
+            print(f"  {command_for(verb, record.path, rest)}")
+    if len(board) and set(states) == {"FAIL"}:
+        first = board.sort_values("trial").iloc[0]
+        where = record.trial_folder(int(first["trial"])).path
+        raise RuntimeError(f"all {len(board)} trials failed; trial {first['trial']}: {first['reason']}; see {where}")

@@ -1,0 +1,109 @@
+"""`train`: one trial in this process, without Ray, from a search space or a file."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tune_mixup.cli.errors import Interrupted
+from tune_mixup.cli.options import DataRoot, Json, Seed, Settings, parse_settings
+
+if TYPE_CHECKING:
+    from tune_mixup.config import TrialConfig
+    from tune_mixup.search_space import SearchSpace
+    from tune_mixup.trial_folder import Epoch
+
+
+def train(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The trial's folder; an interrupted trial there goes on.")],
+    space: Annotated[
+        str | None, typer.Option(metavar="SPACE", help="A search space; takes its first baseline.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="An exported file, or plain settings.")] = None,
+    rank: Annotated[int | None, typer.Option(metavar="N", help="Which of an exported file's. Default: 1.")] = None,
+    set_: Settings = None,
+    seed: Seed = None,
+    data_root: DataRoot = None,
+    as_json: Json = False,
+) -> None:
+    """Train one configuration, without Ray; the test split stays closed."""
+    settings = parse_settings(set_, data_root)
+    if seed is not None:
+        settings = {"seed": seed, **settings}
+    trial = configuration(space, config, rank, settings)
+
+    from tune_mixup.training.trainer import Trainer
+
+    trainer = Trainer(trial, folder=out)
+    if not as_json:
+        print(f"{trial.mixing.name}, {trial.model.name}, {trial.data.name}: {trial.training.epochs} epochs into {out}")
+        if trainer.epoch:
+            print(
+                f"the folder holds {trainer.epoch} finished epochs; {'nothing is left' if trainer.done else 'going on'}"
+            )
+    try:
+        history = trainer.run(_print_json if as_json else _Lines(trial.training.epochs))
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted after {trainer.epoch} epochs; the same command goes on in {out}") from None
+    last = history[-1]
+    if as_json:
+        print(json.dumps({"event": "end", "folder": str(out), "config": trial.plain(), "metrics": last}))
+    elif not trainer.diverged:
+        print("\n".join(f"{key:20} {value:.4g}" for key, value in last.items() if key.startswith("val_")))
+        print(f"Validation numbers after epoch {last['epoch']}; configuration, epochs and checkpoint are in {out}.")
+    if trainer.diverged:
+        raise RuntimeError(f"diverged in epoch {last['epoch']}: the loss is NaN or infinite; try a lower optimizer.lr")
+
+
+def configuration(space: str | None, file: Path | None, rank: int | None, settings: Mapping[str, Any]) -> "TrialConfig":
+    """The trial to run: a space's first baseline, or the `rank`-th of a file, under `settings`.
+
+    Raises ValueError unless exactly one of `space` and `file` is given, and for a rank that the file does not have.
+    """
+    from tune_mixup.analysis.export import read_configurations
+    from tune_mixup.config import TrialConfig
+    from tune_mixup.search_space import load_space
+
+    if (space is None) == (file is None):
+        raise ValueError(
+            "train: got " + ("neither" if space is None else "both") + " of --space and --config; give one"
+        )
+    if space is not None:
+        if rank is not None:
+            raise ValueError("--rank: chooses from a file's configurations; give it with --config only")
+        loaded = load_space(space)
+        return TrialConfig.from_dotted(loaded.fixed, _first_point(loaded, settings), settings)
+    assert file is not None
+    found = read_configurations(file)
+    rank = 1 if rank is None else rank
+    if not 1 <= rank <= len(found):
+        raise ValueError(f"--rank: got {rank}, but {file} holds {len(found)}; give 1 to {len(found)}")
+    return TrialConfig.from_dotted(found[rank - 1], settings)
+
+
+def _first_point(space: "SearchSpace", settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The first baseline whose branch of the space the settings leave standing; no parameters if there is none."""
+    parents = {parent for parents in space.conditions.values() for parent in parents}
+    for point in space.baselines:
+        if all(settings.get(parent, point.get(parent)) == point.get(parent) for parent in parents & point.keys()):
+            return point
+    return {}
+
+
+def _print_json(report: "Epoch") -> None:
+    print(json.dumps({"event": "epoch", **report}), flush=True)
+
+
+class _Lines:
+    """One line per epoch: where it is, what it learned, how fast."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    def __call__(self, report: "Epoch") -> None:
+        place = f"epoch {report['epoch']:{len(str(self.epochs))}}/{self.epochs}"
+        shown = [key for key in report if key.startswith(("train_", "val_")) and not key.endswith("_median")]
+        metrics = "  ".join(f"{key} {report[key]:.4f}" for key in shown) or "diverged"
+        print(f"{place}  {metrics}  lr {report['lr']:.4g}  {report['epoch_s']:.1f} s", flush=True)

@@ -1,0 +1,30 @@
+"""Data sets: name -> settings that read the splits as uint8 tensors. A new data set is one file and one line here."""
+
+from typing import TYPE_CHECKING
+
+from tune_mixup.data.augment import Augment as Augment
+from tune_mixup.data.base import Dataset
+from tune_mixup.data.base import Split as Split
+from tune_mixup.data.base import TrainingData as TrainingData
+from tune_mixup.data.base import load as load
+from tune_mixup.data.base import load_test as load_test
+from tune_mixup.data.cifar import Cifar10, Cifar100
+from tune_mixup.data.digits import Digits
+from tune_mixup.data.fashion_mnist import FashionMnist
+from tune_mixup.data.imagefolder import ImageFolder
+from tune_mixup.data.synthetic import Synthetic
+from tune_mixup.schema import one_of
+
+DATASETS: dict[str, type[Dataset]] = {
+    "digits": Digits,
+    "fashion_mnist": FashionMnist,
+    "cifar10": Cifar10,
+    "cifar100": Cifar100,
+    "imagefolder": ImageFolder,
+    "synthetic": Synthetic,
+}
+
+if TYPE_CHECKING:
+    AnyDataset = Dataset
+else:
+    AnyDataset = one_of(*DATASETS.values())

@@ -1,0 +1,114 @@
+"""Random crops, flips and normalisation of whole batches on the device where the images live.
+
+The training images are padded once; a batch of crops is then one `index_select` over all runs of W neighbouring
+pixels, which copies whole rows instead of single pixels.
+
+Shapes: N images of the split, B batch, C channels, H x W pixels.
+"""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor
+
+from tune_mixup.schema import Schema
+
+
+class Augment(Schema):
+    """Random changes to the training images; the default changes nothing."""
+
+    crop_padding: int = Field(default=0, ge=0)
+    """Pixels added on every side before a random crop back to H x W; less than H and W. 0: no crop."""
+    flip: bool = False
+    """Mirror left-right with probability 1/2."""
+    padding_mode: Literal["zeros", "reflect"] = "zeros"
+    """What the added pixels hold: black, or the image mirrored at its border pixels."""
+
+
+def prepare(images: Tensor, augment: Augment) -> Tensor:
+    """The images uint8 [N, C, H, W] of a split with padding added: uint8 [N, C, H + 2p, W + 2p], p = crop_padding.
+
+    Raises ValueError where the padding is not less than H and W.
+    """
+    padding = augment.crop_padding
+    if padding == 0:
+        return images
+    height, width = images.shape[2:]
+    if padding >= min(height, width):
+        raise ValueError(
+            f"data.augment.crop_padding is {padding}, but must be less than the images' {height} x {width} pixels;"
+            f" use at most {min(height, width) - 1}"
+        )
+    if augment.padding_mode == "reflect":
+        rows, columns = (_reflected(length, padding, images.device) for length in (height, width))
+        return images.index_select(2, rows).index_select(3, columns)
+    padded = images.new_zeros(*images.shape[:2], height + 2 * padding, width + 2 * padding)
+    padded[:, :, padding:-padding, padding:-padding] = images
+    return padded
+
+
+def augment_batch(
+    prepared: Tensor, index: Tensor, *, size: tuple[int, int], augment: Augment, generator: Generator
+) -> Tensor:
+    """The images `index` int64 [B] of `prepared`, cropped and flipped, each on its own: uint8 [B, C, H, W].
+
+    `size` is (H, W) before padding. Everything is on one device, and no value is read on the host.
+    """
+    images, device = prepared, prepared.device
+    if augment.crop_padding:
+        places = 2 * augment.crop_padding + 1
+        corners = torch.randint(places, (len(index), 2), device=device, generator=generator)
+        images = crop(prepared, index, corners, size=size)
+    else:
+        images = prepared.index_select(0, index)
+    if augment.flip:
+        images = flip(images, torch.rand(len(index), device=device, generator=generator) < 0.5)
+    return images
+
+
+def crop(prepared: Tensor, index: Tensor, corners: Tensor, *, size: tuple[int, int]) -> Tensor:
+    """Windows of `size` (H, W) from the images `index` int64 [B]: [B, C, H, W].
+
+    `corners` int64 [B, 2] holds each window's top row and left column.
+    """
+    channels, height, width = prepared.shape[1:]
+    first = (index * channels * height + corners[:, 0]) * width + corners[:, 1]
+    channel = torch.arange(channels, device=prepared.device) * (height * width)
+    row = torch.arange(size[0], device=prepared.device) * width
+    starts = first[:, None, None] + channel[:, None] + row
+    runs = prepared.reshape(-1).unfold(0, size[1], 1)
+    return runs.index_select(0, starts.reshape(-1)).reshape(len(index), channels, *size)
+
+
+def flip(images: Tensor, flipped: Tensor) -> Tensor:
+    """Images [B, C, H, W], mirrored left-right where `flipped` bool [B]."""
+    both = torch.cat([images, images.flip(3)])
+    return both.index_select(0, torch.arange(len(images), device=images.device) + len(images) * flipped)
+
+
+def normalise(images: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """(images / 255 - mean) / std in float32, then `dtype`; images uint8 [B, C, H, W], mean and std float32 [C, 1, 1]."""
+    # In place on the fresh copy: twice the memory traffic and a page fault per page make it many times slower.
+    return images.to(torch.float32).mul_(1 / (255 * std)).sub_(mean / std).to(dtype)
+
+
+def measure(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of all pixels of uint8 images [N, C, H, W], on the 0..1 scale: float32 [C, 1, 1].
+
+    A channel that is constant gets a standard deviation of 1, so that it can be divided by.
+    """
+    channels = images.shape[1]
+    counts = torch.stack([torch.bincount(images[:, c].reshape(-1), minlength=256) for c in range(channels)]).double()
+    level = torch.arange(256, dtype=torch.float64, device=images.device) / 255
+    total = counts.sum(1)
+    mean = (counts * level).sum(1) / total
+    variance = (counts * (level - mean[:, None]) ** 2).sum(1) / total
+    std = torch.where(variance > 0, variance.sqrt(), 1)
+    return mean.float().reshape(-1, 1, 1), std.float().reshape(-1, 1, 1)
+
+
+def _reflected(length: int, padding: int, device: torch.device) -> Tensor:
+    """Index of the source pixel for each padded one: p..1, 0..length-1, length-2..; the border is not repeated."""
+    offset = torch.arange(-padding, length + padding, device=device).abs()
+    return length - 1 - (length - 1 - offset).abs()

@@ -1,0 +1,185 @@
+"""What a data set is: settings that read labelled images, and the uint8 tensors that a trial trains on.
+
+Shapes: N examples, K classes, C channels, H x W pixels.
+"""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import torch
+from pydantic import AfterValidator, Field, field_validator
+from torch import Tensor
+
+from tune_mixup.data.augment import Augment, measure
+from tune_mixup.data.batches import Unbalanced
+from tune_mixup.data.stratify import split
+from tune_mixup.schema import Schema, merge
+from tune_mixup.seeding import generator
+
+
+def _absolute(path: Path) -> Path:
+    """Absolute, because Ray's workers run in another working directory than the person who wrote the path."""
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError as error:
+        raise ValueError(f"got {str(path)!r}, whose home folder is not known; write the path in full") from error
+
+
+def _default_root() -> Path:
+    return _absolute(Path(os.environ.get("TUNE_MIXUP_DATA") or "~/data"))
+
+
+Folder = Annotated[Path, Field(strict=False), AfterValidator(_absolute)]
+"""A path or a string; `~` is the home folder."""
+PerChannel = Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(strict=False, min_length=1)]
+"""One number per channel, pixels scaled to 0..1."""
+
+
+class Split(NamedTuple):
+    """Labelled images: images uint8 [N, C, H, W], targets int64 [N] in 0..K-1."""
+
+    images: Tensor
+    targets: Tensor
+
+
+class Dataset(Schema, ABC):
+    """A data set. Final classes set `name: Literal[...]`, its key in `DATASETS`."""
+
+    name: str
+    root: Folder = Field(default_factory=_default_root)
+    """Where data sets live on disk: the environment variable TUNE_MIXUP_DATA, else ~/data."""
+    validation_fraction: float = Field(default=0.1, gt=0, lt=1)
+    """Share of every class of the training set that is held out for validation."""
+    train_limit: int | None = Field(default=None, gt=0)
+    """Use only so many examples of the training set, drawn before the validation split; empty: all."""
+    augment: Augment = Augment()
+    """Random crop and flip of the training images; a key that is left out keeps this data set's default."""
+    mean: PerChannel | None = None
+    """Subtracted from the pixels (0..1), per channel; empty: measured on the training split."""
+    std: PerChannel | None = None
+    """Pixels (0..1) are divided by it, per channel, > 0; empty: measured on the training split."""
+    batches: Literal["shuffled", "stratified"] = "shuffled"
+    """Whether batches are drawn at random or hold every class equally often."""
+    unbalanced: Unbalanced = "drop"
+    """How stratified batches treat unequal classes: the epoch ends with the smallest, or small ones come again."""
+
+    @field_validator("augment", mode="before")
+    @classmethod
+    def _keep_default_augment(cls, value: Any) -> Any:
+        """Lay a partly given section over the data set's own default, so that switching off the flip keeps the crop."""
+        if not isinstance(value, Mapping):
+            return value
+        return merge(cls.model_fields["augment"].default.model_dump(), value)
+
+    @field_validator("std")
+    @classmethod
+    def _std_above_zero(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if value is not None and 0 in value:
+            raise ValueError(f"got {value}, but pixels are divided by it; each must be greater than 0")
+        return value
+
+    @abstractmethod
+    def read_train(self) -> tuple[Split, tuple[str, ...]]:
+        """The whole training set, on the CPU, and the names of the K classes."""
+
+    @abstractmethod
+    def read_test(self) -> Split:
+        """The test set, on the CPU."""
+
+    def read_validation(self) -> Split | None:
+        """A validation set that comes with the data, on the CPU; None: it is split off the training set."""
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """What a trial sees: train and validation, mean and std float32 [C, 1, 1] on the 0..1 scale, one device for all.
+
+    The tensors are shared by the trials of a process, so nobody writes into them.
+    """
+
+    train: Split
+    validation: Split
+    mean: Tensor
+    std: Tensor
+    class_names: tuple[str, ...]
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return len(self.class_names)
+
+    @property
+    def channels(self) -> int:
+        """C: 1 grey, 3 colour."""
+        return self.train.images.shape[1]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        return self.train.images.shape[2], self.train.images.shape[3]
+
+
+def load(dataset: Dataset, *, seed: int, device: torch.device) -> TrainingData:
+    """The training and validation splits of `dataset` for `seed`, on `device`.
+
+    Read once per process: equal arguments return the same object, also when only augmentation or batches differ.
+    Raises ValueError for data that are missing, damaged or too few.
+    """
+    return _load_once(_without_batching(dataset), seed, device)
+
+
+def load_test(dataset: Dataset, *, device: torch.device) -> Split:
+    """The test split of `dataset` on `device`; kept like `load`, raises like it."""
+    return _load_test_once(_without_batching(dataset), device)
+
+
+def _without_batching(dataset: Dataset) -> Dataset:
+    return dataset.replace(augment=Augment(), batches="shuffled", unbalanced="drop")
+
+
+@lru_cache(maxsize=2)  # two, because a process that changes its seed must not hold every split it ever made
+def _load_once(dataset: Dataset, seed: int, device: torch.device) -> TrainingData:
+    whole, class_names = dataset.read_train()
+    own_validation = dataset.read_validation()
+    train_index, validation_index = split(
+        whole.targets,
+        fraction=dataset.validation_fraction if own_validation is None else 0,
+        limit=dataset.train_limit,
+        class_names=class_names,
+        generator=generator(seed, "split"),
+    )
+    train = Split(whole.images[train_index], whole.targets[train_index])
+    validation = own_validation or Split(whole.images[validation_index], whole.targets[validation_index])
+    measured_mean, measured_std = measure(train.images)
+    return TrainingData(
+        train=_move(train, device),
+        validation=_move(validation, device),
+        mean=_per_channel("mean", dataset.mean, measured_mean).to(device),
+        std=_per_channel("std", dataset.std, measured_std).to(device),
+        class_names=class_names,
+    )
+
+
+@lru_cache(maxsize=1)
+def _load_test_once(dataset: Dataset, device: torch.device) -> Split:
+    return _move(dataset.read_test(), device)
+
+
+def _move(part: Split, device: torch.device) -> Split:
+    return Split(part.images.to(device), part.targets.to(device))
+
+
+def _per_channel(field: str, given: tuple[float, ...] | None, measured: Tensor) -> Tensor:
+    if given is None:
+        return measured
+    if len(given) != len(measured):
+        raise ValueError(
+            f"data.{field} has {len(given)} values, but the images have {len(measured)} channels; give one for each"
+        )
+    return torch.tensor(given, dtype=torch.float32).reshape(-1, 1, 1)

@@ -1,0 +1,77 @@
+"""CIFAR-10 and CIFAR-100: 50,000 training and 10,000 test images, 10 or 100 classes, 32 x 32 colour.
+
+Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009. Padding 4 and flips as in He et al., "Deep
+Residual Learning for Image Recognition", CVPR 2016, section 4.2.
+"""
+
+from abc import abstractmethod
+from typing import Any, Literal
+
+import torch
+
+from tune_mixup.data.augment import Augment
+from tune_mixup.data.base import Dataset, PerChannel, Split
+from tune_mixup.data.download import open_or_download
+
+
+class Cifar(Dataset):
+    """What the two have in common: torchvision's files in `root`, checked by their checksums, and CIFAR's defaults.
+
+    The default mean and std are the numbers that published mixup results use for CIFAR-10 and CIFAR-100 alike; that
+    std is the mean over single images and less than the true one, which `data.std=null` measures.
+    """
+
+    augment: Augment = Augment(crop_padding=4, flip=True)
+    mean: PerChannel | None = (0.4914, 0.4822, 0.4465)
+    std: PerChannel | None = (0.2023, 0.1994, 0.2010)
+
+    @abstractmethod
+    def _source(self) -> Any:
+        """Torchvision's class."""
+
+    def read_train(self) -> tuple[Split, tuple[str, ...]]:
+        """The training batches."""
+        return self._read(train=True)
+
+    def read_test(self) -> Split:
+        """The test batch."""
+        return self._read(train=False)[0]
+
+    def _read(self, *, train: bool) -> tuple[Split, tuple[str, ...]]:
+        source = self._source()
+
+        def open_files() -> Any:
+            try:
+                return source(self.root, train=train)
+            except RuntimeError:  # its word for files that are missing or fail their checksum
+                return None
+
+        def download() -> None:
+            source(self.root, download=True)
+
+        expected = f"the folder {source.base_folder} (or {source.filename})"
+        found = open_or_download(self.root, self.name, open_files=open_files, download=download, expected=expected)
+        images = torch.from_numpy(found.data).permute(0, 3, 1, 2).contiguous()
+        return Split(images, torch.tensor(found.targets)), tuple(found.classes)
+
+
+class Cifar10(Cifar):
+    """10 classes, 5,000 training images each."""
+
+    name: Literal["cifar10"] = "cifar10"
+
+    def _source(self) -> Any:
+        from torchvision.datasets import CIFAR10  # here, because the import takes seconds
+
+        return CIFAR10
+
+
+class Cifar100(Cifar):
+    """100 classes, 500 training images each."""
+
+    name: Literal["cifar100"] = "cifar100"
+
+    def _source(self) -> Any:
+        from torchvision.datasets import CIFAR100
+
+        return CIFAR100

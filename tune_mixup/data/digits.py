@@ -1,0 +1,55 @@
+"""Handwritten digits, 8 x 8 grey: the data set that ships with scikit-learn, so nothing is downloaded.
+
+Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998 (its test
+part, 1,797 images). No official test split exists for this part, so a fixed fifth of every class is kept for it.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from tune_mixup.data.base import Dataset, Split
+from tune_mixup.data.stratify import split
+from tune_mixup.seeding import generator
+
+_CLASS_NAMES = tuple("0123456789")
+_TEST_FRACTION = 0.2
+_TEST_SEED = 1797
+
+
+class Digits(Dataset):
+    """1,437 images for training and validation, 360 for the test, which are the same for every seed."""
+
+    name: Literal["digits"] = "digits"
+
+    def read_train(self) -> tuple[Split, tuple[str, ...]]:
+        """The four fifths that are not test."""
+        images, targets = _read()
+        train, _ = _test_split(targets)
+        return Split(images[train], targets[train]), _CLASS_NAMES
+
+    def read_test(self) -> Split:
+        """The fixed fifth."""
+        images, targets = _read()
+        _, test = _test_split(targets)
+        return Split(images[test], targets[test])
+
+
+def _read() -> tuple[Tensor, Tensor]:
+    """All images uint8 [1797, 1, 8, 8], scaled from 0..16 to 0..255, and targets int64 [1797]."""
+    from sklearn.datasets import load_digits  # here, because it takes a second that other data sets need not pay
+
+    digits = load_digits()
+    images = torch.from_numpy(digits.images).mul(255 / 16).round().to(torch.uint8).unsqueeze(1)
+    return images, torch.from_numpy(digits.target).long()
+
+
+def _test_split(targets: Tensor) -> tuple[Tensor, Tensor]:
+    return split(
+        targets,
+        fraction=_TEST_FRACTION,
+        limit=None,
+        class_names=_CLASS_NAMES,
+        generator=generator(_TEST_SEED, "split"),
+    )

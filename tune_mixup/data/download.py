@@ -1,0 +1,45 @@
+"""Data sets that are downloaded on first use: once, however many workers start together."""
+
+from collections.abc import Callable
+from http.client import HTTPException
+from pathlib import Path
+from tarfile import TarError
+from typing import TypeVar
+
+from filelock import FileLock
+
+Opened = TypeVar("Opened")
+
+
+def open_or_download(
+    root: Path, name: str, *, open_files: Callable[[], Opened | None], download: Callable[[], None], expected: str
+) -> Opened:
+    """What `open_files` gives, after `download` where it gives None because files are missing.
+
+    A lock file in `root` lets one process download while the others wait; `root` need not be writable when the files
+    are there. `expected` says which files belong where, for the one-line ValueError when the download fails.
+    """
+    opened = open_files()
+    if opened is not None:
+        return opened
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with FileLock(root / f".{name}.lock"):
+            opened = open_files()
+            if opened is None:
+                download()
+                opened = open_files()
+    except (OSError, RuntimeError, EOFError, HTTPException, TarError) as error:
+        raise ValueError(_explain(root, name, expected, str(error) or type(error).__name__)) from error
+    if opened is None:
+        raise ValueError(_explain(root, name, expected, "what came is not complete"))
+    return opened
+
+
+def _explain(root: Path, name: str, expected: str, reason: str) -> str:
+    reason = " ".join(reason.split())
+    reason = reason if len(reason) <= 200 else reason[:197] + "..."
+    return (
+        f"{name} is not in {root} and can't be downloaded ({reason}); put {expected} there,"
+        " or set data.root (or TUNE_MIXUP_DATA) to a folder that has it"
+    )

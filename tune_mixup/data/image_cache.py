@@ -1,0 +1,69 @@
+"""Decoded images in one file, made by one process while the others wait."""
+
+import os
+import pickle
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from filelock import FileLock
+
+from tune_mixup.data.base import Split
+
+
+class Contents(NamedTuple):
+    """The classes of a data set and its parts (train, test, val)."""
+
+    class_names: tuple[str, ...]
+    parts: dict[str, Split]
+
+
+def cached(files: Sequence[Path], *, fingerprint: str, build: Callable[[], Contents]) -> Contents:
+    """The contents stored under `fingerprint` in the first of `files` that has them, else built and stored.
+
+    A file that is damaged or has another fingerprint is replaced in one step, so that readers see the old or the new
+    one. Raises ValueError when none of the files can be written.
+    """
+    for file in files:
+        contents = _load(file, fingerprint)
+        if contents is not None:
+            return contents
+    reasons = []
+    for file in files:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(file.with_suffix(".lock")):
+                contents = _load(file, fingerprint)  # perhaps made while this process waited
+                if contents is None:
+                    contents = build()
+                    _store(file, fingerprint, contents)
+            return contents
+        except OSError as error:
+            reasons.append(f"{file.parent} ({error.strerror or error})")
+    raise ValueError(
+        f"decoded images can't be stored in {' or '.join(reasons)}; set data.root to a folder that can be written"
+    )
+
+
+def _load(file: Path, fingerprint: str) -> Contents | None:
+    """None for a file that is absent, damaged or of another fingerprint; images stay on disk until they are read."""
+    try:
+        stored = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        if stored["fingerprint"] != fingerprint:
+            return None
+        parts = {part: Split(*tensors) for part, tensors in stored["parts"].items()}
+        return Contents(tuple(stored["class_names"]), parts)
+    except (OSError, EOFError, RuntimeError, ValueError, TypeError, KeyError, pickle.UnpicklingError):
+        return None
+
+
+def _store(file: Path, fingerprint: str, contents: Contents) -> None:
+    stored = {
+        "fingerprint": fingerprint,
+        "class_names": list(contents.class_names),
+        "parts": {part: tuple(tensors) for part, tensors in contents.parts.items()},
+    }
+    partial = file.with_suffix(".partial")
+    torch.save(stored, partial)
+    os.replace(partial, file)

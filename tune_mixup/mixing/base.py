@@ -1,0 +1,126 @@
+"""What a mixer is: the only thing the trainer knows about mixing methods.
+
+A mixer is its own settings: a frozen `Schema` whose `name` is its key in `MIXERS`. Whatever changes while training
+lives in a state that goes in and comes out; arguments are never changed.
+
+Shapes: B batch, K classes, C channels, H x W pixels. `lam` weighs the row's *own* example everywhere.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from tune_mixup.schema import Schema
+
+State = Mapping[str, Tensor]
+"""A mixer's state: named tensors, saved with every checkpoint. Empty for methods that remember nothing."""
+
+
+class MixedBatch(NamedTuple):
+    """A mixed batch: inputs float [B, C, H, W], soft_targets float [B, K], lam [] or [B] in [0, 1], partner [B]."""
+
+    inputs: Tensor
+    soft_targets: Tensor
+    lam: Tensor
+    partner: Tensor
+
+
+class StepOutput(NamedTuple):
+    """One training step before the backward pass: loss [], logits [B, K], soft_targets [B, K] and the next state."""
+
+    loss: Tensor
+    logits: Tensor
+    soft_targets: Tensor
+    state: State
+
+
+class Mixer(Schema, ABC):
+    """A mixing method. Final classes set `name: Literal[...]`; nothing else of the project changes with a new one."""
+
+    name: str
+
+    @property
+    def needs_stratified_batches(self) -> bool:
+        """Whether every batch must hold each class equally often (`data.batches = stratified`)."""
+        return False
+
+    def canonical(self) -> "Mixer":
+        """The simplest mixer that trains exactly like this one; degenerate settings then share one identity."""
+        return self
+
+    def init(self, num_classes: int, *, device: torch.device, generator: Generator) -> State:
+        """The state before epoch 0. `generator` is on the CPU."""
+        return {}
+
+    @abstractmethod
+    def step(
+        self, model: nn.Module, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator
+    ) -> StepOutput:
+        """Forward pass and loss.
+
+        `inputs` float [B, C, H, W], normalised; `targets` float [B, K], rows sum to 1; `epoch` counts from 0;
+        `generator` is on the device of `inputs`. Reads no value on the host, so the device never waits.
+        """
+
+    def end_epoch(self, state: State, *, epoch: int, generator: Generator) -> State:
+        """The state for epoch `epoch + 1`. `generator` is on the CPU."""
+        return state
+
+    def snapshot(self, state: State) -> dict[str, Tensor]:
+        """What is worth keeping of the state for each epoch (a confusion matrix), on the CPU; mostly nothing."""
+        return {}
+
+
+class InputMixer(Mixer):
+    """A method that mixes inputs and targets only: `mix` says how, and `observe` may learn from the outcome."""
+
+    @abstractmethod
+    def mix(self, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator) -> MixedBatch:
+        """The mixed batch; pure, shapes as in `step`."""
+
+    def observe(self, state: State, mixed: MixedBatch, targets: Tensor, logits: Tensor) -> State:
+        """The state after the step's forward pass (`logits` [B, K], detached)."""
+        return state
+
+    def step(
+        self, model: nn.Module, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator
+    ) -> StepOutput:
+        """Mix, forward, soft-target cross-entropy."""
+        mixed = self.mix(inputs, targets, state, epoch=epoch, generator=generator)
+        logits = model(mixed.inputs)
+        loss = soft_cross_entropy(logits, mixed.soft_targets)
+        return StepOutput(loss, logits, mixed.soft_targets, self.observe(state, mixed, targets, logits.detach()))
+
+
+def soft_cross_entropy(logits: Tensor, soft_targets: Tensor) -> Tensor:
+    """Mean over the batch of -sum_k t_k log softmax(z)_k, in float32; logits and soft_targets [B, K].
+
+    Equals lam CE(z, y_own) + (1 - lam) CE(z, y_partner) for two-hot targets.
+    """
+    return F.cross_entropy(logits.float(), soft_targets)
+
+
+def sample_lam(alpha: float, size: tuple[int, ...] = (), *, device: torch.device, generator: Generator) -> Tensor:
+    """lam ~ Beta(alpha, alpha), float32 of shape `size`; alpha = 0 gives 1, that is no mixing.
+
+    Drawn as the logistic of a difference of log-gammas, with log Gamma(a) = log Gamma(a + 1) + log(U) / a, so that a
+    small alpha neither underflows nor gives 0/0. No value is read on the host.
+    """
+    if alpha == 0:
+        return torch.ones(size, device=device)
+    shape = torch.full((2, *size), alpha + 1, dtype=torch.float64, device=device)
+    uniform = torch.rand((2, *size), dtype=torch.float64, device=device, generator=generator)
+    log_gamma = torch._standard_gamma(shape, generator=generator).log()
+    log_uniform = (1 - uniform).log()
+    # The difference before the division: the quotients overflow for the smallest alpha, and inf - inf has no value.
+    return torch.sigmoid(log_gamma[0] - log_gamma[1] + (log_uniform[0] - log_uniform[1]) / alpha).float()
+
+
+def interpolate(own: Tensor, other: Tensor, lam: Tensor) -> Tensor:
+    """lam * own + (1 - lam) * other for `own`, `other` [B, ...] and lam [] or [B]; exactly `own` where lam is 1."""
+    weight = lam.to(own.dtype).reshape(lam.shape + (1,) * (own.ndim - lam.ndim if lam.ndim else 0))
+    return own * weight + other * (1 - weight)

@@ -1,0 +1,99 @@
+"""Doubly stochastic matrices as an average of permutations, without a full Birkhoff decomposition.
+
+Birkhoff, "Tres observaciones sobre el algebra lineal", 1946, says that every doubly stochastic matrix is one. Instead
+of the up to (K - 1)^2 + 1 weighted permutations of an exact decomposition, a pool of P equally likely ones is drawn.
+The matrix becomes integers whose rows and columns sum to 2^b; these are halved again and again by splitting the odd
+entries alternately (the Euler split of edge colouring; Gabow, "Using Euler partitions to edge color bipartite
+multigraphs", 1976; as random rounding: Gandhi, Khuller, Parthasarathy and Srinivasan, "Dependent rounding and its
+applications to approximation algorithms", 2006). Each split is fair, so the pool's mean is the matrix in expectation,
+and no entry of it is off by more than 1 / P.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+POOL_SIZE = 512
+"""Permutations in a pool, a power of two. Rounding to 1 / 512 adds little to the noise of an epoch's own draws
+(benchmarks/pairing.py measures both)."""
+SCALE_BITS = 40
+"""Row and column sums are 2^40 before halving: float64 still resolves it, and what rounding moves is negligible."""
+
+
+def permutation_pool(pairing: Tensor, *, generator: Generator, size: int = POOL_SIZE) -> Tensor:
+    """Random permutations whose average is `pairing`: int64 [size, K], entry [r, c] the partner of class c.
+
+    `pairing` float64 [K, K], doubly stochastic, on the CPU, like `generator`; `size` a power of two up to 2^40. Over
+    the draws of the generator, the share of permutations that send c to d has the mean pairing[c, d] (up to what
+    `quantise` moves), and in any one pool it differs by less than 1 / size.
+    """
+    if not 1 <= size <= 2**SCALE_BITS or size & (size - 1):
+        raise ValueError(f"the size of a pool of permutations: got {size}, must be a power of two up to 2^{SCALE_BITS}")
+    num_classes = len(pairing)
+    depth = size.bit_length() - 1
+    rows = torch.arange(num_classes).repeat_interleave(num_classes)
+    columns = torch.arange(num_classes).repeat(num_classes)
+    counts = quantise(pairing, SCALE_BITS).flatten()
+    for _ in range(SCALE_BITS - depth):
+        counts = halve(rows, columns, counts, generator=generator)
+    for level in range(depth):
+        kept = counts.nonzero().squeeze(1)
+        rows, columns, counts = rows[kept], columns[kept], counts[kept]
+        first = halve(rows, columns, counts, generator=generator)
+        beyond = num_classes << level  # the second halves are new matrices behind all first ones: rows stay sorted
+        rows = torch.cat([rows, rows + beyond])
+        columns = torch.cat([columns, columns + beyond])
+        counts = torch.cat([first, counts - first])
+    return (columns[counts > 0] % num_classes).reshape(size, num_classes)
+
+
+def quantise(matrix: Tensor, bits: int) -> Tensor:
+    """2^bits times the doubly stochastic `matrix`, as integers whose rows and columns sum to exactly 2^bits.
+
+    Entries are rounded down; the missing units are put where the staircase from the upper left corner (the
+    north-west-corner rule of transport problems) needs them: less than K per row, so less than K / 2^bits of an entry.
+    """
+    total = 1 << bits
+    whole = (matrix * total).floor().long()
+    row_ends = (total - whole.sum(1)).cumsum(0)
+    column_ends = (total - whole.sum(0)).cumsum(0)
+    row_starts, column_starts = F.pad(row_ends[:-1], (1, 0)), F.pad(column_ends[:-1], (1, 0))
+    assert bool((row_ends >= row_starts).all() and (column_ends >= column_starts).all()), "not doubly stochastic"
+    staircase = torch.minimum(row_ends[:, None], column_ends) - torch.maximum(row_starts[:, None], column_starts)
+    return whole + staircase.clamp_min(0)
+
+
+def halve(rows: Tensor, columns: Tensor, counts: Tensor, *, generator: Generator) -> Tensor:
+    """A fair half of integer matrices with even row and column sums: int64 [E], half of every row and column.
+
+    Entry e is `counts[e]` >= 0 in row `rows[e]` (ascending) and column `columns[e]`, int64 [E]; numbers of rows and
+    columns that differ for different matrices let one call halve many. Even entries are halved exactly, odd ones
+    rounded up or down with equal chance.
+    """
+    odd = (counts & 1).nonzero().squeeze(1)
+    return (counts >> 1).index_add(0, odd, fair_sides(columns[odd], generator=generator))
+
+
+def fair_sides(columns: Tensor, *, generator: Generator) -> Tensor:
+    """Half of the edges of a bipartite graph, at every vertex: int64 [E] of 0 and 1, each with equal chance.
+
+    Edges are listed by ascending row; `columns` int64 [E] holds their other ends; every row and column has an even
+    number. Neighbours within a row are mates, and so are neighbours within a column. Stepping from mate to mate walks
+    along cycles; the sides alternate on each, and a coin per cycle says where to begin.
+    """
+    edge = torch.arange(len(columns))  # gathered with `gather`, several times as fast as indexing on the CPU
+    row_mate = edge ^ 1
+    by_column = columns.argsort(stable=True)
+    column_mate = torch.empty_like(edge).scatter(0, by_column, by_column.gather(0, edge ^ 1))
+    # A row step and a column step together stay on one side, so a cycle is two orbits of `hop`. The smallest edge
+    # names an orbit; hops of doubled length find it in a logarithmic number of rounds.
+    hop = column_mate.gather(0, row_mate)
+    orbit = edge
+    while True:
+        smaller = torch.minimum(orbit, orbit.gather(0, hop))
+        if torch.equal(smaller, orbit):
+            break
+        orbit, hop = smaller, hop.gather(0, hop)
+    across = orbit.gather(0, row_mate)
+    coins = torch.randint(2, (len(columns),), generator=generator)
+    return (orbit < across).long() ^ coins.gather(0, torch.minimum(orbit, across))

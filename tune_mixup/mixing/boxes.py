@@ -1,0 +1,51 @@
+"""The rectangle that CutMix pastes: from a share and a centre to edges, mask and the share that is really left.
+
+Rows and columns are counted from 0; a box is [top, bottom) x [left, right), clipped to the H x W image. Edges are
+tensors, so that no value is read on the host.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Box(NamedTuple):
+    """Edges, int64 []: rows top <= y < bottom, columns left <= x < right."""
+
+    top: Tensor
+    bottom: Tensor
+    left: Tensor
+    right: Tensor
+
+
+def box_around(row: Tensor, column: Tensor, lam: Tensor, *, height: int, width: int) -> Box:
+    """The box with a share 1 - lam of the image's area around a centre pixel, cut off at the image's edges.
+
+    `row`, `column` int64 []; lam float [] in [0, 1]. Both sides shrink by sqrt(1 - lam), rounded down; the half sides
+    are rounded down again, so an odd side loses one pixel.
+    """
+    shrink = (1 - lam.double()).sqrt()
+    half_height = (height * shrink).floor().long() // 2
+    half_width = (width * shrink).floor().long() // 2
+    return Box(
+        top=(row - half_height).clamp(0, height),
+        bottom=(row + half_height).clamp(0, height),
+        left=(column - half_width).clamp(0, width),
+        right=(column + half_width).clamp(0, width),
+    )
+
+
+def inside(box: Box, *, height: int, width: int) -> Tensor:
+    """Which pixels lie in the box: bool [H, W]."""
+    rows = torch.arange(height, device=box.top.device)
+    columns = torch.arange(width, device=box.top.device)
+    in_rows = (rows >= box.top) & (rows < box.bottom)
+    in_columns = (columns >= box.left) & (columns < box.right)
+    return in_rows[:, None] & in_columns
+
+
+def share_outside(box: Box, *, height: int, width: int) -> Tensor:
+    """The share of the image's area that the box leaves, float32 [] in [0, 1]: lam after clipping."""
+    area = (box.bottom - box.top) * (box.right - box.left)
+    return (1 - area.double() / (height * width)).float()

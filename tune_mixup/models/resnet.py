@@ -1,0 +1,70 @@
+"""Residual networks with torchvision's topology: ResNet-18 and ResNeXt-50 for small images, ResNet-50 for large ones.
+
+He et al., CVPR 2016, arXiv:1512.03385; Xie et al., "Aggregated Residual Transformations for Deep Neural Networks",
+CVPR 2017, arXiv:1611.05431. The forms for small images are those of the OpenMixup benchmark: a 3 x 3 stem of stride 1
+without pooling, the last batch norm of each block starting at zero, and a classifier drawn from N(0, 0.01^2).
+"""
+
+from typing import ClassVar, Literal
+
+from torch import nn
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+
+from tune_mixup.models.base import Model, StagedNetwork
+
+
+class ResNet18(Model):
+    """Two basic blocks in each of four stages, 64 to 512 wide: 11,173,962 parameters at 3 channels, 10 classes."""
+
+    min_side: ClassVar[int] = 8
+    name: Literal["resnet18"] = "resnet18"
+
+    def build(self, *, channels: int, num_classes: int) -> StagedNetwork:
+        """Kaiming-normal (fan-out) convolutions; stages [B, 64 * 2^i, H / 2^i, W / 2^i]."""
+        return _small_images(ResNet(BasicBlock, [2, 2, 2, 2], num_classes, zero_init_residual=True), channels)
+
+
+class ResNext50(Model):
+    """ResNeXt-50 32x4d for small images: 22,992,714 parameters at 3 channels and 10 classes."""
+
+    min_side: ClassVar[int] = 8
+    name: Literal["resnext50_32x4d"] = "resnext50_32x4d"
+
+    def build(self, *, channels: int, num_classes: int) -> StagedNetwork:
+        """Kaiming-normal (fan-out) convolutions; stages [B, 256 * 2^i, H / 2^i, W / 2^i]."""
+        network = ResNet(Bottleneck, [3, 4, 6, 3], num_classes, zero_init_residual=True, groups=32, width_per_group=4)
+        return _small_images(network, channels)
+
+
+class ResNet50(Model):
+    """torchvision's ImageNet ResNet-50: 25,557,032 parameters at 3 channels and 1000 classes."""
+
+    min_side: ClassVar[int] = 16
+    name: Literal["resnet50"] = "resnet50"
+    zero_init: bool = False
+    """Whether the last batch norm of each block starts at zero (Co-Mixup's ImageNet protocol) or at one."""
+
+    def build(self, *, channels: int, num_classes: int) -> StagedNetwork:
+        """torchvision's initialisation; stages [B, 256 * 2^i, H / 2^(i + 2), W / 2^(i + 2)]."""
+        network = ResNet(Bottleneck, [3, 4, 6, 3], num_classes, zero_init_residual=self.zero_init)
+        if channels != network.conv1.in_channels:
+            network.conv1 = _stem_convolution(channels, network.conv1.out_channels, kernel_size=7, stride=2)
+        return _staged(network, network.conv1, network.bn1, network.relu, network.maxpool)
+
+
+def _small_images(network: ResNet, channels: int) -> StagedNetwork:
+    nn.init.normal_(network.fc.weight, std=0.01)
+    nn.init.zeros_(network.fc.bias)
+    stem = _stem_convolution(channels, network.conv1.out_channels, kernel_size=3, stride=1)
+    return _staged(network, stem, network.bn1, network.relu)
+
+
+def _staged(network: ResNet, *stem: nn.Module) -> StagedNetwork:
+    stages: list[nn.Module] = [network.layer1, network.layer2, network.layer3, network.layer4]
+    return StagedNetwork(nn.Sequential(*stem), stages, nn.Sequential(network.avgpool, nn.Flatten(), network.fc))
+
+
+def _stem_convolution(inputs: int, outputs: int, *, kernel_size: int, stride: int) -> nn.Conv2d:
+    convolution = nn.Conv2d(inputs, outputs, kernel_size, stride=stride, padding=kernel_size // 2, bias=False)
+    nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+    return convolution

@@ -1,0 +1,38 @@
+"""ResNet-8, the smallest of the CIFAR residual networks: for quick starts and tests.
+
+He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, arXiv:1512.03385, section 4.2 with n = 1, with
+projection shortcuts. 78,042 parameters at width 16 for 3 channels and 10 classes.
+"""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+from torch import nn
+from torchvision.models.resnet import BasicBlock, conv1x1
+
+from tune_mixup.models.base import Model, StagedNetwork, pooled_linear
+
+
+class TinyResNet(Model):
+    """Three stages of one residual block each; their widths are 1, 2 and 4 times `width`."""
+
+    min_side: ClassVar[int] = 4
+    name: Literal["tiny_resnet"] = "tiny_resnet"
+    width: int = Field(default=16, ge=1)
+    """Channels of the first stage."""
+
+    def build(self, *, channels: int, num_classes: int) -> StagedNetwork:
+        """Kaiming-normal (fan-out) convolutions, the rest torch's; stages [B, width * 2^i, H / 2^i, W / 2^i]."""
+        stem = nn.Sequential(
+            nn.Conv2d(channels, self.width, 3, padding=1, bias=False), nn.BatchNorm2d(self.width), nn.ReLU(inplace=True)
+        )
+        stages: list[nn.Module] = [BasicBlock(self.width, self.width)]
+        for doublings in (1, 2):
+            outputs = self.width * 2**doublings
+            shortcut = nn.Sequential(conv1x1(outputs // 2, outputs, stride=2), nn.BatchNorm2d(outputs))
+            stages.append(BasicBlock(outputs // 2, outputs, stride=2, downsample=shortcut))
+        network = StagedNetwork(stem, stages, pooled_linear(4 * self.width, num_classes))
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        return network

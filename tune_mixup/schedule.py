@@ -1,0 +1,124 @@
+"""Learning-rate schedules: pure functions of how far training is.
+
+Progress counts epochs from 0, fractions included: step i of n in epoch e is at e + i / n, before it is made. A schedule
+always sees the full budget, also when a trial is stopped early.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from tune_mixup.schema import Schema, one_of
+
+FIRST_WARMUP_FACTOR = 0.01
+
+
+class Schedule(Schema, ABC):
+    """Settings of a schedule; `name` tells them apart."""
+
+    name: str
+    warmup_epochs: float = Field(default=0.0, ge=0)
+    """Epochs over which the rate climbs linearly to its full value: >= 0 and less than all of them; 0 for none."""
+    per: Literal["step", "epoch"] = "epoch"
+    """When the rate changes: before every step, or before every epoch as in the published protocols."""
+
+    def lr_factor(self, progress_epochs: float, total_epochs: int) -> float:
+        """What the learning rate is multiplied by, in (0, 1], for progress in [0, total_epochs).
+
+        While warming up per epoch, epoch e of W has (e + 1) / (W + 1); per step it is progress / W, but at least 0.01.
+        """
+        unit = 1 if self.per == "epoch" else 0
+        progress = math.floor(progress_epochs) if unit else progress_epochs
+        if progress < self.warmup_epochs:
+            return max(FIRST_WARMUP_FACTOR, (progress + unit) / (self.warmup_epochs + unit))
+        return self._decay(progress, total_epochs)
+
+    @abstractmethod
+    def _decay(self, progress: float, total_epochs: int) -> float:
+        """The factor once warm-up is over."""
+
+    def drops(self, total_epochs: int) -> tuple[int, ...]:
+        """The epochs, counted from 0, that are the first ones at an abruptly lower rate; none for smooth schedules."""
+        return ()
+
+    def check(self, total_epochs: int) -> None:
+        """Raises ValueError if the warm-up leaves no epoch at the full rate."""
+        if self.warmup_epochs >= total_epochs:
+            raise ValueError(
+                f"warmup_epochs is {self.warmup_epochs:g} of {total_epochs} epochs in all; "
+                f"warm up for less or train for longer"
+            )
+
+
+class Constant(Schedule):
+    """The full rate to the end."""
+
+    name: Literal["constant"] = "constant"
+
+    def _decay(self, progress: float, total_epochs: int) -> float:
+        return 1.0
+
+
+class Cosine(Schedule):
+    """Half a cosine from the end of the warm-up to the end of training.
+
+    Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", ICLR 2017, arXiv:1608.03983,
+    equation 5 without restarts.
+    """
+
+    name: Literal["cosine"] = "cosine"
+    final_lr_fraction: float = Field(default=0.0, ge=0, le=1)
+    """The factor at the end of the last epoch: in [0, 1], no unit."""
+
+    def _decay(self, progress: float, total_epochs: int) -> float:
+        passed = (progress - self.warmup_epochs) / (total_epochs - self.warmup_epochs)
+        # (1 + cos(pi x)) / 2 as a square, which stays above 0 up to the very end.
+        falling = math.cos(math.pi / 2 * passed) ** 2
+        return self.final_lr_fraction + (1 - self.final_lr_fraction) * falling
+
+
+Milestone = Annotated[float, Field(gt=0, lt=1)]
+
+
+class MultiStep(Schedule):
+    """The rate is multiplied by `factor` at each milestone, a fraction of all epochs rounded to a whole epoch.
+
+    A milestone at epoch m means that epochs m and later, counted from 0, run at the lower rate; at least epoch 0 runs
+    at the full one. The published code for generalized mixup drops at 0.51 and 0.76 of 100 epochs.
+    """
+
+    name: Literal["multistep"] = "multistep"
+    milestones: Annotated[
+        tuple[Milestone, ...], BeforeValidator(lambda given: tuple(given) if isinstance(given, list) else given)
+    ] = (0.5, 0.75)
+    """Where the rate drops: rising fractions of all epochs, in (0, 1)."""
+    factor: float = Field(default=0.1, gt=0, lt=1)
+    """What the rate is multiplied by at each milestone: in (0, 1), no unit."""
+
+    @field_validator("milestones")
+    @classmethod
+    def _milestones_rise(cls, milestones: tuple[float, ...]) -> tuple[float, ...]:
+        if not milestones or list(milestones) != sorted(set(milestones)):
+            raise ValueError(f"got {list(milestones)}, must be rising fractions such as [0.5, 0.75]")
+        return milestones
+
+    def drops(self, total_epochs: int) -> tuple[int, ...]:
+        """The milestones as whole epochs in [1, total_epochs), each once, however many fall on it."""
+        return tuple(sorted({epoch for epoch in self._milestone_epochs(total_epochs) if epoch < total_epochs}))
+
+    def _decay(self, progress: float, total_epochs: int) -> float:
+        passed = sum(epoch <= progress for epoch in self._milestone_epochs(total_epochs))
+        return float(self.factor**passed)
+
+    def _milestone_epochs(self, total_epochs: int) -> list[int]:
+        return [max(1, math.floor(fraction * total_epochs + 0.5)) for fraction in self.milestones]
+
+
+SCHEDULES: dict[str, type[Schedule]] = {"cosine": Cosine, "multistep": MultiStep, "constant": Constant}
+
+if TYPE_CHECKING:
+    AnySchedule = Schedule
+else:
+    AnySchedule = one_of(*SCHEDULES.values())
