@@ -33,7 +33,15 @@ def measure(root: str, trials: int, slots: int, name: str) -> tuple[float, float
     """Wall seconds of a sweep, and the seconds that its trials spent training and validating."""
     began = time.perf_counter()
     record = sweep(
-        "mixup", SETTINGS, root=root, name=name, trials=trials, max_epochs=1, concurrent=slots, sampler="tpe", scheduler="asha"
+        "mixup",
+        SETTINGS,
+        root=root,
+        name=name,
+        trials=trials,
+        max_epochs=1,
+        concurrent=slots,
+        sampler="tpe",
+        scheduler="asha",
     )
     wall = time.perf_counter() - began
     frame = record.trials()

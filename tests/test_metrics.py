@@ -101,12 +101,15 @@ def test_opposite_errors_cancel_inside_a_bin_only():
     assert ece(*across).item() == pytest.approx((0.39 + 0.71) / 2, abs=1e-6)
 
 
-def test_a_bin_holds_its_upper_edge():
-    # Equal logits of 5 classes give the confidence 0.2, the upper edge of the third bin; a little more is in the next.
-    logits = torch.zeros(2, 5)
-    logits[1, 0] = 1e-3
-    assert ece(logits, torch.tensor([0, 1])).item() == pytest.approx((0.8 + 0.2) / 2, abs=1e-3)
-    assert ece(logits[:1].repeat(2, 1), torch.tensor([0, 1])).item() == pytest.approx(0.3, abs=1e-6)
+@pytest.mark.parametrize("classes", [3, 5, 15])
+def test_a_bin_holds_its_upper_edge(classes):
+    # Equal logits give the confidence 1 / K, which is an edge for these K; a little more belongs to the next bin.
+    logits = torch.zeros(2, classes)
+    logits[1, 0] = 1e-4
+    apart = ((1 - 1 / classes) + 1 / classes) / 2
+    assert ece(logits, torch.tensor([0, 1])).item() == pytest.approx(apart, abs=1e-3)
+    together = abs(1 / 2 - 1 / classes)
+    assert ece(logits[:1].repeat(2, 1), torch.tensor([0, 1])).item() == pytest.approx(together, abs=1e-6)
 
 
 @settings(deadline=None, max_examples=50)

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from tune_mixup.schema import Schema
 from tune_mixup.optimizer import OPTIMIZERS, AdamW, AnyOptimizer, Sgd
+from tune_mixup.schema import Schema
 
 STEPS = 6
 

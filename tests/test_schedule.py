@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tune_mixup.schema import Schema
 from tune_mixup.schedule import AnySchedule, Constant, Cosine, MultiStep
+from tune_mixup.schema import Schema
 
 STEPS_PER_EPOCH = 7
 

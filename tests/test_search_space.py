@@ -47,7 +47,10 @@ def test_plain_data_round_trip():
         ({"conditions": {"mixing.alpah": {"mixing.name": ("mixup",)}}}, ["mixing.alpah", "did you mean mixing.alpha"]),
         ({"conditions": {"mixing.alpha": {"mixing.kind": ("mixup",)}}}, ["mixing.kind", "neither fixes nor frees"]),
         ({"conditions": {"mixing.alpha": {"mixing.name": ("fmix",)}}}, ["mixing.name", "fmix", "erm"]),
-        ({"conditions": {"mixing.name": {"mixing.alpha": (1.0,)}, "mixing.alpha": {"mixing.name": ("erm",)}}}, ["circle"]),
+        (
+            {"conditions": {"mixing.name": {"mixing.alpha": (1.0,)}, "mixing.alpha": {"mixing.name": ("erm",)}}},
+            ["circle"],
+        ),
         ({"baselines": ({"mixing.name": "mixup", "mixing.alpha": 9.0},)}, ["mixing.alpha", "9.0", "outside"]),
         ({"baselines": ({"mixing.name": "mixup"},)}, ["mixing.alpha is missing"]),
         ({"baselines": ({"mixing.name": "erm", "mixing.alpha": 1.0},)}, ["mixing.alpha does not exist"]),

@@ -70,7 +70,11 @@ class TrialConfig(Schema):
         named = dict(values)
         for section, field in cls.model_fields.items():
             given = named.get(section)
-            if isinstance(field.default, Schema) and isinstance(given, Mapping) and "name" in type(field.default).model_fields:
+            if (
+                isinstance(field.default, Schema)
+                and isinstance(given, Mapping)
+                and "name" in type(field.default).model_fields
+            ):
                 named[section] = {"name": getattr(field.default, "name"), **given}  # noqa: B009 - only some have one
         return named
 
@@ -139,7 +143,9 @@ class SweepConfig(Schema):
     def _checked(self) -> Self:
         check_name(self.name)
         if self.metric not in OBJECTIVES:
-            raise ValueError(f"metric: got {self.metric!r}, which is not reported{suggest(self.metric, list(OBJECTIVES))}")
+            raise ValueError(
+                f"metric: got {self.metric!r}, which is not reported{suggest(self.metric, list(OBJECTIVES))}"
+            )
         for field in ("cpus_per_trial", "gpus_per_trial"):
             amount = getattr(self, field)
             if amount > 1 and amount != int(amount):

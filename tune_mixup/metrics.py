@@ -42,8 +42,8 @@ def ece(logits: Tensor, targets: Tensor) -> Tensor:
     """
     confidence, predicted = logits.float().softmax(dim=1).max(dim=1)
     excess = (predicted == targets).float() - confidence
-    inner_edges = torch.linspace(0, 1, CALIBRATION_BINS + 1, device=logits.device)[1:-1]
     bins = torch.arange(CALIBRATION_BINS, device=logits.device)
+    inner_edges = bins[1:] / CALIBRATION_BINS
     # A masked sum rather than a scatter: atomic additions would make the result depend on their order.
     members = torch.bucketize(confidence, inner_edges).unsqueeze(1) == bins
     return (members * excess.unsqueeze(1)).sum(dim=0).abs().sum() / len(logits)

@@ -16,7 +16,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import optuna
 import yaml
@@ -65,12 +65,15 @@ class SweepRecord:
         self._lock = FileLock(path / "lock", timeout=0)
 
     @classmethod
-    def create(cls, root: Path, name: str, config: Mapping[str, Any], *, direction: str) -> "SweepRecord":
+    def create(
+        cls, root: Path, name: str, config: Mapping[str, Any], *, direction: Literal["maximize", "minimize"]
+    ) -> "SweepRecord":
         """Make the folder and the study. Raises ValueError when the name is taken."""
         path = root.expanduser().resolve() / name
         if (path / "sweep.yaml").exists():
             raise ValueError(
-                f"a sweep named {name!r} exists in {root}; go on with `tune-mixup resume {name}` or choose another --name"
+                f"a sweep named {name!r} exists in {root}; go on with `tune-mixup resume {name}` or choose another "
+                "--name"
             )
         if path.exists() and any(path.iterdir()):
             raise ValueError(f"{path} exists and is no sweep; choose another --name or --root")

@@ -108,7 +108,9 @@ class SearchSpace(Schema):
     def exists(self, key: str, point: Mapping[str, Any]) -> bool:
         """Whether the free parameter `key` exists, given the values of its parents in `point`."""
         known = {**flatten(self.fixed), **point}
-        return all(parent in known and known[parent] in values for parent, values in self.conditions.get(key, {}).items())
+        return all(
+            parent in known and known[parent] in values for parent, values in self.conditions.get(key, {}).items()
+        )
 
     def fix(self, settings: Mapping[str, Any]) -> "SearchSpace":
         """The space with more keys fixed, as `--set` does: a free key that is set is no longer searched.
@@ -139,10 +141,10 @@ class SearchSpace(Schema):
         """Every point of a space whose parameters are all finite, in order. Raises ValueError for a continuous one."""
         choices = {}
         for key in self.order():
-            values = _choices(self.free[key])
-            if values is None:
+            finite = _choices(self.free[key])
+            if finite is None:
                 raise ValueError(f"{key}: {self.free[key]} is continuous; a grid needs choices or a step")
-            choices[key] = values
+            choices[key] = finite
         seen: set[str] = set()
         for values in product(*choices.values()):
             point: Params = {}
@@ -211,7 +213,9 @@ def load_space(name: str | Path) -> SearchSpace:
         shipped = Path(str(files("search_spaces")))
         known = sorted(file.stem for file in shipped.glob("*.py") if file.stem != "__init__")
         if str(name) not in known:
-            raise ValueError(f"there is no search space {str(name)!r}{suggest(str(name), known)}, or give a path to a .py")
+            raise ValueError(
+                f"there is no search space {str(name)!r}{suggest(str(name), known)}, or give a path to a .py"
+            )
         path = shipped / f"{name}.py"
     spec = spec_from_file_location(f"search_space_{path.stem}", path)
     assert spec is not None and spec.loader is not None

@@ -1,10 +1,10 @@
 """A trial's own folder: the one place that knows its files, and writes each so that a crash leaves the old or the new.
 
-    config.yaml          the whole TrialConfig
-    epochs.jsonl         one line per finished epoch
-    checkpoint.pt        the newest state; checkpoint.previous.pt the one before
-    snapshots/0003.npz   what the mixer remembers after epoch 3 (the confusion matrix)
-    error.txt            the traceback of a trial that failed
+config.yaml          the whole TrialConfig
+epochs.jsonl         one line per finished epoch
+checkpoint.pt        the newest state; checkpoint.previous.pt the one before
+snapshots/0003.npz   what the mixer remembers after epoch 3 (the confusion matrix)
+error.txt            the traceback of a trial that failed
 """
 
 import json

@@ -21,7 +21,10 @@ SPACE = SearchSpace(
         "optimizer.lr": FloatDistribution(0.01, 0.4, log=True),
     },
     conditions={"mixing.alpha": {"mixing.name": ("mixup",)}},
-    baselines=({"mixing.name": "erm", "optimizer.lr": 0.1}, {"mixing.name": "mixup", "mixing.alpha": 1.0, "optimizer.lr": 0.1}),
+    baselines=(
+        {"mixing.name": "erm", "optimizer.lr": 0.1},
+        {"mixing.name": "mixup", "mixing.alpha": 1.0, "optimizer.lr": 0.1},
+    ),
 )
 
 

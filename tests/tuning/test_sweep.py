@@ -134,7 +134,9 @@ def test_failures_stay_with_their_trial(tmp_path):
         fixed={**{k: v for k, v in FIXED.items() if k != "training.batch_size"}, "training.epochs": 40},
         baselines=tuple({"training.batch_size": size} for size in (400, 40, 80)),
     )
-    record = sweep(space, name="faults", root=tmp_path, trials=3, scheduler="none", concurrent=2, listener=kill_a_worker)
+    record = sweep(
+        space, name="faults", root=tmp_path, trials=3, scheduler="none", concurrent=2, listener=kill_a_worker
+    )
     frame = record.trials()
     assert killed, "the test killed nobody"
     assert frame["state"].tolist() == ["FAIL", "COMPLETE", "COMPLETE"]

@@ -20,8 +20,8 @@ from tune_mixup.cli.train import train
 
 VERBS: dict[Callable[..., None], str] = {
     check: "tune-mixup check generalized_mixup --set data.name=cifar10",
-    train: "tune-mixup train --space mixup --set data.name=cifar10 --set training.epochs=100 --out runs/one",
-    sweep: "tune-mixup sweep generalized_mixup --name gm --trials 64 --max-epochs 100 --gpus-per-trial 0.25",
+    train: "tune-mixup train --space mixup --set data.name=cifar10 --out runs/one",
+    sweep: "tune-mixup sweep generalized_mixup --name gm --trials 64 --gpus-per-trial 0.25",
     resume: "tune-mixup resume gm --trials 128",
     leaderboard: "tune-mixup leaderboard gm --top 10 --format markdown",
     export: "tune-mixup export gm --top 3 --to best.yaml",

@@ -34,6 +34,7 @@ def check(
     max_epochs: MaxEpochs = None,
     sampler: Sampler = None,
     samples: Annotated[int, typer.Option(metavar="N", min=0, help="How many configurations to draw.")] = 5,
+    everything: Annotated[bool, typer.Option("--all", help="Show the settings with a default too.")] = False,
     as_json: Json = False,
 ) -> None:
     """List the settings and ranges of a search space and draw samples; starts nothing."""
@@ -45,13 +46,14 @@ def check(
     for point in drawn:
         config.trial(point)
     found = _describe(config, drawn)
-    print(json.dumps(found, indent=2) if as_json else "\n".join(_lines(found)))
+    print(json.dumps(found, indent=2) if as_json else "\n".join(_lines(found, everything)))
 
 
 def draw(config: "SweepConfig", count: int) -> list["Params"]:
     """`count` random points of the space, the same ones for the same seed."""
     import optuna
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=config.seed))
     points = []
     for _ in range(count):
@@ -92,6 +94,11 @@ def _describe(config: "SweepConfig", drawn: list["Params"]) -> dict[str, Any]:
         "seed": config.seed,
         "fixed": flatten(space.fixed),
         "free": free,
+        "defaults": {
+            key: {"value": value, "meaning": explain_key(key, space)}
+            for key, value in flatten(tried[0].plain()).items()
+            if key not in space.free and key not in flatten(space.fixed)
+        },
         "baselines": list(space.baselines),
         "samples": drawn,
     }
@@ -112,22 +119,27 @@ def in_words(distribution: "BaseDistribution") -> str:
     return f"{distribution.low:g} to {distribution.high:g}{step}{scale}{', whole numbers' if whole else ''}"
 
 
-def _lines(found: Mapping[str, Any]) -> Iterator[str]:
-    width = max(len(key) for key in ("", *found["fixed"], *found["free"]))
+def _lines(found: Mapping[str, Any], everything: bool) -> Iterator[str]:
+    defaults = found["defaults"] if everything else {}
+    width = max(len(key) for key in ("", *found["fixed"], *found["free"], *defaults))
     yield f"{found['name']}: {found['trials']} trials of at most {found['max_epochs']} epochs"
     yield f"ranked by {found['metric']} ({found['direction']}), which is measured on validation"
     yield f"sampler {found['sampler']}, scheduler {found['scheduler']}"
-    yield "\nFixed (every other setting has its default)"
+    yield "\nFixed" + ("" if everything else " (--all shows the other settings, with their defaults)")
     for key, value in found["fixed"].items():
         yield f"  {key:{width}}  {value}"
+    if defaults:
+        yield "\nDefaults (of the components in the first line below, where the space chooses them)"
+    for key, about in defaults.items():
+        yield f"  {key:{width}}  {about['value']}"
+        yield from _indented(about["meaning"], width)
     yield "\nSearched"
     for key, about in found["free"].items():
         yield f"  {key:{width}}  {about['range']}"
         conditions = [f"{parent} is {_either(values)}" for parent, values in about["exists_when"].items()]
         notes = [about["meaning"], "Exists where " + " and ".join(conditions) + "." if conditions else ""]
-        for note in filter(None, notes):
-            indent = " " * (width + 4)
-            yield textwrap.fill(note, 120, initial_indent=indent, subsequent_indent=indent)
+        for note in notes:
+            yield from _indented(note, width)
     for title, points in (
         ("Baselines, which run first", found["baselines"]),
         (f"Samples, random with seed {found['seed']}", found["samples"]),
@@ -137,6 +149,11 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
             for index, point in enumerate(points, start=1):
                 yield f"  {index:2}. " + "  ".join(f"{key}={_short(value)}" for key, value in point.items())
     yield "\nEverything fits together. Nothing was started and nothing written."
+
+
+def _indented(note: str, width: int) -> list[str]:
+    indent = " " * (width + 4)
+    return textwrap.wrap(note, 120, initial_indent=indent, subsequent_indent=indent)
 
 
 def _either(values: list[Any]) -> str:

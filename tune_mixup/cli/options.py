@@ -25,7 +25,7 @@ Seed = Annotated[int | None, typer.Option(metavar="N", help="Base of all random 
 MaxEpochs = Annotated[int | None, typer.Option(metavar="N", help="Epochs of a trial that is not stopped early.")]
 Sampler = Annotated[
     str | None,
-    typer.Option(metavar="tpe|random|qmc|gp|cmaes|grid", help="Who suggests the next point. Default: tpe."),
+    typer.Option(metavar="NAME", help="Who suggests the next point: tpe (default), random, qmc, gp, cmaes or grid."),
 ]
 Trials = Annotated[
     int | None, typer.Option(metavar="N", help="Trials in all, stopped and failed ones included. Default: the space's.")

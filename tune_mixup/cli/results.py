@@ -16,7 +16,7 @@ def leaderboard(
     name: Name,
     top: Annotated[int | None, typer.Option(metavar="N", help="Only the first N rows.")] = None,
     format: Annotated[
-        str, typer.Option(metavar="table|csv|json|markdown", help="csv and json have every column and digit.")
+        str, typer.Option(metavar="NAME", help="table, markdown, or csv or json, which have every column and digit.")
     ] = "table",
     root: Root = Path("sweeps"),
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,

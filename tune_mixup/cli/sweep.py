@@ -50,7 +50,7 @@ def sweep(
     ] = None,
     sampler: Sampler = None,
     scheduler: Annotated[
-        str | None, typer.Option(metavar="asha|none", help="Who stops trials early. Default: asha.")
+        str | None, typer.Option(metavar="NAME", help="Who stops trials early: asha (default) or none.")
     ] = None,
     concurrent: Concurrent = None,
     cpus_per_trial: Annotated[

@@ -100,12 +100,15 @@ def _folders(folder: Path) -> list[str]:
 
 def _list(folder: Path) -> list[_File]:
     """Every file of every class, hidden ones apart, in an order that does not depend on the file system."""
-    return sorted(
-        _File(relative, part, class_name, size, mtime_ns)
-        for part in _parts(folder)
-        for class_name in _folders(folder / part)
-        for relative, size, mtime_ns in _walk(folder / part / class_name, f"{part}/{class_name}")
-    )
+    try:
+        return [
+            _File(relative, part, class_name, size, mtime_ns)
+            for part in _parts(folder)
+            for class_name in _folders(folder / part)
+            for relative, size, mtime_ns in sorted(_walk(folder / part / class_name, f"{part}/{class_name}"))
+        ]
+    except OSError as error:
+        raise ValueError(f"{error.filename} can't be read ({error.strerror}); repair or remove it") from error
 
 
 def _walk(folder: Path | str, relative: str) -> Iterator[tuple[str, int, int]]:

@@ -10,10 +10,10 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.augment import augment_batch, normalise, prepare
@@ -53,9 +53,11 @@ class Trainer:
             torch.manual_seed(generator(config.seed, "init").initial_seed())
             self.model = config.model.build(channels=self.data.channels, num_classes=self.num_classes)
         layout = torch.channels_last if config.training.channels_last else torch.contiguous_format
-        self.model = self.model.to(self.device, memory_format=layout)
         self.layout = layout
-        self.forward = torch.compile(self.model) if config.training.compile == "model" else self.model
+        self.model = self.model.to(self.device).to(memory_format=layout)
+        self.forward: nn.Module = self.model
+        if config.training.compile == "model":
+            self.forward = cast(nn.Module, torch.compile(self.model))
         self.optimizer = config.optimizer.build(self.model.parameters())
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.training.precision == "fp16")
         self.mixer = config.mixing
@@ -127,7 +129,7 @@ class Trainer:
         """Each metric of `METRICS` over a split, in evaluation mode, without augmentation."""
         self.model.eval()
         parts = []
-        for images in split.images.split(self.config.training.eval_batch_size):
+        for images in torch.split(split.images, self.config.training.eval_batch_size):
             with self._autocast():
                 parts.append(self.forward(self._inputs(images)).float())
         logits = torch.cat(parts)
@@ -135,7 +137,7 @@ class Trainer:
         return dict(zip(METRICS, values.tolist(), strict=True))
 
     def test(self) -> dict[str, float]:
-        """Each metric on the test split. Tuning must never call this: `tune-mixup evaluate` does, and writes it down."""
+        """Each metric on the test split. Only `tune-mixup evaluate` may call this, and it writes down that it did."""
         return self.evaluate(load_test(self.config.data, device=self.device))
 
     def state_dict(self) -> dict[str, Any]:
@@ -179,14 +181,14 @@ class Trainer:
         augment_generator = generator(config.seed, "augment", self.epoch, self.device)
         mix_generator = generator(config.seed, "mix", self.epoch, self.device)
         batches = self._draw_batches(self.epoch)
-        size = tuple(self.data.train.images.shape[-2:])
+        height, width = self.data.train.images.shape[-2:]
         one_hot = torch.eye(self.num_classes, device=self.device)
         sums = torch.zeros(2, dtype=torch.float64, device=self.device)
         with self._cudnn():
             for step, index in enumerate(batches):
                 self._set_rate(self.epoch + step / len(batches))
                 images = augment_batch(
-                    self.prepared, index, size=size, augment=config.data.augment, generator=augment_generator
+                    self.prepared, index, size=(height, width), augment=config.data.augment, generator=augment_generator
                 )
                 targets = one_hot[self.data.train.targets[index]]
                 with self._autocast():
@@ -200,7 +202,7 @@ class Trainer:
                     )
                 self.mixer_state = output.state
                 self.optimizer.zero_grad(set_to_none=True)
-                self.scaler.scale(output.loss).backward()
+                torch.autograd.backward(self.scaler.scale(output.loss))
                 self.scaler.step(self.optimizer)
                 self.scaler.update()
                 sums += self._sums(output.loss, output.logits, output.soft_targets)

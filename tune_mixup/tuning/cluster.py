@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 from tune_mixup.tuning.resources import Node
 
@@ -44,7 +45,9 @@ def connected(address: str | None) -> Iterator[list[Node]]:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
-            raise ValueError(f"no Ray cluster answers at {address}: {reason}; start one or leave out --address") from None
+            raise ValueError(
+                f"no Ray cluster answers at {address}: {reason}; start one or leave out --address"
+            ) from None
         try:
             yield _nodes()
         finally:
@@ -68,4 +71,5 @@ def connected(address: str | None) -> Iterator[list[Node]]:
 def _nodes() -> list[Node]:
     import ray
 
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return [node["Resources"] for node in nodes if node["Alive"]]

@@ -115,7 +115,10 @@ def _row(
     from statistics import fmean, stdev
 
     history = record.trial_folder(trial).read_epochs()
-    row: dict[str, Any] = {"trial": trial, f"search_{config.metric}": history[-1].get(config.metric) if history else None}
+    row: dict[str, Any] = {
+        "trial": trial,
+        f"search_{config.metric}": history[-1].get(config.metric) if history else None,
+    }
     row |= {"n": len(measured), "failed": promised - len(measured)}
     ends = {number: retrained.trial_folder(number).read_epochs()[-1] for number in measured}
     for name in next(iter(measured.values()), {}):

@@ -15,7 +15,9 @@ def slots(nodes: Sequence[Node], *, cpus: float, gpus: float) -> int:
     if total:
         return total
     if gpus and not any(node.get("GPU", 0) for node in nodes):
-        raise ValueError(f"gpus_per_trial: got {gpus:g}, but there is no GPU here; use --gpus-per-trial 0 or a cluster's --address")
+        raise ValueError(
+            f"gpus_per_trial: got {gpus:g}, but there is no GPU here; use --gpus-per-trial 0 or a cluster's --address"
+        )
     largest = max(nodes, key=lambda node: (node.get("GPU", 0), node.get("CPU", 0)), default={})
     raise ValueError(
         f"a trial needs {cpus:g} CPUs and {gpus:g} GPUs, but the largest node has {largest.get('CPU', 0):g} and "

@@ -18,7 +18,7 @@ def make_sampler(config: SweepConfig, number: int, key: str = "") -> BaseSampler
     digest = hashlib.blake2b(f"{config.seed}/{number}/{key}".encode(), digest_size=4).digest()
     seed = int.from_bytes(digest, "little")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)  # `group` and QMC, which are what conditions and seeds need
+        warnings.simplefilter("ignore", ExperimentalWarning)  # `group` and QMC are
         match config.sampler:
             case "tpe":
                 return TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 
-def rung_epochs(epochs: int, *, grace_epochs: int | None, reduction_factor: int, drops: Iterable[int] = ()) -> list[int]:
+def rung_epochs(
+    epochs: int, *, grace_epochs: int | None, reduction_factor: int, drops: Iterable[int] = ()
+) -> list[int]:
     """The epochs after which trials are compared: grace, grace * eta, ... below `epochs`.
 
     `grace_epochs` defaults to max(5, 10 % of the epochs). A rung that would lie in the last 10 % of the epochs before

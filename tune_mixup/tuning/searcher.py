@@ -12,7 +12,7 @@ from ray.tune.search import Searcher
 from tune_mixup.tuning.session import Session
 
 
-class RecordSearcher(Searcher):  # type: ignore[misc]
+class RecordSearcher(Searcher):
     """Hands out the session's trials and records their ends."""
 
     def __init__(self, session: Session, *, threads: int, gpu: bool) -> None:
@@ -22,11 +22,11 @@ class RecordSearcher(Searcher):  # type: ignore[misc]
         self.gpu = gpu
         self.numbers: dict[str, int] = {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+    def suggest(self, trial_id: str) -> Any:
         """The next trial as the plain dict that `MixupTrainable.setup` takes."""
         begin = self.session.next()
         if begin is None:
-            return str(Searcher.FINISHED)
+            return Searcher.FINISHED
         self.numbers[trial_id] = begin.number
         return {
             "number": begin.number,
@@ -53,11 +53,11 @@ class RecordSearcher(Searcher):  # type: ignore[misc]
         return {}
 
 
-class RecordScheduler(FIFOScheduler):  # type: ignore[misc]
+class RecordScheduler(FIFOScheduler):
     """Records each report and stops a trial when the session says so."""
 
     def __init__(self, session: Session) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.session = session
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:

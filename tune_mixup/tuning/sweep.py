@@ -42,9 +42,7 @@ def start(
     """Run a sweep that is planned. Raises as `sweep` does."""
     with connected(address) as nodes:
         concurrent = _concurrency(config, nodes)
-        record = SweepRecord.create(
-            Path(root), config.name, config.model_dump(mode="json"), direction=config.direction
-        )
+        record = SweepRecord.create(Path(root), config.name, config.model_dump(mode="json"), direction=config.direction)
         _run(record, config, concurrent, listener)
     return record
 
@@ -90,9 +88,7 @@ def _run(record: SweepRecord, config: SweepConfig, concurrent: int, listener: Li
         record.write_config(config.model_dump(mode="json"))
         session = Session(record, config, listener=listener)
         resources = {"cpu": config.cpus_per_trial, "gpu": config.gpus_per_trial}
-        searcher = RecordSearcher(
-            session, threads=max(1, int(config.cpus_per_trial)), gpu=config.gpus_per_trial > 0
-        )
+        searcher = RecordSearcher(session, threads=max(1, int(config.cpus_per_trial)), gpu=config.gpus_per_trial > 0)
         scratch = tempfile.mkdtemp(prefix="tm-tune-", dir=record.path)  # Ray's own files; every node must reach them
         logging.getLogger("ray.tune").setLevel(logging.ERROR)
         try:

@@ -16,7 +16,7 @@ LOCK_TIMEOUT_S = 60.0
 """How long a trial waits for a worker that outlived its driver to let go of the trial's folder."""
 
 
-class MixupTrainable(tune.Trainable):  # type: ignore[misc]
+class MixupTrainable(tune.Trainable):
     """One trial; one `step` is one epoch. Its checkpoints are its own: the trial's folder holds them, not Ray.
 
     An exception is a result, `failed`, and not an error for Ray, which would run the same fault again; only a worker

@@ -1,0 +1,66 @@
+"""Where a measurement ran and with what: writes results as dated JSON beside this file, in `results/`.
+
+    from evidence import write
+    write("pairing", {"birkhoff_s": 0.0002})
+"""
+
+import json
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "torchvision", "torchaudio", "numpy", "scipy", "scikit-learn", "ray", "optuna", "pandas")
+
+
+def write(name: str, results: dict[str, Any]) -> Path:
+    """Write `results/<name>.json`: date, command, machine, versions, results. Returns its path."""
+    path = Path(__file__).resolve().parent / "results" / f"{name}.json"
+    evidence = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "machine": machine(),
+        "versions": versions(),
+        "results": results,
+    }
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(evidence, indent=2) + "\n")
+    return path
+
+
+def machine() -> dict[str, Any]:
+    """Processor, logical cores, memory in GiB, operating system; with torch loaded also its threads and the GPU."""
+    found: dict[str, Any] = {
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+    if "torch" in sys.modules:
+        torch = sys.modules["torch"]
+        found["torch_threads"] = torch.get_num_threads()
+        found["gpu"] = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return found
+
+
+def versions() -> dict[str, str]:
+    """Python and the installed ones of the packages that results depend on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _cpu_model() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
