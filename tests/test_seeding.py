@@ -10,7 +10,7 @@ def draw(*key):
 
 
 def test_equal_keys_draw_equal_numbers_and_all_others_differ():
-    keys = list(product((0, 1, 12), ("split", "init", "batches", "augment", "mix"), (0, 1, 12)))
+    keys = list(product((0, 1, 12), ("split", "init", "batches", "augment", "mix", "dropout"), (0, 1, 12)))
     draws = {tuple(draw(*key)) for key in keys}
     assert len(draws) == len(keys)
     assert all(draw(*key) == draw(*key) for key in keys)

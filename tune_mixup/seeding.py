@@ -5,7 +5,7 @@ from typing import Literal
 
 import torch
 
-Stream = Literal["split", "init", "batches", "augment", "mix"]
+Stream = Literal["split", "init", "batches", "augment", "mix", "dropout"]
 
 
 def generator(seed: int, stream: Stream, epoch: int = 0, device: torch.device | str = "cpu") -> torch.Generator:

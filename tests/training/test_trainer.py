@@ -183,3 +183,20 @@ def count_reads(trainer, monkeypatch):
     trainer._train()
     monkeypatch.undo()
     return reads
+
+
+def test_a_model_with_dropout_resumes_bit_for_bit_too(tmp_path):
+    settings = TrialConfig.from_dotted({key: value for key, value in SMALL.items() if key != "model.width"}, {
+        "model.name": "vgg11", "model.variant": "speech", "data.size": 16, "data.num_train": 80, "training.epochs": 2,
+    })  # fmt: skip
+    whole = Trainer(settings).run()
+    first = Trainer(settings, folder=tmp_path)
+    first.train_epoch()
+    first.save()
+    assert timeless(Trainer(settings, folder=tmp_path).run()) == timeless(whole)
+
+
+def test_images_too_small_for_the_model_are_refused():
+    settings = {key: value for key, value in SMALL.items() if key != "model.width"}
+    with pytest.raises(ValueError, match="preact_resnet18.*8"):
+        Trainer(TrialConfig.from_dotted(settings, {"data.size": 4, "model.name": "preact_resnet18"}))

@@ -51,7 +51,7 @@ def read_configurations(path: Path) -> list[dict[str, Any]]:
             values = [entry["config"] for entry in values["configurations"]]
         elif isinstance(values, Mapping):
             values = [values]
-        if not isinstance(values, list) or not values or not all(isinstance(value, Mapping) for value in values):
+        if not isinstance(values, list) or not values or not all(isinstance(v, Mapping) and v for v in values):
             raise ValueError("it holds no configuration")
         return [nest(flatten(value)) for value in values]
     except (ValueError, KeyError, TypeError) as error:

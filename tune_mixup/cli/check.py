@@ -129,7 +129,7 @@ def _lines(found: Mapping[str, Any], everything: bool) -> Iterator[str]:
     for key, value in found["fixed"].items():
         yield f"  {key:{width}}  {value}"
     if defaults:
-        yield "\nDefaults (of the components in the first line below, where the space chooses them)"
+        yield "\nDefaults, as the first trial has them"
     for key, about in defaults.items():
         yield f"  {key:{width}}  {about['value']}"
         yield from _indented(about["meaning"], width)

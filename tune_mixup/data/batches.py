@@ -75,12 +75,11 @@ def check_batches(
             f"class {counts.index(0)} of {num_classes} has no training images, so no batch can be stratified;"
             " use data.batches = shuffled"
         )
-    enough = smallest if unbalanced == "drop" else largest
-    if per_class > enough:
-        which = "smallest" if unbalanced == "drop" else "largest"
-        otherwise = " or data.unbalanced = cycle" if enough < per_class <= largest else ""
+    if unbalanced == "cycle":
+        return largest // per_class  # at least 1: the largest class has N / K or more, and N is at least B
+    if per_class > smallest:
         raise ValueError(
             f"batch size {batch_size} needs {per_class} training images of each of the {num_classes} classes, but the"
-            f" {which} class has {enough}; use at most {enough * num_classes}{otherwise}"
+            f" smallest class has {smallest}; use at most {smallest * num_classes} or data.unbalanced = cycle"
         )
-    return enough // per_class
+    return smallest // per_class

@@ -55,7 +55,8 @@ def split(
 def _check_classes(kept: Tensor, *, needed: int, limit: int | None, class_names: tuple[str, ...]) -> None:
     for name, count in zip(class_names, kept.tolist(), strict=True):
         if count < needed:
+            examples = f"{count} training example{'' if count == 1 else 's'}"
             after = "" if limit is None else f" after data.train_limit = {limit}"
-            purpose = "one to train on and one to validate on" if needed == 2 else "one to train on"
+            purpose = "one to train on and one to validate on are" if needed == 2 else "one to train on is"
             remedy = "add examples or leave the class out" if limit is None else "raise data.train_limit"
-            raise ValueError(f"class {name!r} has {count} training examples{after}, but {purpose} are needed; {remedy}")
+            raise ValueError(f"class {name!r} has {examples}{after}, but {purpose} needed; {remedy}")

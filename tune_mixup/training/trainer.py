@@ -4,11 +4,12 @@ The trainer never asks which mixing method it runs, and no step of an epoch wait
 are read once per epoch.
 """
 
+import contextlib
 import math
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +21,7 @@ from tune_mixup.data.augment import augment_batch, normalise, prepare
 from tune_mixup.data.base import Split, load, load_test
 from tune_mixup.data.batches import epoch_batches
 from tune_mixup.metrics import METRICS
-from tune_mixup.seeding import generator
+from tune_mixup.seeding import Stream, generator
 from tune_mixup.training import checkpoint
 from tune_mixup.trial_folder import Epoch, TrialFolder
 
@@ -47,10 +48,10 @@ class Trainer:
         self.data = load(config.data, seed=config.seed, device=self.device)
         self.prepared = prepare(self.data.train.images, config.data.augment)
         self.num_classes = config.model.outputs(self.data.num_classes)
+        config.model.check_size(*self.data.train.images.shape[-2:])
         self._draw_batches(epoch=0)  # a batch size that the data cannot give fails here, not after the first epoch
 
-        with torch.random.fork_rng(devices=[]):  # layers draw their weights from torch's global generator
-            torch.manual_seed(generator(config.seed, "init").initial_seed())
+        with self._global_draws("init", 0):  # layers draw their weights from torch's global generator
             self.model = config.model.build(channels=self.data.channels, num_classes=self.num_classes)
         layout = torch.channels_last if config.training.channels_last else torch.contiguous_format
         self.layout = layout
@@ -184,7 +185,7 @@ class Trainer:
         height, width = self.data.train.images.shape[-2:]
         one_hot = torch.eye(self.num_classes, device=self.device)
         sums = torch.zeros(2, dtype=torch.float64, device=self.device)
-        with self._cudnn():
+        with self._cudnn(), self._global_draws("dropout", self.epoch):
             for step, index in enumerate(batches):
                 self._set_rate(self.epoch + step / len(batches))
                 images = augment_batch(
@@ -240,6 +241,14 @@ class Trainer:
     def _cudnn(self) -> Any:
         exact = self.config.training.deterministic
         return torch.backends.cudnn.flags(enabled=True, deterministic=exact, benchmark=not exact)
+
+    @contextlib.contextmanager
+    def _global_draws(self, stream: Stream, epoch: int) -> Iterator[None]:
+        """Seed torch's global generators for code that knows no other, and leave them as they were."""
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(generator(self.config.seed, stream, epoch).initial_seed())
+            yield
 
     def _median(self, key: str, newest: float) -> float:
         recent = [row[key] for row in self.history[-(self.config.training.median_epochs - 1) :] if key in row]

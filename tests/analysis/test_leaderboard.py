@@ -1,0 +1,164 @@
+import csv
+import io
+import json
+import math
+
+import pandas as pd
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState
+
+from tune_mixup.analysis.leaderboard import leaderboard, render, rows, rule
+from tune_mixup.record import Outcome, SweepRecord
+
+FREE = {
+    "mixing.name": CategoricalDistribution(("erm", "mixup")),
+    "mixing.alpha": FloatDistribution(0, 2),
+    "training.batch_size": IntDistribution(10, 100),
+}
+
+
+def make(folder, metric="val_accuracy", direction="maximize"):
+    return SweepRecord.create(
+        folder, "gm", {"metric": metric, "space": {"free": dict.fromkeys(FREE)}}, direction=direction
+    )
+
+
+def add(record, state, params, accuracies, *, reason="", metric="val_accuracy"):
+    """A trial as the driver and a worker would leave it: asked, one report per epoch, an end unless it runs."""
+    record.study.enqueue_trial(params)
+    number = record.study.ask({key: FREE[key] for key in params}).number
+    folder = record.trial_folder(number)
+    folder.write_config({})
+    for epoch, accuracy in enumerate(accuracies, start=1):
+        folder.append_epoch({"epoch": epoch, "val_nll": 2.5 - accuracy, "val_accuracy": accuracy, "lr": 0.1})
+        record.report(number, epoch, accuracy if metric == "val_accuracy" else 2.5 - accuracy)
+    if state != TrialState.RUNNING:
+        record.finish(number, Outcome(state, reason))
+    return number
+
+
+ERM = {"mixing.name": "erm", "training.batch_size": 20}
+MIXUP = {"mixing.name": "mixup", "mixing.alpha": 0.5, "training.batch_size": 30}
+
+
+@pytest.fixture
+def record(tmp_path):
+    record = make(tmp_path)
+    add(record, TrialState.COMPLETE, ERM, [0.5, 0.625], reason="full budget")
+    add(record, TrialState.COMPLETE, MIXUP, [0.75, 0.625], reason="full budget")  # once better, now as good as 0
+    add(record, TrialState.PRUNED, MIXUP, [0.875], reason="epoch 1: last of 3")
+    add(record, TrialState.RUNNING, ERM, [])
+    add(record, TrialState.FAIL, MIXUP, [0.9375], reason="ValueError: no\nsuch thing")
+    add(record, TrialState.COMPLETE, ERM, [0.25, 0.75], reason="full budget")
+    add(record, TrialState.PRUNED, ERM, [0.9375], reason="epoch 1: last of 6")
+    add(record, TrialState.RUNNING, MIXUP, [0.125, 0.25])
+    return record
+
+
+def test_only_full_budgets_are_ranked_and_the_others_ordered_by_how_far_they_came(record):
+    frame = leaderboard(record)
+    expected = [
+        # rank, trial, state, epoch, accuracy, nll, name, alpha, batch size, reason
+        (1, 5, "COMPLETE", 2, 0.75, 1.75, "erm", None, 20, "full budget"),
+        (2, 0, "COMPLETE", 2, 0.625, 1.875, "erm", None, 20, "full budget"),
+        (3, 1, "COMPLETE", 2, 0.625, 1.875, "mixup", 0.5, 30, "full budget"),
+        (None, 7, "RUNNING", 2, 0.25, 2.25, "mixup", 0.5, 30, ""),
+        (None, 6, "PRUNED", 1, 0.9375, 1.5625, "erm", None, 20, "epoch 1: last of 6"),
+        (None, 2, "PRUNED", 1, 0.875, 1.625, "mixup", 0.5, 30, "epoch 1: last of 3"),
+        (None, 3, "RUNNING", 0, None, None, "erm", None, 20, ""),
+        (None, 4, "FAIL", 1, 0.9375, 1.5625, "mixup", 0.5, 30, "ValueError: no\nsuch thing"),
+    ]
+    assert list(frame.columns) == [
+        "rank", "trial", "state", "epoch", "val_accuracy", "val_nll",
+        "mixing.name", "mixing.alpha", "training.batch_size", "reason",
+    ]  # fmt: skip
+    assert [tuple(row.values()) for row in rows(frame)] == expected
+    assert all(isinstance(row["training.batch_size"], int) for row in rows(frame))
+    assert leaderboard(record, top=2)["trial"].tolist() == [5, 0]
+
+
+def test_less_is_better_for_a_loss(tmp_path):
+    record = make(tmp_path, "val_nll", "minimize")
+    for accuracy in (0.5, 0.75, 0.25):
+        add(record, TrialState.COMPLETE, ERM, [accuracy], metric="val_nll")
+    for accuracy in (0.25, 0.5):
+        add(record, TrialState.PRUNED, ERM, [accuracy], metric="val_nll")
+    frame = leaderboard(record)
+    assert frame["trial"].tolist() == [1, 0, 2, 4, 3]
+    assert list(frame.columns)[4:6] == ["val_nll", "val_accuracy"]  # the sweep's own first
+    assert "val_nll at their last epoch (less is better)" in rule(record)
+
+
+def test_a_value_that_is_missing_or_not_finite_never_ranks_above_a_number(tmp_path):
+    record = make(tmp_path)
+    for accuracy in (0.5, 0.5, 0.25, 0.5):
+        add(record, TrialState.COMPLETE, ERM, [accuracy])
+    for number, value in ((0, math.nan), (1, math.inf), (3, -math.inf)):
+        record.trial_folder(number).rewrite_epochs([{"epoch": 1, "val_accuracy": value}])
+    assert leaderboard(record)["trial"].tolist() == [2, 0, 1, 3]
+    assert [row["val_accuracy"] for row in rows(leaderboard(record))] == [0.25, None, None, None]
+
+
+def test_a_sweep_without_trials_has_an_empty_board(tmp_path):
+    frame = leaderboard(make(tmp_path))
+    assert len(frame) == 0
+    for format in ("table", "markdown", "csv"):
+        assert "rank" in render(frame, format, note="rule")
+    assert json.loads(render(frame, "json", note="rule")) == {"rule": "rule", "rows": []}
+
+
+@pytest.mark.parametrize("top", [0, -3])
+def test_top_counts_from_one(record, top):
+    with pytest.raises(ValueError, match=rf"^top: got {top}, must be at least 1$"):
+        leaderboard(record, top)
+
+
+FRAME = pd.DataFrame(
+    {
+        "rank": pd.Series([1, None], dtype="Int64"),
+        "state": ["COMPLETE", "FAIL"],
+        "val_accuracy_median": [0.123456789, math.nan],
+        "val_accuracy": [12345678.9, 0.5],
+        "val_nll_median": [0.25, 0.5],
+        "mixing.alpha": [0.00001, None],
+        "mixing.mu": pd.Series([None, None], dtype=object),
+        "reason": ["a|b", "a long reason " * 10],
+    }
+)
+
+
+def test_tables_are_for_reading():
+    lines = render(FRAME, "table", note="The rule.").splitlines()
+    assert lines[0].split() == ["rank", "state", "val_accuracy_median", "val_accuracy", "mixing.alpha", "reason"]
+    assert lines[2].split() == ["1", "COMPLETE", "0.1235", "1.235e+07", "1e-05", "a|b"]
+    assert lines[3].split()[:2] == ["FAIL", "0.5"]  # no rank, no median, no alpha
+    assert lines[3].endswith("a long reason a long reason a long reason a long reason a...")
+    assert lines[-1] == "The rule."
+    end_of_column = lines[0].index("val_accuracy_median") + len("val_accuracy_median")
+    assert lines[2][:end_of_column].endswith("0.1235")  # numbers end where their column does
+
+
+def test_markdown_escapes_what_would_be_a_column():
+    lines = render(FRAME, "markdown", note="The rule.").splitlines()
+    assert [cell.strip() for cell in lines[0].strip("|").split("|")][:2] == ["rank", "state"]
+    assert set(lines[1]) <= set("|-: ")
+    assert lines[2].rstrip(" |").endswith("a\\|b")
+    assert lines[-1] == "The rule."
+
+
+def test_csv_and_json_have_everything_in_full():
+    read = list(csv.DictReader(io.StringIO(render(FRAME, "csv", note="The rule."))))
+    assert [row["val_accuracy_median"] for row in read] == ["0.123456789", ""]
+    assert [row["val_nll_median"] for row in read] == ["0.25", "0.5"]
+    assert [row["rank"] for row in read] == ["1", ""]
+    assert read[1]["reason"] == "a long reason " * 10
+    parsed = json.loads(render(FRAME, "json", note="The rule."))
+    assert parsed["rule"] == "The rule."
+    assert parsed["rows"][0]["val_accuracy_median"] == 0.123456789 and parsed["rows"][0]["rank"] == 1
+    assert parsed["rows"][1]["val_accuracy_median"] is None and parsed["rows"][1]["mixing.alpha"] is None
+
+
+def test_another_format_is_refused():
+    with pytest.raises(ValueError, match="^--format: got 'xml', must be one of table, csv, json, markdown$"):
+        render(FRAME, "xml")

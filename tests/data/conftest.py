@@ -1,0 +1,10 @@
+import pytest
+
+from tune_mixup.data import base
+
+
+@pytest.fixture(autouse=True)
+def nothing_read_yet():
+    """Every test starts like a new process: no data set is in memory."""
+    base._load_once.cache_clear()
+    base._load_test_once.cache_clear()

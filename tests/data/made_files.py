@@ -1,0 +1,78 @@
+"""Tiny files in the formats that the data sets read; pixel values tell the example and the class apart."""
+
+import gzip
+import hashlib
+import os
+import pickle
+import struct
+
+import numpy as np
+from PIL import Image
+
+SHARED = os.path.join(os.path.dirname(__file__), "..", "..", "..", "shared", "data")
+IDX_NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+
+
+def idx_bytes(array):
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
+
+
+def fashion_arrays(num_train=40, num_test=20, size=28, seed=0):
+    draw = np.random.default_rng(seed)
+    arrays = []
+    for count in (num_train, num_test):
+        arrays += [draw.integers(0, 256, (count, size, size), dtype=np.uint8), np.arange(count, dtype=np.uint8) % 10]
+    return dict(zip(IDX_NAMES, arrays, strict=True))
+
+
+def write_fashion(root, *, gz=False, skip=(), **options):
+    raw = root / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True, exist_ok=True)
+    arrays = fashion_arrays(**options)
+    for name, array in arrays.items():
+        if name not in skip:
+            data = idx_bytes(array)
+            (raw / (f"{name}.gz" if gz else name)).write_bytes(gzip.compress(data) if gz else data)
+    return arrays
+
+
+def write_cifar(root, source, num_classes):
+    """Write batches of 2 examples per class in the layout of torchvision's `source`; returns (arrays, checksums)."""
+    folder = root / source.base_folder
+    folder.mkdir(parents=True)
+    draw = np.random.default_rng(0)
+    labels_key = "labels" if num_classes == 10 else "fine_labels"
+    arrays, checksums = {}, {}
+    for name, _ in source.train_list + source.test_list:
+        images = draw.integers(0, 256, (2 * num_classes, 3072), dtype=np.uint8)
+        labels = [k for k in range(num_classes) for _ in range(2)]
+        arrays[name] = (images.reshape(-1, 3, 32, 32), labels)
+        (folder / name).write_bytes(pickle.dumps({"data": images, labels_key: labels}))
+    names = {source.meta["key"]: [f"name {k}" for k in range(num_classes)]}
+    (folder / source.meta["filename"]).write_bytes(pickle.dumps(names))
+    for path in folder.iterdir():
+        checksums[path.name] = hashlib.md5(path.read_bytes()).hexdigest()
+    return arrays, checksums
+
+
+def expect_checksums(monkeypatch, source, checksums):
+    """Let torchvision's class take the files that `write_cifar` made."""
+    for field in ("train_list", "test_list"):
+        monkeypatch.setattr(source, field, [[name, checksums[name]] for name, _ in getattr(source, field)])
+    monkeypatch.setattr(source, "meta", {**source.meta, "md5": checksums[source.meta["filename"]]})
+
+
+def write_folder(path, *, parts=("train", "test"), classes=("ant", "bee"), count=6, size=(8, 6), mode="RGB", seed=0):
+    """An image folder of PNG files, so that pixels come back exactly; returns relative path -> pixels [H, W(, 3)]."""
+    draw = np.random.default_rng(seed)
+    pixels = {}
+    for part in parts:
+        for class_name in classes:
+            folder = path / part / class_name
+            folder.mkdir(parents=True, exist_ok=True)
+            for i in range(count):
+                shape = size if mode == "L" else (*size, 3)
+                array = draw.integers(0, 256, shape, dtype=np.uint8)
+                Image.fromarray(array).save(folder / f"{i}.png")
+                pixels[f"{part}/{class_name}/{i}.png"] = array
+    return pixels
