@@ -1,7 +1,7 @@
 """Where a measurement ran and with what: writes results as dated JSON beside this file, in `results/`.
 
-    from evidence import write
-    write("pairing", {"birkhoff_s": 0.0002})
+from evidence import write
+write("pairing", {"birkhoff_s": 0.0002})
 """
 
 import json

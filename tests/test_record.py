@@ -1,4 +1,5 @@
 import multiprocessing
+import os
 
 import optuna
 import pytest
@@ -85,6 +86,60 @@ def test_a_taken_name_is_refused_and_offers_resume(record, tmp_path):
         SweepRecord.create(tmp_path, "other", CONFIG, direction="maximize")
 
 
+def test_a_sweep_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
+    def killed(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SweepRecord, "write_config", killed)
+    with pytest.raises(KeyboardInterrupt):
+        SweepRecord.create(tmp_path, "gm", CONFIG, direction="maximize")
+    monkeypatch.undo()
+    assert not list(tmp_path.iterdir())
+    (tmp_path / f".gm.{os.getpid()}.making" / "trials").mkdir(parents=True)  # as SIGKILL would have left it
+    (tmp_path / "gm").mkdir()
+    assert SweepRecord.create(tmp_path, "gm", CONFIG, direction="maximize").asked() == []
+    assert [path.name for path in tmp_path.iterdir()] == ["gm"]
+
+
+def test_of_two_that_make_the_same_sweep_the_slower_one_is_refused(tmp_path, monkeypatch):
+    write = SweepRecord.write_config
+
+    def overtaken(record, config):
+        monkeypatch.undo()
+        SweepRecord.create(tmp_path, "gm", {**CONFIG, "seed": 1}, direction="maximize")
+        write(record, config)
+
+    monkeypatch.setattr(os, "getpid", lambda: 0)
+    monkeypatch.setattr(SweepRecord, "write_config", overtaken)
+    with pytest.raises(ValueError, match="exists"):
+        SweepRecord.create(tmp_path, "gm", CONFIG, direction="maximize")
+    assert load_sweep(tmp_path / "gm").config()["seed"] == 1 and len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_a_killed_process_left_is_mended_by_the_next(record):
+    number = ask(record, 1.0)
+    train(record, number, [0.25])
+    with open(record.path / "study.journal", "ab") as file:
+        file.write(b'{"op_code":6,"worker_id":"x","tri')
+    for remains in (".sweep.yaml.123.tmp", "stopping"):
+        (record.path / remains).touch()
+    (record.path / "tm-tune-abc" / "deep").mkdir(parents=True)
+    again = load_sweep(record.path)
+    assert again.asked()[0].intermediate_values == {1: 0.25}  # reading needs no mending
+    with again.working():
+        again.report(number, 2, 0.5)
+    assert load_sweep(record.path).asked()[0].intermediate_values == {1: 0.25, 2: 0.5}
+    names = {path.name for path in record.path.iterdir()}
+    assert not {".sweep.yaml.123.tmp", "stopping", "tm-tune-abc"} & names
+    assert [name for name in names if ".torn-" in name]
+
+
+def test_a_study_that_is_not_there_is_said_in_one_line(record, tmp_path):
+    record.path.rename(tmp_path / "renamed")
+    with pytest.raises(ValueError, match="no study named 'renamed'"):
+        load_sweep(tmp_path / "renamed").asked()
+
+
 def test_a_missing_sweep_is_named_with_those_that_exist(record, tmp_path):
     with pytest.raises(ValueError, match="no sweep named 'mg'.*there are: gm"):
         load_sweep(tmp_path / "mg")
@@ -111,10 +166,10 @@ def test_one_process_works_on_a_sweep_at_a_time_and_a_killed_one_does_not_hold_i
 
 
 def test_runs_add_up_and_evaluations_are_kept_in_order(record):
-    record.note_run(1000.0)
-    record.note_run(1000.0)
-    record.note_run(2000.0)
-    assert [run["began"] for run in record.runs()] == [1000.0, 2000.0]
+    record.note_run(1000.0, 5.0)
+    record.note_run(1000.0, 7.0)
+    record.note_run(2000.0, 1.0)
+    assert record.runs() == [{"began": 1000.0, "worked_s": 7.0}, {"began": 2000.0, "worked_s": 1.0}]
     assert record.evaluations() == []
     record.append_evaluation({"trial": 3})
     record.append_evaluation({"trial": 5})

@@ -6,14 +6,15 @@
     runs.jsonl        one line per process that worked on the sweep: when it began, how long it has worked
     evaluations/      what `evaluate` did with the test split
     lock              held by the process that works on the sweep, released by the system when it dies
+    stopping          there while the sweep is being interrupted: workers save their trials and end
 
 Only the process that holds the lock writes to the study; workers write to their trial's folder.
 """
 
 import contextlib
 import json
+import os
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -21,12 +22,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import optuna
 import yaml
 from filelock import FileLock, Timeout
-from optuna.storages.journal import JournalFileBackend, JournalStorage
-from optuna.storages.journal._file import BaseJournalFileLock
+from optuna.storages.journal import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from tune_mixup.journal import Journal, repair
 from tune_mixup.schema import flatten
-from tune_mixup.trial_folder import TrialFolder, write_atomically
+from tune_mixup.trial_folder import TrialFolder, storage, write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,20 +42,6 @@ class Outcome(NamedTuple):
     reason: str
 
 
-class _SystemLock(BaseJournalFileLock):
-    """A lock that the system releases when its process dies; Optuna's own stay behind after a kill."""
-
-    def __init__(self, path: Path) -> None:
-        self._lock = FileLock(path)
-
-    def acquire(self) -> bool:
-        self._lock.acquire()
-        return True
-
-    def release(self) -> None:
-        self._lock.release()
-
-
 class SweepRecord:
     """Open with `SweepRecord.create` or `load_sweep`; reading needs no lock, working on the sweep does."""
 
@@ -63,25 +50,42 @@ class SweepRecord:
         self.name = path.name
         self._study: optuna.Study | None = None
         self._lock = FileLock(path / "lock", timeout=0)
+        self.stopping = path / "stopping"
 
     @classmethod
     def create(
         cls, root: Path, name: str, config: Mapping[str, Any], *, direction: Literal["maximize", "minimize"]
     ) -> "SweepRecord":
         """Make the folder and the study. Raises ValueError when the name is taken."""
+        cls.check_free(root, name)
+        path = root.expanduser().resolve() / name
+        made = path.with_name(f".{name}.{os.getpid()}.making")  # moved into place whole: never half a sweep
+        shutil.rmtree(made, ignore_errors=True)
+        (made / "trials").mkdir(parents=True)
+        try:
+            record = cls(made)
+            optuna.create_study(study_name=name, storage=record.storage(), direction=direction)
+            record.write_config(config)
+            try:
+                os.rename(made, path)
+            except OSError:
+                cls.check_free(root, name)  # somebody else was faster
+                raise
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+        return cls(path)
+
+    @classmethod
+    def check_free(cls, root: Path, name: str) -> None:
+        """Raise ValueError when a sweep, or anything else, is at `name`."""
         path = root.expanduser().resolve() / name
         if (path / "sweep.yaml").exists():
             raise ValueError(
                 f"a sweep named {name!r} exists in {root}; go on with `tune-mixup resume {name}` or choose another "
                 "--name"
             )
-        if path.exists() and any(path.iterdir()):
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise ValueError(f"{path} exists and is no sweep; choose another --name or --root")
-        path.mkdir(parents=True, exist_ok=True)
-        record = cls(path)
-        optuna.create_study(study_name=name, storage=record.storage(), direction=direction)
-        record.write_config(config)  # last: a folder with a sweep.yaml is a whole sweep
-        return record
 
     # The sweep's own files
 
@@ -97,7 +101,10 @@ class SweepRecord:
 
     @contextlib.contextmanager
     def working(self) -> Iterator[None]:
-        """Hold the sweep's lock. Raises ValueError when another process works on the sweep."""
+        """Hold the sweep's lock, and first mend what a killed process may have left.
+
+        Raises ValueError when another process works on the sweep or when the study is damaged beyond its last line.
+        """
         try:
             self._lock.acquire()
         except Timeout:
@@ -105,6 +112,14 @@ class SweepRecord:
                 f"another process is working on the sweep {self.name!r}; wait for it or stop it first"
             ) from None
         try:
+            repair(self.path / "study.journal")
+            with storage(self.path):
+                (self.path / "trials").mkdir(exist_ok=True)
+                self.stopping.unlink(missing_ok=True)
+                for remains in self.path.glob(".*.tmp"):
+                    remains.unlink(missing_ok=True)
+                for scratch in self.path.glob("tm-tune-*"):
+                    shutil.rmtree(scratch, ignore_errors=True)
             yield
         finally:
             self._lock.release()
@@ -113,10 +128,10 @@ class SweepRecord:
         """The folder of trial `number`."""
         return TrialFolder(self.path / "trials" / f"t{number:04d}")
 
-    def note_run(self, began: float) -> None:
-        """Write down that this process began at `began` (Unix seconds) and has worked until now."""
+    def note_run(self, began: float, worked_s: float) -> None:
+        """Write down that the process that began at `began` (Unix seconds) has worked for `worked_s` so far."""
         runs = {run["began"]: run for run in self.runs()}
-        runs[began] = {"began": began, "worked_s": time.time() - began}
+        runs[began] = {"began": began, "worked_s": worked_s}
         text = "".join(json.dumps(run) + "\n" for run in runs.values())
         write_atomically(self.path / "runs.jsonl", lambda file: file.write(text.encode()))
 
@@ -129,8 +144,8 @@ class SweepRecord:
         """Write down that the test split was opened, for what, and what it said."""
         path = self.path / "evaluations" / "test_split.jsonl"
         path.parent.mkdir(exist_ok=True)
-        with open(path, "a") as file:
-            file.write(json.dumps(dict(values)) + "\n")
+        text = "".join(json.dumps(row) + "\n" for row in (*self.evaluations(), dict(values)))
+        write_atomically(path, lambda file: file.write(text.encode()))
 
     def evaluations(self) -> list[dict[str, Any]]:
         """Every opening of the test split so far, oldest first."""
@@ -142,7 +157,10 @@ class SweepRecord:
     def storage(self) -> JournalStorage:
         """The study's storage, a journal file that is only ever appended to."""
         path = self.path / "study.journal"
-        return JournalStorage(JournalFileBackend(str(path), lock_obj=_SystemLock(self.path / "study.journal.lock")))
+        if not path.exists():
+            with storage(path):
+                path.touch()
+        return JournalStorage(Journal(path))
 
     @property
     def study(self) -> optuna.Study:
@@ -150,22 +168,28 @@ class SweepRecord:
         if self._study is None:
             if not (self.path / "study.journal").exists():
                 raise ValueError(f"{self.path} has no study.journal; the sweep's record is lost or incomplete")
-            self._study = optuna.load_study(study_name=self.name, storage=self.storage())
+            try:
+                self._study = optuna.load_study(study_name=self.name, storage=self.storage())
+            except KeyError:
+                raise ValueError(
+                    f"{self.path / 'study.journal'} holds no study named {self.name!r}; a sweep's folder keeps the name "
+                    "that it was made with"
+                ) from None
         return self._study
 
     def report(self, number: int, epoch: int, value: float) -> None:
         """Record the metric of a trial after `epoch` finished epochs; a value already there stays."""
-        storage, trial = self.study._storage, self._trial(number)
+        storage, trial = self.study._storage, self.trial(number)
         if epoch not in trial.intermediate_values and not trial.state.is_finished():
             storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
 
     def annotate(self, number: int, key: str, value: Any) -> None:
         """Record a fact about an unfinished trial (a JSON value)."""
-        self.study._storage.set_trial_user_attr(self._trial(number)._trial_id, key, value)
+        self.study._storage.set_trial_user_attr(self.trial(number)._trial_id, key, value)
 
     def finish(self, number: int, outcome: Outcome) -> None:
         """Record a trial's end; one that has already ended stays as it is."""
-        trial = self._trial(number)
+        trial = self.trial(number)
         if trial.state.is_finished():
             return
         if trial.user_attrs.get("reason") != outcome.reason:
@@ -182,8 +206,10 @@ class SweepRecord:
         trials = self.study.get_trials(deepcopy=False)
         return [trial for trial in trials if trial.state != TrialState.WAITING]
 
-    def _trial(self, number: int) -> FrozenTrial:
-        return self.study.get_trials(deepcopy=False)[number]
+    def trial(self, number: int) -> FrozenTrial:
+        """What the study knows of trial `number`."""
+        kept = self.study._storage
+        return kept.get_trial(kept.get_trial_id_from_study_id_trial_number(self.study._study_id, number))
 
     # As tables
 
@@ -231,7 +257,7 @@ def load_sweep(path: Path | str) -> SweepRecord:
     """Open a sweep's folder. Raises ValueError when there is none at `path`."""
     path = Path(path).expanduser().resolve()
     if not (path / "sweep.yaml").exists():
-        others = sorted(child.parent.name for child in path.parent.glob("*/sweep.yaml")) if path.parent.exists() else []
+        others = sorted(child.parent.name for child in path.parent.glob("[!.]*/sweep.yaml"))
         there = f"; there are: {', '.join(others[:20])}" if others else "; start one with `tune-mixup sweep`"
         raise ValueError(f"there is no sweep named {path.name!r} in {path.parent}{there}")
     return SweepRecord(path)

@@ -1,15 +1,19 @@
 """A trial's own folder: the one place that knows its files, and writes each so that a crash leaves the old or the new.
 
-config.yaml          the whole TrialConfig
-epochs.jsonl         one line per finished epoch
-checkpoint.pt        the newest state; checkpoint.previous.pt the one before
-snapshots/0003.npz   what the mixer remembers after epoch 3 (the confusion matrix)
-error.txt            the traceback of a trial that failed
+config.yaml            the whole TrialConfig
+epochs.jsonl           one line per finished epoch
+checkpoint.pt          the newest state; checkpoint.previous.pt the one before, while the trial is unfinished
+snapshots/0003.npz     what the mixer remembers after epoch 3 (the confusion matrix)
+error.txt              the traceback of a trial that failed
+notes.txt              what went wrong and was mended, such as a damaged checkpoint
+lock                   held by the process that trains the trial
 """
 
+import contextlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,21 +23,41 @@ Epoch = dict[str, float | int]
 """One epoch's report: `epoch` counts finished epochs from 1; all values are finite."""
 
 
+class StorageFault(OSError):
+    """A folder that is worked in can't be written or read: the disk is full, read-only, failing or gone.
+
+    It says nothing about the trial: what was saved before is whole, and the work can go on when the folder is back.
+    """
+
+
+@contextlib.contextmanager
+def storage(path: Path) -> Iterator[None]:
+    """Raise a StorageFault that names `path` for any OSError in the block."""
+    try:
+        yield
+    except StorageFault:
+        raise
+    except OSError as error:
+        raise StorageFault(error.errno, error.strerror or str(error), str(path)) from error
+
+
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file so that readers and crashes see the old content or the new, never a part.
 
-    Raises OSError when the disk is full or read-only; the old content is then still there.
+    The folder must exist: one that has vanished under a running sweep must not be made again elsewhere. Raises
+    StorageFault when the disk is full, read-only or gone; the old content is then still there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(unfinished, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with storage(path):
+        try:
+            with open(unfinished, "wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(unfinished, path)
+        finally:
+            with contextlib.suppress(OSError):  # the fault above is the one to hear of
+                unfinished.unlink(missing_ok=True)
 
 
 class TrialFolder:
@@ -45,6 +69,7 @@ class TrialFolder:
         self.epochs = path / "epochs.jsonl"
         self.checkpoint = path / "checkpoint.pt"
         self.error = path / "error.txt"
+        self.notes = path / "notes.txt"
 
     def write_config(self, values: Mapping[str, Any]) -> None:
         """Keep the whole configuration, nested plain values, as YAML."""
@@ -57,8 +82,8 @@ class TrialFolder:
         return dict(values)
 
     def append_epoch(self, report: Epoch) -> None:
-        """Add one finished epoch."""
-        with open(self.epochs, "ab") as file:
+        """Add one finished epoch. Raises StorageFault when that can't be written."""
+        with storage(self.epochs), open(self.epochs, "ab") as file:
             file.write(json.dumps(report).encode() + b"\n")
 
     def rewrite_epochs(self, reports: Sequence[Epoch]) -> None:
@@ -67,19 +92,37 @@ class TrialFolder:
         write_atomically(self.epochs, lambda file: file.write(text.encode()))
 
     def read_epochs(self) -> list[Epoch]:
-        """The finished epochs in order; a last line that a crash cut short is left out."""
+        """The finished epochs in order, up to the first line that a crash or a power cut has damaged."""
         if not self.epochs.exists():
             return []
-        lines = self.epochs.read_bytes().split(b"\n")[:-1]
-        return [json.loads(line) for line in lines]
+        reports: list[Epoch] = []
+        for line in self.epochs.read_bytes().split(b"\n")[:-1]:
+            try:
+                reports.append(json.loads(line))
+            except ValueError:
+                break
+        return reports
 
     def write_snapshot(self, epoch: int, arrays: Mapping[str, Any]) -> None:
         """Keep named NumPy arrays for an epoch (finished epochs, counted from 1)."""
         import numpy as np
 
         path = self.path / "snapshots" / f"{epoch:04d}.npz"
+        with storage(path):
+            path.parent.mkdir(exist_ok=True)
         write_atomically(path, lambda file: np.savez(file, **arrays))
 
     def write_error(self, text: str) -> None:
         """Keep a failed trial's traceback."""
         write_atomically(self.error, lambda file: file.write(text.encode()))
+
+    def note(self, text: str) -> None:
+        """Add a line, with the time, to what went wrong and was mended."""
+        with storage(self.notes), open(self.notes, "a") as file:
+            file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {text}\n")
+
+    def tidy(self) -> None:
+        """Delete what a killed process left half-written. Only whoever holds the trial's lock may call this."""
+        with storage(self.path):
+            for remains in (*self.path.glob(".*.tmp"), *self.path.glob("snapshots/.*.tmp")):
+                remains.unlink(missing_ok=True)

@@ -2,14 +2,15 @@
 
 import gzip
 import hashlib
-import os
 import pickle
 import struct
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-SHARED = os.path.join(os.path.dirname(__file__), "..", "..", "..", "shared", "data")
+SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
+"""Real data beside the checkout; may be absent."""
 IDX_NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 

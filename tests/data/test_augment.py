@@ -144,7 +144,9 @@ class HostReads(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = str(func)
-        if any(part in name for part in ("_local_scalar_dense", "nonzero", "masked_select", "unique", "item", "equal.")):
+        if any(
+            part in name for part in ("_local_scalar_dense", "nonzero", "masked_select", "unique", "item", "equal.")
+        ):
             self.seen.append(name)
         if "aten.index.Tensor" in name and any(i is not None and i.dtype == torch.bool for i in args[1]):
             self.seen.append(f"{name} with a mask")

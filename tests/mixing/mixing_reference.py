@@ -1,6 +1,7 @@
-"""Slow, plain versions of the mixing maths, written from the definitions with loops; nothing here imports the package."""
+"""Slow, plain versions of the mixing maths, written from the definitions with loops; no import of the package."""
 
 from collections.abc import Sequence
+from itertools import permutations, product
 
 import numpy as np
 
@@ -70,9 +71,12 @@ def published_pairing(matrix: np.ndarray, classes: Sequence[int], rng: np.random
 
 def sequential_distribution(matrix: np.ndarray, classes: Sequence[int]) -> dict[tuple[int, ...], float]:
     """The exact probability of every partner assignment of `sequential_pairing`, by enumeration (tiny batches)."""
-    from itertools import permutations
-
-    orders = list(permutations(sorted(set(classes))))
+    groups = [[i for i, c in enumerate(classes) if c == group] for group in sorted(set(classes))]
+    orders = [
+        [i for members in arranged for i in members]
+        for turn in permutations(groups)
+        for arranged in product(*(permutations(members) for members in turn))
+    ]
     result: dict[tuple[int, ...], float] = {}
 
     def go(slots: list[int], partner: dict[int, int], probability: float) -> None:
@@ -87,8 +91,7 @@ def sequential_distribution(matrix: np.ndarray, classes: Sequence[int]) -> dict[
                 go(slots[1:], {**partner, slots[0]: j}, probability * weight / sum(weights))
 
     for order in orders:
-        slots = [i for group in order for i, c in enumerate(classes) if c == group]
-        go(slots, {}, 1 / len(orders))
+        go(order, {}, 1 / len(orders))
     return result
 
 

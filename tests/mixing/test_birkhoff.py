@@ -78,7 +78,9 @@ def test_sides_of_one_long_cycle_alternate():
     size = 64
     columns = torch.tensor([column % size for row in range(size) for column in sorted((row, (row + 1) % size))])
     sides = fair_sides(columns, generator=generator())
-    steps = {(row, int(columns[2 * row + place])): int(sides[2 * row + place]) for row in range(size) for place in (0, 1)}
+    steps = {
+        (row, int(columns[2 * row + place])): int(sides[2 * row + place]) for row in range(size) for place in (0, 1)
+    }
     assert len({steps[row, row] for row in range(size)}) == 1
     assert all(steps[row, (row + 1) % size] == 1 - steps[row, row] for row in range(size))
 

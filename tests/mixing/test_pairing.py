@@ -80,9 +80,10 @@ def test_class_pairs_follow_the_matrix(draw):
     pairing = matrix()
     counts = observed(draw, pairing, stratified(K, 8), repeats=300)
     assert counts.sum() == 300 * 8 * K
-    assert smallest_p(counts, pairing.numpy()) > 0.01
-    share, error = counts / counts.sum(1, keepdims=True), np.sqrt(pairing * (1 - pairing) / (300 * 8)).numpy()
-    assert (abs(share - pairing.numpy()) < 4 * error).all()
+    expected = pairing.numpy()
+    assert smallest_p(counts, expected) > 0.001
+    error = np.sqrt(expected * (1 - expected) / (300 * 8))
+    assert (abs(counts / (300 * 8) - expected) < 4 * error).all()
     # The same test notices rows that are not the class's own.
     assert smallest_p(counts, pairing[cyclic_permutation(K, generator=generator())].numpy()) < 1e-6
 
@@ -90,7 +91,7 @@ def test_class_pairs_follow_the_matrix(draw):
 @every_draw
 def test_uniform_matrix_pairs_evenly(draw):
     pairing = torch.full((K, K), 1 / K, dtype=torch.float64)
-    assert smallest_p(observed(draw, pairing, stratified(K, 5), repeats=300), pairing.numpy()) > 0.01
+    assert smallest_p(observed(draw, pairing, stratified(K, 5), repeats=300), pairing.numpy()) > 0.001
 
 
 @every_draw
@@ -135,7 +136,7 @@ def test_renaming_classes_renames_the_pairs(draw):
     renamed[rename[:, None], rename] = pairing
     classes = stratified(K, 8)
     counts = observed(draw, renamed, rename[classes], repeats=300)
-    assert smallest_p(counts[rename][:, rename], pairing.numpy()) > 0.01
+    assert smallest_p(counts[rename][:, rename], pairing.numpy()) > 0.001
 
 
 def test_sequential_draw_has_the_exact_distribution_of_the_published_rule():
@@ -164,7 +165,7 @@ def test_sequential_draw_agrees_with_the_loop_on_a_batch():
     fast = observed(draw_sequential, pairing, classes, repeats=repeats)
     error = np.sqrt((slow + fast).clip(1))
     assert (abs(slow - fast) < 4 * error).all()
-    assert abs(fast - repeats * 5 * pairing.numpy()).max() > 4 * error.max()  # the rule itself is biased
+    assert (abs(fast - repeats * 5 * pairing.numpy()) > 4 * error).any()  # the rule itself is biased
 
 
 @any_composition

@@ -1,9 +1,12 @@
 import errno
+import io
+import os
 
 import pytest
 import torch
 
 from tune_mixup.training import checkpoint
+from tune_mixup.trial_folder import StorageFault
 
 
 @pytest.fixture
@@ -30,11 +33,62 @@ def test_a_kill_between_the_two_renames_loses_nothing(path):
     assert checkpoint.load(path)["epoch"] == 1
 
 
-def test_no_whole_state_is_an_error_that_says_what_to_do(path):
+def test_without_a_whole_state_training_starts_again_and_says_why(path):
     for file in path.parent.iterdir():
         file.write_bytes(b"not a checkpoint")
-    with pytest.raises(ValueError, match="truncated or damaged.*delete the folder"):
+    damaged = []
+    assert checkpoint.load(path, on_damage=lambda file: damaged.append(file.name)) is None
+    assert damaged == ["checkpoint.pt", "checkpoint.previous.pt"]
+    assert [file.name for file in path.parent.iterdir()] == ["checkpoint.damaged.pt"]
+
+
+def test_a_damaged_state_never_takes_the_place_of_the_whole_one_before(path, monkeypatch):
+    path.write_bytes(b"not a checkpoint")
+    assert checkpoint.load(path)["epoch"] == 1
+    monkeypatch.setattr(checkpoint.os, "replace", kill_at(2))
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint.save({"epoch": 2}, path)
+    monkeypatch.undo()
+    assert checkpoint.load(path)["epoch"] == 1
+
+
+def kill_at(call):
+    calls, replace = [], os.replace
+
+    def killed(old, new):
+        calls.append(new)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        replace(old, new)
+
+    return killed
+
+
+def test_a_file_that_cannot_be_read_is_not_taken_for_damaged(path, monkeypatch):
+    def fails(self):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(type(path), "read_bytes", fails)
+    with pytest.raises(StorageFault, match="Input/output error"):
         checkpoint.load(path)
+    assert path.exists()
+
+
+def test_an_ended_trial_keeps_one_file(path):
+    checkpoint.keep_newest(path)
+    assert [file.name for file in path.parent.iterdir()] == ["checkpoint.pt"]
+    assert checkpoint.load(path)["epoch"] == 2
+
+
+def test_the_disks_own_word_is_raised_and_not_torchs(tmp_path):
+    class Full(io.BytesIO):
+        def write(self, part):
+            if self.tell() > 1000:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(part)
+
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint._dump({"weights": torch.zeros(100_000)}, Full())
 
 
 def test_nothing_saved_is_none(tmp_path):

@@ -84,6 +84,40 @@ def test_epochs_after_the_checkpoint_are_trained_again_with_the_same_numbers(tmp
     assert timeless(second.folder.read_epochs()) == timeless(reported)
 
 
+def test_an_ended_trial_keeps_one_checkpoint_without_its_optimizer(tmp_path):
+    trainer = Trainer(config(), folder=tmp_path)
+    trainer.train_epoch()
+    trainer.save()
+    trainer.train_epoch()
+    trainer.save()
+    assert {"checkpoint.pt", "checkpoint.previous.pt"} < {path.name for path in tmp_path.iterdir()}
+    unfinished = (tmp_path / "checkpoint.pt").stat().st_size
+    trainer.run()
+    assert [path.name for path in tmp_path.glob("checkpoint*")] == ["checkpoint.pt"]
+    assert (tmp_path / "checkpoint.pt").stat().st_size < 0.7 * unfinished  # momentum is as large as the weights
+    again = Trainer(config(), folder=tmp_path)
+    assert again.done and again.history == trainer.history
+    assert again.evaluate(again.data.validation) == trainer.evaluate(trainer.data.validation)
+
+
+def test_damaged_checkpoints_cost_epochs_and_never_the_trial(tmp_path):
+    whole = Trainer(config(), folder=tmp_path / "whole")
+    whole.run()
+    first = Trainer(config(), folder=tmp_path / "first")
+    for _ in range(2):
+        first.train_epoch()
+        first.save()
+    for keep, expected in ((("checkpoint.previous.pt",), 1), ((), 0)):
+        for path in (tmp_path / "first").glob("checkpoint*"):
+            if path.name not in keep:
+                path.write_bytes(path.read_bytes()[:100])
+        trainer = Trainer(config(), folder=tmp_path / "first")
+        assert trainer.epoch == expected
+        assert "truncated or damaged" in (tmp_path / "first" / "notes.txt").read_text()
+    trainer.run()
+    assert timeless(trainer.history) == timeless(whole.history)
+
+
 def test_seeds_differ_and_equal_seeds_agree():
     runs = {seed: timeless(Trainer(config(seed=seed, training__epochs=2)).run()) for seed in (0, 1)}
     assert runs[0] != runs[1]

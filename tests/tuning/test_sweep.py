@@ -14,6 +14,7 @@ from ray import cloudpickle, tune
 from tune_mixup import load_sweep, sweep
 from tune_mixup.search_space import SearchSpace
 from tune_mixup.tuning import evaluation, trainable
+import tune_mixup.tuning.sweep as sweeping
 from tune_mixup.tuning.sweep import resume
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -115,7 +116,7 @@ def test_two_gpus_at_a_quarter_each_run_exactly_eight_trials_at_once(tmp_path, m
 
 
 @pytest.mark.slow
-def test_failures_stay_with_their_trial(tmp_path):
+def test_failures_stay_with_their_trial(tmp_path, monkeypatch):
     """A deterministic exception is FAIL with its reason, not tried again; a killed worker goes on from its checkpoint."""
     killed = []
 
@@ -134,6 +135,7 @@ def test_failures_stay_with_their_trial(tmp_path):
         fixed={**{k: v for k, v in FIXED.items() if k != "training.batch_size"}, "training.epochs": 40},
         baselines=tuple({"training.batch_size": size} for size in (400, 40, 80)),
     )
+    monkeypatch.setattr(sweeping, "check_data", lambda config: None)  # it would refuse the batch of 400 at the start
     record = sweep(
         space, name="faults", root=tmp_path, trials=3, scheduler="none", concurrent=2, listener=kill_a_worker
     )
@@ -185,6 +187,15 @@ def test_evaluate_retrains_on_fresh_seeds_and_notes_that_the_test_split_was_open
 def test_what_cannot_start_writes_nothing(tmp_path):
     with pytest.raises(ValueError, match="largest node"):
         sweep(SPACE, name="x", root=tmp_path, cpus_per_trial=64)
-    with pytest.raises(ValueError, match="mixing.gama"):
-        sweep(SPACE, {"mixing.gama": 1.0}, name="x", root=tmp_path)
+    for settings, message in (
+        ({"mixing.gama": 1.0}, "mixing.gama: there is no such setting"),
+        ({"training.batch_size": 41}, "41 .*4 classes"),
+        ({"training.batch_size": 4000}, "4000"),
+        ({"model.num_classes": 3}, "the data has 4 classes"),
+        ({"model.name": "vgg11", "model.width": None}, "model.width"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            sweep(SPACE, settings, name="x", root=tmp_path)
+    with pytest.raises(ValueError, match="data.path: .*none"):
+        sweep("mixup", {"data.name": "imagefolder", "data.path": str(tmp_path / "none")}, name="x", root=tmp_path)
     assert not list(tmp_path.iterdir())

@@ -32,7 +32,13 @@ VERBS: dict[Callable[..., None], str] = {
 
 def main() -> None:
     """Run the command that the shell gave and exit with its code."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read has gone, as in `tune-mixup ... | head`; exiting would flush once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = code or 1
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:

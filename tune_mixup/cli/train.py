@@ -40,13 +40,12 @@ def train(
     if not as_json:
         print(f"{trial.mixing.name}, {trial.model.name}, {trial.data.name}: {trial.training.epochs} epochs into {out}")
         if trainer.epoch:
-            print(
-                f"the folder holds {trainer.epoch} finished epochs; {'nothing is left' if trainer.done else 'going on'}"
-            )
+            left = "nothing is left" if trainer.done else "going on"
+            print(f"the folder holds {trainer.epoch} of {trial.training.epochs} epochs; {left}")
     try:
         history = trainer.run(_print_json if as_json else _Lines(trial.training.epochs))
     except KeyboardInterrupt:
-        raise Interrupted(f"interrupted after {trainer.epoch} epochs; the same command goes on in {out}") from None
+        raise Interrupted(f"interrupted after epoch {trainer.epoch}; the same command goes on in {out}") from None
     last = history[-1]
     if as_json:
         print(json.dumps({"event": "end", "folder": str(out), "config": trial.plain(), "metrics": last}))

@@ -19,7 +19,7 @@ _TEST_SEED = 1797
 
 
 class Digits(Dataset):
-    """1,437 images for training and validation, 360 for the test, which are the same for every seed."""
+    """1,438 images for training and validation, 359 for the test, which are the same for every seed."""
 
     name: Literal["digits"] = "digits"
 

@@ -95,7 +95,8 @@ def _class_names(folder: Path) -> tuple[str, ...]:
 
 
 def _folders(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
 
 
 def _list(folder: Path) -> list[_File]:
@@ -113,15 +114,16 @@ def _list(folder: Path) -> list[_File]:
 
 def _walk(folder: Path | str, relative: str) -> Iterator[tuple[str, int, int]]:
     """Relative path, size in bytes and time of change of every file below; strings, as Path objects cost a second."""
-    for entry in os.scandir(folder):
-        if entry.name.startswith("."):
-            continue
-        here = f"{relative}/{entry.name}"
-        if entry.is_dir():
-            yield from _walk(entry.path, here)
-        else:
-            status = entry.stat()
-            yield here, status.st_size, status.st_mtime_ns
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            here = f"{relative}/{entry.name}"
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                yield from _walk(entry.path, here)
+            else:
+                status = entry.stat()
+                yield here, status.st_size, status.st_mtime_ns
 
 
 def _fingerprint(class_names: tuple[str, ...], files: list[_File]) -> str:

@@ -8,25 +8,42 @@ Shapes: B batch, K classes, C channels, H x W pixels. `lam` weighs the row's *ow
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from pydantic import AfterValidator, Field
 from torch import Generator, Tensor, nn
 
 from tune_mixup.schema import Schema
 
 State = Mapping[str, Tensor]
 """A mixer's state: named tensors, saved with every checkpoint. Empty for methods that remember nothing."""
+SMALLEST_ALPHA = 1e-3
+"""Below it lam is 0 or 1 but for one draw in fifty: swapping images is no mixing."""
+
+
+def _drawable(alpha: float) -> float:
+    if 0 < alpha < SMALLEST_ALPHA:
+        raise ValueError(f"got {alpha}, must be 0 (plain training) or at least {SMALLEST_ALPHA}; lam would be 0 or 1")
+    return alpha
+
+
+Alpha = Annotated[float, Field(ge=0), AfterValidator(_drawable)]
+"""Both parameters of lam's Beta distribution: 0 (no mixing), or from `SMALLEST_ALPHA` up; no unit."""
 
 
 class MixedBatch(NamedTuple):
-    """A mixed batch: inputs float [B, C, H, W], soft_targets float [B, K], lam [] or [B] in [0, 1], partner [B]."""
+    """A mixed batch: inputs float [B, C, H, W], soft_targets float [B, K], lam [] or [B] in [0, 1], partner [B].
+
+    `mask` float32 [1 or B, 1, H, W] in [0, 1]: each pixel's weight of the own image, where a method mixes by pixel.
+    """
 
     inputs: Tensor
     soft_targets: Tensor
     lam: Tensor
     partner: Tensor
+    mask: Tensor | None = None
 
 
 class StepOutput(NamedTuple):
@@ -51,6 +68,12 @@ class Mixer(Schema, ABC):
     def canonical(self) -> "Mixer":
         """The simplest mixer that trains exactly like this one; degenerate settings then share one identity."""
         return self
+
+    def check_data(self, *, height: int, width: int, num_classes: int) -> None:
+        """Raises ValueError for images of `height` x `width` pixels or a number of classes that the method can't mix.
+
+        The trainer calls it before anything else starts.
+        """
 
     def init(self, num_classes: int, *, device: torch.device, generator: Generator) -> State:
         """The state before epoch 0. `generator` is on the CPU."""
@@ -121,6 +144,9 @@ def sample_lam(alpha: float, size: tuple[int, ...] = (), *, device: torch.device
 
 
 def interpolate(own: Tensor, other: Tensor, lam: Tensor) -> Tensor:
-    """lam * own + (1 - lam) * other for `own`, `other` [B, ...] and lam [] or [B]; exactly `own` where lam is 1."""
+    """lam * own + (1 - lam) * other for `own`, `other` [B, ...]; exactly `own` where lam is 1.
+
+    `lam` is [], [B], or a mask of as many dimensions as `own`.
+    """
     weight = lam.to(own.dtype).reshape(lam.shape + (1,) * (own.ndim - lam.ndim if lam.ndim else 0))
     return own * weight + other * (1 - weight)

@@ -1,7 +1,7 @@
-"""The rectangle that CutMix pastes: from a share and a centre to edges, mask and the share that is really left.
+"""The rectangle that is pasted: from a share and a centre to edges, mask and the share that is really left.
 
 Rows and columns are counted from 0; a box is [top, bottom) x [left, right), clipped to the H x W image. Edges are
-tensors, so that no value is read on the host.
+tensors, so that no value is read on the host: [] for one box, [B] for one per image, written [*] here.
 """
 
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class Box(NamedTuple):
-    """Edges, int64 []: rows top <= y < bottom, columns left <= x < right."""
+    """Edges, int64 [*]: rows top <= y < bottom, columns left <= x < right."""
 
     top: Tensor
     bottom: Tensor
@@ -22,12 +22,19 @@ class Box(NamedTuple):
 def box_around(row: Tensor, column: Tensor, lam: Tensor, *, height: int, width: int) -> Box:
     """The box with a share 1 - lam of the image's area around a centre pixel, cut off at the image's edges.
 
-    `row`, `column` int64 []; lam float [] in [0, 1]. Both sides shrink by sqrt(1 - lam), rounded down; the half sides
-    are rounded down again, so an odd side loses one pixel.
+    `row`, `column` int64 [*]; lam float [*] in [0, 1].
     """
-    shrink = (1 - lam.double()).sqrt()
-    half_height = (height * shrink).floor().long() // 2
-    half_width = (width * shrink).floor().long() // 2
+    return box_of_scale(row, column, (1 - lam.double()).sqrt(), height=height, width=width)
+
+
+def box_of_scale(row: Tensor, column: Tensor, scale: Tensor, *, height: int, width: int) -> Box:
+    """The box of `scale` times the image's sides around a centre pixel, cut off at the image's edges.
+
+    `row`, `column` int64 [*]; scale float64 [*] in [0, 1]. Sides are rounded down; the half sides are rounded down
+    again, so an odd side loses one pixel.
+    """
+    half_height = (height * scale).floor().long() // 2
+    half_width = (width * scale).floor().long() // 2
     return Box(
         top=(row - half_height).clamp(0, height),
         bottom=(row + half_height).clamp(0, height),
@@ -37,15 +44,15 @@ def box_around(row: Tensor, column: Tensor, lam: Tensor, *, height: int, width: 
 
 
 def inside(box: Box, *, height: int, width: int) -> Tensor:
-    """Which pixels lie in the box: bool [H, W]."""
+    """Which pixels lie in the box: bool [*, H, W]."""
     rows = torch.arange(height, device=box.top.device)
     columns = torch.arange(width, device=box.top.device)
-    in_rows = (rows >= box.top) & (rows < box.bottom)
-    in_columns = (columns >= box.left) & (columns < box.right)
-    return in_rows[:, None] & in_columns
+    in_rows = (rows >= box.top[..., None]) & (rows < box.bottom[..., None])
+    in_columns = (columns >= box.left[..., None]) & (columns < box.right[..., None])
+    return in_rows[..., :, None] & in_columns[..., None, :]
 
 
 def share_outside(box: Box, *, height: int, width: int) -> Tensor:
-    """The share of the image's area that the box leaves, float32 [] in [0, 1]: lam after clipping."""
+    """The share of the image's area that the box leaves, float32 [*] in [0, 1]: lam after clipping."""
     area = (box.bottom - box.top) * (box.right - box.left)
     return (1 - area.double() / (height * width)).float()

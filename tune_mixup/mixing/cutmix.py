@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from tune_mixup.mixing.base import InputMixer, MixedBatch, Mixer, State, interpolate, sample_lam
+from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, State, interpolate, sample_lam
 from tune_mixup.mixing.boxes import box_around, inside, share_outside
 from tune_mixup.mixing.erm import Erm
 
@@ -19,7 +19,7 @@ class CutMix(InputMixer):
     """One lam ~ Beta(alpha, alpha) and one box per batch; lam becomes the share of pixels that stay."""
 
     name: Literal["cutmix"] = "cutmix"
-    alpha: float = Field(default=1.0, ge=0)
+    alpha: Alpha = 1.0
     """Both parameters of the Beta: >= 0, no unit. 0 gives lam = 1, that is plain training."""
     probability: float = Field(default=1.0, ge=0, le=1)
     """Share of batches that are cut, 0 to 1; the others are trained on as they came."""

@@ -22,7 +22,7 @@ import torch
 from pydantic import Field, field_validator
 from torch import Generator, Tensor
 
-from tune_mixup.mixing.base import InputMixer, MixedBatch, Mixer, State, interpolate, sample_lam
+from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, State, interpolate, sample_lam
 from tune_mixup.mixing.birkhoff import permutation_pool
 from tune_mixup.mixing.confusion import pairing_matrix, row_stochastic, soft_counts
 from tune_mixup.mixing.erm import Erm
@@ -38,7 +38,7 @@ class GeneralizedMixup(InputMixer):
     """
 
     name: Literal["generalized_mixup"] = "generalized_mixup"
-    alpha: float = Field(default=1.0, ge=0)
+    alpha: Alpha = 1.0
     """Both parameters of lam's Beta: >= 0, no unit. 0 gives lam = 1, that is plain training."""
     gamma: float = Field(default=0.25, ge=0)
     """Power of the confusion matrix in epoch 0: 0 pairs evenly as in mixup, 1 by the confusions themselves."""

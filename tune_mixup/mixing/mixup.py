@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from tune_mixup.mixing.base import InputMixer, MixedBatch, Mixer, State, interpolate, sample_lam
+from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, State, interpolate, sample_lam
 from tune_mixup.mixing.erm import Erm
 
 
@@ -17,7 +17,7 @@ class Mixup(InputMixer):
     """One lam ~ Beta(alpha, alpha) per batch; the partners are a uniform permutation of it."""
 
     name: Literal["mixup"] = "mixup"
-    alpha: float = Field(default=1.0, ge=0)
+    alpha: Alpha = 1.0
     """Both parameters of the Beta: >= 0, no unit. 0 gives lam = 1, that is plain training."""
 
     def canonical(self) -> Mixer:

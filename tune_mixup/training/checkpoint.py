@@ -1,49 +1,91 @@
 """A trial's saved state: written whole or not at all, with the one before kept until the next is whole."""
 
+import io
 import os
 import pickle
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
-from tune_mixup.trial_folder import write_atomically
+from tune_mixup.trial_folder import storage, write_atomically
 
 
-def _previous(path: Path) -> Path:
-    return path.with_name(f"{path.stem}.previous{path.suffix}")
+def files(path: Path) -> list[Path]:
+    """Every file that saving to `path` may have left: the newest state, the one before, one unfinished, one damaged."""
+    return [path, *(_beside(path, word) for word in ("previous", "next", "damaged"))]
 
 
 def save(state: dict[str, Any], path: Path) -> None:
     """Write tensors and plain values to `path`; the file that was there becomes the previous one.
 
-    Raises OSError when the disk is full or read-only; what was saved before is then still whole.
+    Raises StorageFault when the disk is full, read-only or gone; what was saved before is then still whole.
     """
-    fresh = path.with_name(f"{path.stem}.next{path.suffix}")
-    write_atomically(fresh, lambda file: torch.save(state, file))
-    if path.exists():
-        os.replace(path, _previous(path))
-    os.replace(fresh, path)
+    fresh = _beside(path, "next")
+    write_atomically(fresh, lambda file: _dump(state, file))
+    with storage(path):
+        if path.exists():
+            os.replace(path, _beside(path, "previous"))
+        os.replace(fresh, path)
 
 
-def load(path: Path) -> dict[str, Any] | None:
-    """The newest whole state at `path`, on the CPU; None when nothing was ever saved.
+def load(path: Path, on_damage: Callable[[Path], object] = lambda path: None) -> dict[str, Any] | None:
+    """The newest whole state at `path`, on the CPU; None when there is none: training then starts from the first epoch.
 
-    A truncated or damaged file is passed over for the previous one. Raises ValueError when none can be read.
+    A truncated or damaged file is moved aside, so that saving never replaces a whole one by it, `on_damage` is told,
+    and the previous one is tried. Raises StorageFault when a file can't be read at all: then it may yet be whole.
     """
-    damaged = []
-    for candidate in (path, _previous(path)):
-        if not candidate.exists():
-            continue
+    for candidate in (path, _beside(path, "previous")):
+        with storage(candidate):
+            if not candidate.exists():
+                continue
+            content = candidate.read_bytes()
         try:
-            state: dict[str, Any] = torch.load(candidate, map_location="cpu", weights_only=True)
+            state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             return state
         except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile):
-            damaged.append(candidate)
-    if damaged:
-        raise ValueError(
-            f"{damaged[0]} is truncated or damaged, and there is no whole checkpoint before it; "
-            "delete the folder to train the trial again from the start"
-        )
+            with storage(candidate):
+                os.replace(candidate, _beside(path, "damaged"))
+            on_damage(candidate)
     return None
+
+
+def keep_newest(path: Path) -> None:
+    """Delete all but the newest state, as befits a trial that has ended."""
+    with storage(path):
+        for other in files(path)[1:]:
+            other.unlink(missing_ok=True)
+
+
+def _beside(path: Path, word: str) -> Path:
+    return path.with_name(f"{path.stem}.{word}{path.suffix}")
+
+
+class _Writer:
+    """Keeps the error of a write, for which torch raises another that does not say what the disk said."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, part: Any) -> int:
+        try:
+            return self.file.write(part)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+def _dump(state: dict[str, Any], file: BinaryIO) -> None:
+    writer = _Writer(file)
+    try:
+        torch.save(state, writer)  # type: ignore[arg-type]
+    except RuntimeError:
+        if writer.error is None:
+            raise
+        raise writer.error from None

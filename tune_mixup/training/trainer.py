@@ -18,12 +18,12 @@ from torch import Tensor, nn
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.augment import augment_batch, normalise, prepare
-from tune_mixup.data.base import Split, load, load_test
-from tune_mixup.data.batches import epoch_batches
+from tune_mixup.data.base import Split, load_test
 from tune_mixup.metrics import METRICS
 from tune_mixup.seeding import Stream, generator
 from tune_mixup.training import checkpoint
-from tune_mixup.trial_folder import Epoch, TrialFolder
+from tune_mixup.training.fitting import draw_batches, load_fitting
+from tune_mixup.trial_folder import Epoch, TrialFolder, storage
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -38,18 +38,17 @@ class Trainer:
         folder: Path | str | None = None,
         device: torch.device | str | None = None,
     ) -> None:
-        """Load the data, build the model, and continue from the folder's checkpoint where there is one.
+        """Load the data, build the model, and continue from the folder's checkpoint where there is a whole one.
 
         Without `folder` nothing is written. `device` defaults to the GPU where there is one. Raises ValueError when
-        the settings do not fit the data, when the folder holds another configuration, or its checkpoint is damaged.
+        the settings do not fit the data or when the folder holds another configuration, and StorageFault when the
+        folder can't be read or written.
         """
         self.config = config
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.data = load(config.data, seed=config.seed, device=self.device)
+        self.data = load_fitting(config, device=self.device)
         self.prepared = prepare(self.data.train.images, config.data.augment)
         self.num_classes = config.model.outputs(self.data.num_classes)
-        config.model.check_size(*self.data.train.images.shape[-2:])
-        self._draw_batches(epoch=0)  # a batch size that the data cannot give fails here, not after the first epoch
 
         with self._global_draws("init", 0):  # layers draw their weights from torch's global generator
             self.model = config.model.build(channels=self.data.channels, num_classes=self.num_classes)
@@ -69,6 +68,7 @@ class Trainer:
         """Finished epochs."""
         self.history: list[Epoch] = []
         self._saved_at = time.monotonic()
+        self._saved_epoch = 0
         self._save_s = 0.0
 
         self.folder = TrialFolder(Path(folder)) if folder is not None else None
@@ -159,19 +159,31 @@ class Trainer:
         if (state["identity"], state["seed"]) != (self.config.identity(), self.config.seed):
             raise ValueError("the checkpoint belongs to another configuration or seed; give the trial its own folder")
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        if "optimizer" in state:
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scaler.load_state_dict(state["scaler"])
         self.mixer_state = {name: tensor.to(self.device) for name, tensor in state["mixer"].items()}
         self.epoch = state["epoch"]
         self.history = list(state["history"])
 
     def save(self) -> None:
-        """Write the checkpoint and bring the folder's list of epochs in line with it."""
+        """Write the checkpoint. A trial that has ended keeps one only, and in it no optimizer, which nobody needs."""
         assert self.folder is not None
         began = time.monotonic()
-        checkpoint.save(self.state_dict(), self.folder.checkpoint)
+        state = self.state_dict()
+        if self.done:
+            state = {key: value for key, value in state.items() if key not in ("optimizer", "scaler")}
+        checkpoint.save(state, self.folder.checkpoint)
+        if self.done:
+            checkpoint.keep_newest(self.folder.checkpoint)
         self._saved_at = time.monotonic()
+        self._saved_epoch = self.epoch
         self._save_s = self._saved_at - began
+
+    def save_if_unsaved(self) -> None:
+        """Write the checkpoint unless it holds the last finished epoch already."""
+        if self._saved_epoch < self.epoch:
+            self.save()
 
     # One epoch
 
@@ -181,7 +193,7 @@ class Trainer:
         config = self.config
         augment_generator = generator(config.seed, "augment", self.epoch, self.device)
         mix_generator = generator(config.seed, "mix", self.epoch, self.device)
-        batches = self._draw_batches(self.epoch)
+        batches = draw_batches(config, self.data, self.epoch)
         height, width = self.data.train.images.shape[-2:]
         one_hot = torch.eye(self.num_classes, device=self.device)
         sums = torch.zeros(2, dtype=torch.float64, device=self.device)
@@ -213,17 +225,6 @@ class Trainer:
     def _sums(self, loss: Tensor, logits: Tensor, soft_targets: Tensor) -> Tensor:
         top = logits.detach().argmax(1, keepdim=True)
         return torch.stack([loss.detach().double(), soft_targets.gather(1, top).double().mean()])
-
-    def _draw_batches(self, epoch: int) -> Tensor:
-        config = self.config
-        return epoch_batches(
-            self.data.train.targets,
-            batch_size=config.training.batch_size,
-            num_classes=self.data.num_classes,
-            stratified=config.data.batches == "stratified",
-            unbalanced=config.data.unbalanced,
-            generator=generator(config.seed, "batches", epoch, self.device),
-        )
 
     def _inputs(self, images: Tensor) -> Tensor:
         inputs = normalise(images, self.data.mean, self.data.std)
@@ -260,15 +261,22 @@ class Trainer:
 
     def _claim(self, folder: TrialFolder) -> None:
         """Continue what the folder holds, or make it this trial's."""
+        with storage(folder.path):
+            folder.path.mkdir(parents=True, exist_ok=True)
+        folder.tidy()
         if folder.config.exists():
             held = TrialConfig.parse(folder.read_config())
             if (held.identity(), held.seed) != (self.config.identity(), self.config.seed):
                 raise ValueError(f"{folder.path} holds a trial with another configuration; choose another folder")
         else:
             folder.write_config(self.config.plain())
-        state = checkpoint.load(folder.checkpoint)
+        damaged: list[str] = []
+        state = checkpoint.load(folder.checkpoint, on_damage=lambda file: damaged.append(file.name))
         if state is not None:
             self.load_state_dict(state)
+        self._saved_epoch = self.epoch
+        for name in damaged:
+            folder.note(f"{name} was truncated or damaged; trained on from epoch {self.epoch}")
         folder.rewrite_epochs(self.history)
 
     def _keep(self, folder: TrialFolder, report: Epoch) -> None:

@@ -13,6 +13,7 @@ from tune_mixup.config import Options, SweepConfig, plan
 from tune_mixup.record import SweepRecord, load_sweep
 from tune_mixup.search_space import SearchSpace
 from tune_mixup.tuning.cluster import connected
+from tune_mixup.tuning.preflight import check_data
 from tune_mixup.tuning.progress import Listener
 from tune_mixup.tuning.resources import slots
 from tune_mixup.tuning.session import Session
@@ -40,8 +41,10 @@ def start(
     config: SweepConfig, *, root: Path | str = "sweeps", address: str | None = None, listener: Listener | None = None
 ) -> SweepRecord:
     """Run a sweep that is planned. Raises as `sweep` does."""
+    SweepRecord.check_free(Path(root), config.name)
     with connected(address) as nodes:
         concurrent = _concurrency(config, nodes)
+        check_data(config)
         record = SweepRecord.create(Path(root), config.name, config.model_dump(mode="json"), direction=config.direction)
         _run(record, config, concurrent, listener)
     return record

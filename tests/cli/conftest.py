@@ -1,0 +1,91 @@
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.trial import TrialState
+
+from tune_mixup.cli import run
+from tune_mixup.config import plan
+from tune_mixup.record import Outcome, SweepRecord
+from tune_mixup.search_space import SearchSpace
+from tune_mixup.tuning.progress import Progress
+
+SPACE = SearchSpace(
+    fixed={"mixing.name": "mixup", "training.epochs": 2},
+    free={"mixing.alpha": FloatDistribution(0, 2), "training.batch_size": CategoricalDistribution((20, 50))},
+    baselines=({"mixing.alpha": 0.5, "training.batch_size": 50},),
+)
+
+
+class Command:
+    """Runs a command line in this process; afterwards `out` and `err` are what it printed."""
+
+    def __init__(self, capsys):
+        self.capsys = capsys
+
+    def __call__(self, *arguments):
+        self.capsys.readouterr()
+        code = run([str(argument) for argument in arguments])
+        self.out, self.err = self.capsys.readouterr()
+        return code
+
+    def refused(self, *arguments):
+        """The one line with which a command refuses its input."""
+        assert self(*arguments) == 2, (self.out, self.err)
+        assert self.err.startswith("tune-mixup: ") and self.err.count("\n") == 1 and self.err.endswith("\n"), self.err
+        return self.err
+
+
+@pytest.fixture
+def command(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TUNE_MIXUP_TRACEBACK", raising=False)
+    monkeypatch.delenv("TUNE_MIXUP_DATA", raising=False)
+    return Command(capsys)
+
+
+@pytest.fixture
+def start_sweep(tmp_path):
+    """Makes the record of a sweep without running it: trial -> (state, accuracy per epoch)."""
+
+    def start(name="gm", *, root=None, trials=()):
+        config = plan(SPACE, name=name, metric="val_accuracy")
+        record = SweepRecord.create(
+            root or tmp_path / "sweeps", name, config.model_dump(mode="json"), direction="maximize"
+        )
+        for state, accuracies in trials:
+            point = {"mixing.alpha": 0.5, "training.batch_size": 50}
+            record.study.enqueue_trial(point)
+            number = record.study.ask(dict(SPACE.free)).number
+            folder = record.trial_folder(number)
+            folder.write_config(config.trial(point).plain())
+            for epoch, accuracy in enumerate(accuracies, start=1):
+                folder.append_epoch({"epoch": epoch, "val_accuracy": accuracy, "val_nll": 1.0})
+                record.report(number, epoch, accuracy)
+            if state != "RUNNING":
+                record.finish(number, Outcome(TrialState[state], f"reason {number}"))
+        return record
+
+    return start
+
+
+def make_progress(**changes):
+    values = {
+        "name": "gm",
+        "trials": 4,
+        "states": {"COMPLETE": 0, "PRUNED": 0, "FAIL": 0, "RUNNING": 2, "WAITING": 2},
+        "metric": "val_accuracy",
+        "best_trial": None,
+        "best_value": None,
+        "best_epoch": None,
+        "epochs": 0,
+        "full_epochs": 40,
+        "elapsed_s": 0.0,
+        "eta_s": None,
+        "time_budget_s": None,
+        "message": "",
+    }
+    return Progress(**{**values, **changes})
+
+
+@pytest.fixture
+def progress():
+    return make_progress

@@ -1,0 +1,193 @@
+import json
+import re
+
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from tune_mixup.cli.check import in_words
+from tune_mixup.cli.fields import explain_key
+from tune_mixup.config import OBJECTIVES, SweepConfig, TrialConfig
+from tune_mixup.mixing.mixup import Mixup
+from tune_mixup.search_space import SearchSpace, contains, load_space
+
+SPACE = """
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from tune_mixup.search_space import SearchSpace
+
+SPACE = SearchSpace(
+    fixed={"training.epochs": 7, "data.train_limit": 100},
+    free={
+        "mixing.alpha": FloatDistribution(0.125, 2, log=True),
+        "mixing.name": CategoricalDistribution(("erm", "mixup")),
+    },
+    baselines=({"mixing.name": "erm"}, {"mixing.name": "mixup", "mixing.alpha": 0.5}),
+    conditions={"mixing.alpha": {"mixing.name": ("mixup",)}},
+)
+"""
+
+
+@pytest.fixture
+def space(tmp_path):
+    (tmp_path / "mine.py").write_text(SPACE)
+    return tmp_path / "mine.py"
+
+
+def test_a_space_is_laid_out_and_nothing_is_written(command, space, tmp_path):
+    assert command("check", space, "--set", "data.name=digits", "--max-epochs", 9) == 0
+    lines = [" ".join(line.split()) for line in command.out.splitlines()]
+    assert lines[0] == "mine: 20 trials of at most 9 epochs"
+    for expected in (
+        "training.epochs 9",
+        "data.name digits",
+        "data.train_limit 100",
+        "mixing.name one of erm, mixup",
+        "mixing.alpha 0.125 to 2, log scale",
+        "Exists where mixing.name is mixup.",
+        "1. mixing.name=erm",
+        "2. mixing.name=mixup mixing.alpha=0.5",
+        "Samples, random with seed 0",
+    ):
+        assert expected in lines
+    assert " ".join(Mixup.model_fields["alpha"].description.split()) in " ".join(lines)
+    assert command.err == "" and list(tmp_path.iterdir()) == [space]
+
+
+def test_samples_are_valid_points_and_depend_on_the_seed_only(command, space):
+    def samples(*arguments):
+        assert command("check", space, "--json", *arguments) == 0
+        return json.loads(command.out)["samples"]
+
+    drawn = samples("--samples", 30)
+    alpha = FloatDistribution(0.125, 2, log=True)
+    assert len(drawn) == 30 and {point["mixing.name"] for point in drawn} == {"erm", "mixup"}
+    for point in drawn:
+        assert ("mixing.alpha" in point) == (point["mixing.name"] == "mixup")
+        assert contains(alpha, point.get("mixing.alpha", 1.0))
+        TrialConfig.from_dotted(point)
+    assert samples() == drawn[:5]
+    assert samples("--seed", 1) != drawn[:5]
+    assert samples("--samples", 0) == []
+
+
+def test_json_has_all_of_it(command, space):
+    assert command("check", space, "--json", "--sampler", "random", "--data-root", "/somewhere") == 0
+    found = json.loads(command.out)
+    assert found["fixed"] == {"training.epochs": 7, "data.train_limit": 100, "data.root": "/somewhere"}
+    assert found["free"]["mixing.alpha"]["exists_when"] == {"mixing.name": ["mixup"]}
+    assert found["free"]["mixing.alpha"]["distribution"]["attributes"]["low"] == 0.125
+    assert found["baselines"] == [{"mixing.name": "erm"}, {"mixing.name": "mixup", "mixing.alpha": 0.5}]
+    assert (found["sampler"], found["max_epochs"], found["trials"]) == ("random", 7, 20)
+    assert found["defaults"]["training.precision"]["value"] == "fp32" and "mixing.name" not in found["defaults"]
+
+
+def test_all_shows_every_other_setting_with_its_meaning(command, space):
+    assert command("check", space) == 0
+    assert "training.precision" not in command.out
+    assert command("check", space, "--all") == 0
+    assert re.search(r"training\.precision +fp32\n +Arithmetic", command.out)
+
+
+@pytest.mark.parametrize("name", ["quickstart", "mixup", "cutmix", "generalized_mixup", "methods", "gamma_ablation"])
+def test_every_parameter_of_the_shipped_spaces_is_explained(command, name):
+    space = load_space(name)
+    for key in space.free:
+        assert key.endswith(".name") or len(explain_key(key, space)) > 20, key
+
+
+def test_the_words_are_those_of_the_component_that_has_the_key():
+    def space(**conditions):
+        names = CategoricalDistribution(("erm", "mixup", "cutmix"))
+        free = {"mixing.name": names, "mixing.alpha": FloatDistribution(0, 1)}
+        return SearchSpace(free=free, conditions=conditions and {"mixing.alpha": conditions})
+
+    def words(key):
+        return " ".join(key.split())
+
+    mixup = words(Mixup.model_fields["alpha"].description)
+    assert explain_key("mixing.alpha", space(**{"mixing.name": ("mixup",)})) == mixup
+    assert explain_key("mixing.alpha", space(**{"mixing.name": ("erm",)})) == ""
+    assert mixup in explain_key("mixing.alpha", space())
+    assert explain_key("seed", space()) == words(TrialConfig.model_fields["seed"].description)
+    fixed = SearchSpace(fixed={"mixing.name": "mixup"}, free={"mixing.alpha": FloatDistribution(0, 1)})
+    assert explain_key("mixing.alpha", fixed) == mixup
+    assert explain_key("optimizer.lr", fixed) != "" and explain_key("nothing.such", fixed) == ""
+
+
+@pytest.mark.parametrize(
+    "distribution, words",
+    [
+        (FloatDistribution(0.1, 4, log=True), "0.1 to 4, log scale"),
+        (FloatDistribution(0, 1, step=0.25), "0 to 1 in steps of 0.25"),
+        (IntDistribution(5, 50, step=5), "5 to 50 in steps of 5, whole numbers"),
+        (IntDistribution(1, 64, log=True), "1 to 64, log scale, whole numbers"),
+        (CategoricalDistribution((1, "a", None)), "one of 1, a, None"),
+    ],
+)
+def test_ranges_in_words(distribution, words):
+    assert in_words(distribution) == words
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--set", "mixing.alpah=1"], "mixing.alpah"),
+        (["--set", "mixng.alpha=1"], "mixng"),
+        (["--set", "mixing.alpha=-1"], "mixing.alpha: got -1, must be"),
+        (["--set", "mixing.alpha=.nan"], "mixing.alpha: got nan, must be"),
+        (["--set", "mixing.alpha=nan"], "mixing.alpha: got 'nan', must be"),
+        (["--set", "mixing.alpha=.inf"], "mixing.alpha: got inf, must be"),
+        (["--set", "mixing.alpha=true"], "mixing.alpha: got True, must be"),
+        (["--set", "mixing.alpha=big"], "mixing.alpha: got 'big', must be"),
+        (["--set", "mixing.name=mixdown"], "mixing.name: got 'mixdown', which is not known"),
+        (["--set", "training.epochs=2.5"], "training.epochs: got 2.5, must be"),
+        (["--set", "training.epochs=0"], "training.epochs: got 0, must be"),
+        (["--set", "mixing=3"], "mixing"),
+        (["--set", "mixing.alpha"], "must be KEY=VALUE"),
+        (["--set", "=1"], "must be KEY=VALUE"),
+        (["--max-epochs", "0"], "training.epochs: got 0, must be"),
+        (["--seed", "-1"], "seed"),
+        (["--sampler", "best"], "sampler: got 'best', must be"),
+        (["--sampler", "grid"], "continuous; a grid needs"),
+        (["--samples", "-1"], "--samples"),
+    ],
+)
+def test_bad_input_is_one_line(command, space, tmp_path, arguments, words):
+    base = ["check", space, *([] if "mixing.name=mixdown" in arguments else ["--set", "mixing.name=mixup"])]
+    assert words in command.refused(*base, *arguments)
+    assert list(tmp_path.iterdir()) == [space]
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        (None, "there is no file"),
+        ("import nothing_such", "fails when imported: ModuleNotFoundError"),
+        ("SPACE = 3", "must define SPACE"),
+        (SPACE.replace('"erm", "mixup"))', '"erm", "cutmix"))'), "mixing.name"),
+        (SPACE.replace('"mixing.alpha": {"mixing.name"', '"mixing.alpha": {"mixing.kind"'), "mixing.kind"),
+        (SPACE.replace("FloatDistribution(0.125", "FloatDistribution(-1").replace(", log=True", ""), "mixing.alpha"),
+        (SPACE.replace('"training.epochs": 7', '"training.epoch": 7'), "training.epoch"),
+    ],
+)
+def test_a_bad_space_is_one_line(command, tmp_path, text, words):
+    path = tmp_path / "mine.py"
+    if text is not None:
+        path.write_text(text)
+    assert words in command.refused("check", path)
+
+
+def test_an_unknown_space_is_answered_with_the_nearest(command):
+    assert "did you mean quickstart?" in command.refused("check", "quikstart")
+
+
+def test_the_help_lists_what_the_settings_accept(command):
+    """The lists in the help are written out so that it needs no heavy import; here they are compared."""
+    assert command("sweep", "--help") == 0
+    words = set(re.findall(r"[a-z_]+", re.sub(r"[│\s]+", " ", command.out)))
+    for field in ("sampler", "scheduler"):
+        choices = SweepConfig.model_fields[field].annotation.__args__
+        assert set(choices) <= words, field
+        assert SweepConfig.model_fields[field].default == choices[0]
+    assert (
+        SweepConfig.model_fields["metric"].default in words and SweepConfig.model_fields["metric"].default in OBJECTIVES
+    )

@@ -1,0 +1,97 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tune_mixup.cli.options import command_for, parse_duration, parse_settings, sweep_options, sweep_path
+
+
+@pytest.mark.parametrize(
+    "assignment, settings",
+    [
+        ("mixing.alpha=1e-3", {"mixing.alpha": 0.001}),
+        ("mixing.alpha=1", {"mixing.alpha": 1}),
+        ("mixing.alpha=-.5", {"mixing.alpha": -0.5}),
+        ("data.augment.flip=true", {"data.augment.flip": True}),
+        ("data.mean=[0.5, 1]", {"data.mean": [0.5, 1]}),
+        ("data.name=cifar10", {"data.name": "cifar10"}),
+        ("data.path=/a=b", {"data.path": "/a=b"}),
+        ("data.train_limit=", {"data.train_limit": None}),
+        ("data.train_limit=null", {"data.train_limit": None}),
+        (" seed =3", {"seed": 3}),
+        ("seed='3'", {"seed": "3"}),
+        ("mixing={name: mixup, alpha: 1}", {"mixing.name": "mixup", "mixing.alpha": 1}),
+    ],
+)
+def test_a_setting_is_a_dotted_key_and_a_yaml_value(assignment, settings):
+    assert repr(parse_settings([assignment])) == repr(settings)
+
+
+@pytest.mark.parametrize("assignment", ["mixing.alpha", "", "=1", " =1", "mixing.alpha:1"])
+def test_an_assignment_needs_a_key_and_an_equals_sign(assignment):
+    with pytest.raises(ValueError, match="^--set: got '.*', must be KEY=VALUE, such as mixing.alpha=0.4$"):
+        parse_settings([assignment])
+
+
+@pytest.mark.parametrize("text", ["[1", "{a", "@a", "'a", "a: b: c"])
+def test_a_value_that_is_no_yaml_is_refused_in_one_line(text):
+    with pytest.raises(ValueError, match="^--set mixing.alpha: got .*which is no YAML value") as error:
+        parse_settings([f"mixing.alpha={text}"])
+    assert "\n" not in str(error.value)
+
+
+def test_set_wins_over_data_root_and_later_over_earlier():
+    assert parse_settings(None, None) == {}
+    assert parse_settings([], "/data") == {"data.root": "/data"}
+    assert parse_settings(["data.root=/mine", "seed=1", "seed=2"], "/data") == {"data.root": "/mine", "seed": 2}
+    assert parse_settings(["data={root: /mine}"], "/data") == {"data.root": "/mine"}
+
+
+@pytest.mark.parametrize(
+    "text, seconds",
+    [("90s", 90), ("15m", 900), ("2h", 7200), ("1h30m", 5400), ("1h1m1s", 3661), ("0.5h", 1800), ("1h0m", 3600)],
+)
+def test_durations(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@given(hours=st.integers(0, 99), minutes=st.integers(0, 99), seconds=st.integers(1, 99))
+@settings(deadline=None, max_examples=20)
+def test_parts_of_a_duration_add_up(hours, minutes, seconds):
+    assert parse_duration(f"{hours}h{minutes}m{seconds}s") == (hours * 60 + minutes) * 60 + seconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "90", "s", "h", "0s", "0h0m", "-5m", "1h 30m", "30m1h", "1d", "two", "nan", "1e3s", "infs", "9" * 400 + "h"],
+)
+def test_other_durations_are_refused(text):
+    with pytest.raises(ValueError, match="^--time-budget: got .*, must be a duration above zero such as 90s"):
+        parse_duration(text)
+
+
+def test_options_that_are_not_given_keep_their_defaults():
+    assert sweep_options({"name": None, "trials": 0, "seed": 3, "metric": ""}) == {"trials": 0, "seed": 3, "metric": ""}
+
+
+def test_a_sweep_is_found_by_name_or_by_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    root = Path("sweeps")
+    assert sweep_path("gm", root) == root / "gm"
+    assert sweep_path("elsewhere/gm", root) == Path("elsewhere/gm")
+    assert sweep_path("/abs/gm", root) == Path("/abs/gm")
+    assert sweep_path(".", root) == Path(".")
+    (tmp_path / "gm").mkdir()
+    assert sweep_path("gm", root) == root / "gm"  # a folder of that name that is no sweep
+    (tmp_path / "gm/sweep.yaml").touch()
+    assert sweep_path("gm", root) == Path("gm")
+    (tmp_path / "sweeps/gm").mkdir(parents=True)
+    assert sweep_path("gm", root) == root / "gm"  # the one under the root comes first
+
+
+def test_commands_to_go_on_with_name_the_root_where_it_is_not_the_default(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert command_for("resume", Path("sweeps/gm")) == "tune-mixup resume gm"
+    expected = f"tune-mixup export gm --root '{tmp_path}/my sweeps' --top 3"
+    assert command_for("export", tmp_path / "my sweeps/gm", " --top 3") == expected

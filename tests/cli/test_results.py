@@ -1,0 +1,115 @@
+import json
+
+import pandas as pd
+import pytest
+
+from tune_mixup.analysis.export import read_configurations
+
+TRIALS = [("COMPLETE", [0.5, 0.625]), ("PRUNED", [0.875]), ("COMPLETE", [0.25, 0.75]), ("FAIL", []), ("RUNNING", [0.5])]
+
+
+def test_a_leaderboard_in_every_format(command, start_sweep):
+    start_sweep(trials=TRIALS)
+    assert command("leaderboard", "gm") == 0
+    lines = command.out.splitlines()
+    assert lines[0].split()[:5] == ["rank", "trial", "state", "epoch", "val_accuracy"]
+    assert lines[2].split()[:5] == ["1", "2", "COMPLETE", "2", "0.75"]
+    assert "by val_accuracy at their last epoch" in lines[-1] and "validation" in lines[-1]
+
+    assert command("leaderboard", "gm", "--top", 1, "--format", "markdown") == 0
+    lines = command.out.splitlines()
+    assert lines[2].startswith("|") and lines[3] == "" and lines[4].startswith("Ranked are")
+
+    assert command("leaderboard", "gm", "--format", "csv") == 0
+    assert len(command.out.splitlines()) == 6 and command.out.startswith("rank,trial,state,epoch,val_accuracy,")
+    assert "Ranked are" in command.err  # beside the table, so that the table can be read by a machine
+
+    assert command("leaderboard", "gm", "--format", "json") == 0
+    by_format = command.out
+    assert [row["trial"] for row in json.loads(by_format)["rows"]] == [2, 0, 1, 4, 3]
+    assert command("leaderboard", "gm", "--json") == 0
+    assert command.out == by_format and command.err == ""
+
+
+def test_a_sweep_may_be_given_by_its_path_or_root(command, start_sweep, tmp_path):
+    start_sweep(root=tmp_path / "elsewhere", trials=TRIALS)
+    assert command("leaderboard", "elsewhere/gm") == 0
+    assert command("leaderboard", "gm", "--root", "elsewhere") == 0
+    assert "there is no sweep named 'gm'" in command.refused("leaderboard", "gm")
+
+
+def test_export_says_what_it_wrote_and_how_to_use_it(command, start_sweep):
+    record = start_sweep(trials=TRIALS)
+    assert command("export", "gm", "--to", "best.yaml") == 0
+    assert command.out.startswith("1 configurations in best.yaml; train one with `tune-mixup train --config best.yaml")
+    assert command("export", "gm", "--top", 3, "--to", "best.json") == 0
+    assert command.out.startswith("2 configurations (of 3: no more trials are COMPLETE) in best.json;")
+    assert len(read_configurations(record.path.parent.parent / "best.json")) == 2
+    assert command("export", "gm", "--top", 2, "--to", "best.csv", "--json") == 0
+    assert json.loads(command.out) == {"file": "best.csv", "configurations": 2}
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_evaluate_retrains_the_best_complete_trials(command, start_sweep, monkeypatch, progress, as_json):
+    record = start_sweep(trials=TRIALS)
+    calls = []
+
+    def evaluate(path, trials, *, seeds, address, listener):
+        calls.append((path.resolve(), trials, seeds, address))
+        listener(progress(message="t0000 begins"))
+        return pd.DataFrame(
+            {"trial": trials, "n": 2, "test_accuracy_mean": [0.75, 0.5], "test_accuracy_sd": [0.1, None]}
+        )
+
+    monkeypatch.setattr("tune_mixup.tuning.evaluation.evaluate", evaluate)
+    flags = ["--json"] if as_json else []
+    assert command("evaluate", "gm", "--top", 4, "--seeds", 2, "--address", "auto", *flags) == 0
+    assert calls == [(record.path, [2, 0], 2, "auto")]  # 1 was stopped, 3 failed, 4 is not done
+    if as_json:
+        *events, end = [json.loads(line) for line in command.out.splitlines()]
+        assert [event["message"] for event in events] == ["t0000 begins"]
+        assert end["rows"][1] == {"trial": 0, "n": 2, "test_accuracy_mean": 0.5, "test_accuracy_sd": None}
+    else:
+        assert "test split was opened for these 2 settings" in " ".join(command.out.split())
+
+
+def test_an_interrupted_evaluation_says_how_to_go_on(command, start_sweep, monkeypatch):
+    start_sweep(trials=TRIALS)
+
+    def evaluate(path, trials, *, seeds, address, listener):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tune_mixup.tuning.evaluation.evaluate", evaluate)
+    assert command("evaluate", "gm") == 130
+    assert command.err == "tune-mixup: interrupted; the same command goes on with what is left\n"
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["leaderboard", "mg"], "there is no sweep named 'mg' in"),
+        (["leaderboard", "gm", "--format", "xml"], "--format: got 'xml', must be one of table, csv, json, markdown"),
+        (["leaderboard", "gm", "--top", "0"], "top: got 0, must be at least 1"),
+        (["leaderboard", "gm", "--top", "x"], "Invalid value for '--top'"),
+        (["export", "mg", "--to", "best.yaml"], "there is no sweep named 'mg' in"),
+        (["export", "gm", "--to", "best.txt"], "got the suffix '.txt', must be one of .yaml, .json, .csv, .parquet"),
+        (["export", "gm", "--to", "best.yaml", "--top", "0"], "top: got 0, must be at least 1"),
+        (["export", "new", "--to", "best.yaml"], "no trial of the sweep 'new' is COMPLETE"),
+        (["export", "gm", "--to", "sweeps"], "got the suffix ''"),
+        (["export", "gm", "--to", "file/best.yaml"], "file"),
+        (["evaluate", "mg"], "there is no sweep named 'mg' in"),
+        (["evaluate", "new"], "no trial of the sweep 'new' is COMPLETE"),
+        (["evaluate", "gm", "--top", "0"], "top: got 0, must be at least 1"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(command, start_sweep, tmp_path, arguments, words):
+    start_sweep(trials=TRIALS)
+    start_sweep("new")
+    (tmp_path / "file").write_text("no folder")
+
+    def files():  # reading the study takes and leaves its lock
+        return {path: path.is_dir() or path.read_bytes() for path in tmp_path.rglob("*") if path.suffix != ".lock"}
+
+    before = files()
+    assert words in command.refused(*arguments)
+    assert files() == before

@@ -1,0 +1,159 @@
+import json
+from pathlib import Path
+
+import pytest
+
+TRIALS = [("COMPLETE", [0.5, 0.625]), ("PRUNED", [0.875]), ("COMPLETE", [0.25, 0.75])]
+
+
+@pytest.fixture
+def ran(monkeypatch, start_sweep, progress):
+    """Stands in for Ray: `sweep` and `resume` note how they were called, tell one event and leave `trials`."""
+    calls = []
+
+    def install(trials=TRIALS, *, error=None, name="gm"):
+        def sweep(space, settings, *, root, address, listener, **options):
+            calls.append({"space": space, "settings": settings, "root": root, "address": address, **options})
+            return finish(listener)
+
+        def resume(path, *, trials, time_budget_s, concurrent, address, listener):
+            calls.append({"path": path, "trials": trials, "time": time_budget_s, "at once": concurrent, "at": address})
+            return finish(listener)
+
+        def finish(listener):
+            record = start_sweep(name, trials=trials) if trials is not None else None
+            if error is not None:
+                raise error
+            listener(progress(message="t0002 COMPLETE: trained", states={"COMPLETE": 1, "RUNNING": 1}))
+            return record
+
+        monkeypatch.setattr("tune_mixup.tuning.sweep.sweep", sweep)
+        monkeypatch.setattr("tune_mixup.tuning.sweep.resume", resume)
+        return calls
+
+    return install
+
+
+def test_a_sweep_ends_with_its_best_trials_and_what_to_do_next(command, ran):
+    ran()
+    assert command("sweep", "mixup", "--name", "gm") == 0
+    lines = command.out.splitlines()
+    assert "t0002 COMPLETE: trained" in lines[0]
+    assert any(line.startswith("gm: 3 trials (2 COMPLETE, 1 PRUNED) in /") for line in lines)
+    assert any(line.split()[:5] == ["1", "2", "COMPLETE", "2", "0.75"] for line in lines)
+    assert [line.strip() for line in lines[-3:]] == [
+        "tune-mixup leaderboard gm --top 20",
+        "tune-mixup export gm --top 3 --to best.yaml",
+        "tune-mixup evaluate gm --top 3 --seeds 3",
+    ]
+    assert command.err == ""
+
+
+def test_only_what_was_given_is_passed_on(command, ran):
+    calls = ran()
+    assert command("sweep", "mixup") == 0
+    assert calls == [{"space": "mixup", "settings": {}, "root": Path("sweeps"), "address": None}]
+
+
+def test_every_option_arrives(command, ran):
+    calls = ran()
+    options = {
+        "name": "gm", "trials": 64, "max_epochs": 100, "metric": "val_nll", "sampler": "qmc", "scheduler": "none",
+        "concurrent": 4, "cpus_per_trial": 2.0, "gpus_per_trial": 0.25, "seed": 7,
+    }  # fmt: skip
+    flags = [word for key, value in options.items() for word in (f"--{key.replace('_', '-')}", value)]
+    sets = ["--set", "data.name=cifar10", "--set", "mixing.alpha=1e-1", "--data-root", "/data"]
+    assert command("sweep", "mixup", *flags, *sets, "--time-budget", "1h30m", "--root", "r", "--address", "auto") == 0
+    settings = {"data.root": "/data", "data.name": "cifar10", "mixing.alpha": 0.1}
+    expected = {"space": "mixup", "settings": settings, "root": Path("r"), "address": "auto", "time_budget_s": 5400.0}
+    assert calls == [{**expected, **options}]
+
+
+def test_resume_passes_on_and_ends_like_a_sweep(command, ran):
+    calls = ran()
+    arguments = ["--trials", 8, "--time-budget", "90s", "--concurrent", 2, "--address", "auto"]
+    assert command("resume", "gm", *arguments) == 0
+    assert calls == [{"path": Path("sweeps/gm"), "trials": 8, "time": 90.0, "at once": 2, "at": "auto"}]
+    assert "tune-mixup export gm --top 3 --to best.yaml" in command.out
+
+
+@pytest.mark.parametrize("verb", [["sweep", "mixup", "--name", "gm"], ["resume", "gm"]])
+def test_machines_get_json_lines_and_nothing_else(command, ran, verb):
+    ran()
+    assert command(*verb, "--json") == 0
+    event, end = [json.loads(line) for line in command.out.splitlines()]
+    assert (event["event"], event["message"], event["states"]["COMPLETE"]) == ("progress", "t0002 COMPLETE: trained", 1)
+    assert (end["event"], end["name"], end["metric"], end["direction"]) == ("end", "gm", "val_accuracy", "maximize")
+    assert end["states"] == {"COMPLETE": 2, "PRUNED": 1}
+    assert [row["trial"] for row in end["leaderboard"]] == [2, 0, 1] and "full budget" in end["rule"]
+    assert command.err == ""
+
+
+def test_a_sweep_whose_trials_all_fail_is_a_failed_run(command, ran):
+    ran([("FAIL", []), ("FAIL", [])])
+    assert command("sweep", "mixup", "--name", "gm") == 1
+    assert command.err.startswith("tune-mixup: all 2 trials failed; trial 0: reason 0; see /")
+    assert command.err.count("\n") == 1
+
+
+def test_some_failures_are_not_a_failed_run(command, ran):
+    ran([("FAIL", []), ("COMPLETE", [0.5, 0.5])])
+    assert command("sweep", "mixup", "--name", "gm") == 0
+
+
+@pytest.mark.parametrize(
+    "arguments, line",
+    [
+        (["sweep", "mixup", "--name", "gm"], "interrupted; go on with `tune-mixup resume gm`"),
+        (["resume", "gm"], "interrupted; go on with `tune-mixup resume gm`"),
+    ],
+)
+def test_an_interrupt_says_how_to_go_on(command, ran, arguments, line):
+    ran(error=KeyboardInterrupt())
+    assert command(*arguments) == 130
+    assert command.err == f"tune-mixup: {line}\n"
+
+
+def test_an_interrupt_before_the_sweep_began_says_so(command, ran):
+    ran(None, error=KeyboardInterrupt())
+    assert command("sweep", "mixup", "--name", "gm") == 130
+    assert command.err == "tune-mixup: interrupted before the sweep began; nothing was written\n"
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["sweep", "mixdown"], "there is no search space 'mixdown'"),
+        (["sweep", "gone.py"], "there is no file gone.py"),
+        (["sweep", "quickstart", "--name", "a/b"], "no path separators"),
+        (["sweep", "quickstart", "--name", "../up"], "no path separators"),
+        (["sweep", "quickstart", "--name", ""], "name: got ''"),
+        (["sweep", "quickstart", "--set", "mixing.alhpa=1"], "mixing.alhpa"),
+        (["sweep", "quickstart", "--set", "mixing.alpha=-1"], "mixing.alpha: got -1, must be"),
+        (["sweep", "quickstart", "--set", "mixing.alpha=.nan"], "mixing.alpha: got nan, must be"),
+        (["sweep", "quickstart", "--set", "mixing.alpha=.inf"], "mixing.alpha: got inf, must be"),
+        (["sweep", "quickstart", "--set", "training.epochs=ten"], "training.epochs: got 'ten', must be"),
+        (["sweep", "quickstart", "--set", "training.epochs"], "must be KEY=VALUE"),
+        (["sweep", "quickstart", "--trials", "0"], "trials: got 0, must be"),
+        (["sweep", "quickstart", "--trials", "1.5"], "Invalid value for '--trials'"),
+        (["sweep", "quickstart", "--max-epochs", "-1"], "training.epochs: got -1, must be"),
+        (["sweep", "quickstart", "--metric", "val_acuracy"], "metric: got 'val_acuracy'"),
+        (["sweep", "quickstart", "--sampler", "best"], "sampler: got 'best', must be"),
+        (["sweep", "quickstart", "--sampler", "grid"], "a grid needs"),
+        (["sweep", "quickstart", "--scheduler", "asah"], "scheduler: got 'asah', must be"),
+        (["sweep", "quickstart", "--concurrent", "0"], "concurrent: got 0, must be"),
+        (["sweep", "quickstart", "--cpus-per-trial", "0"], "cpus_per_trial: got 0"),
+        (["sweep", "quickstart", "--cpus-per-trial", "nan"], "cpus_per_trial: got nan, must be"),
+        (["sweep", "quickstart", "--gpus-per-trial", "inf"], "gpus_per_trial: got inf, must be"),
+        (["sweep", "quickstart", "--gpus-per-trial", "1.5"], "gpus_per_trial: got 1.5, must be at most 1 or a whole"),
+        (["sweep", "quickstart", "--seed", "-1"], "seed: got -1, must be"),
+        (["sweep", "quickstart", "--time-budget", "2"], "--time-budget: got '2', must be a duration"),
+        (["sweep", "quickstart", "--time-budget", "0s"], "--time-budget: got '0s', must be a duration"),
+        (["resume", "gm"], "there is no sweep named 'gm' in"),
+        (["resume", "a/gm"], "there is no sweep named 'gm' in"),
+        (["resume", "gm", "--time-budget", "soon"], "--time-budget: got 'soon', must be a duration"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(command, tmp_path, arguments, words):
+    assert words in command.refused(*arguments)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,146 @@
+"""The contract of every data set in the registry, and what the two that are always there promise beside it."""
+
+import pytest
+import torch
+import torchvision
+from made_files import expect_checksums, write_cifar, write_fashion, write_folder
+
+from tune_mixup.data import DATASETS, AnyDataset, load, load_test
+from tune_mixup.data.digits import Digits
+from tune_mixup.data.synthetic import Synthetic
+from tune_mixup.schema import Schema
+
+CPU = torch.device("cpu")
+
+
+def as_settings(name, **values):
+    return DATASETS[name].parse(values)
+
+
+@pytest.fixture(params=sorted(DATASETS))
+def dataset(request, tmp_path, monkeypatch):
+    """Each data set on small files of its own format."""
+    root = str(tmp_path)
+    match request.param:
+        case "fashion_mnist":
+            write_fashion(tmp_path)
+        case "cifar10" | "cifar100" as name:
+            source = getattr(torchvision.datasets, name.upper())
+            expect_checksums(monkeypatch, source, write_cifar(tmp_path, source, int(name.removeprefix("cifar")))[1])
+        case "imagefolder":
+            write_folder(tmp_path / "pets")
+            return as_settings("imagefolder", path=f"{root}/pets", root=root)
+    return as_settings(request.param, root=root)
+
+
+def rows(split):
+    return {image.numpy().tobytes() for image in split.images}
+
+
+def test_every_name_is_its_key():
+    for name, settings in DATASETS.items():
+        assert settings.model_fields["name"].default == name
+        assert settings.__doc__
+
+
+def test_splits_are_labelled_bytes(dataset):
+    whole, class_names = dataset.read_train()
+    for split in (whole, dataset.read_test()):
+        assert split.images.dtype == torch.uint8
+        assert split.images.ndim == 4
+        assert split.images.shape[1:] == whole.images.shape[1:]
+        assert split.targets.dtype == torch.int64
+        assert split.targets.shape == split.images.shape[:1]
+        assert int(split.targets.min()) >= 0
+        assert int(split.targets.max()) < len(class_names)
+    assert set(whole.targets.tolist()) == set(range(len(class_names)))
+    assert len(set(class_names)) == len(class_names)
+
+
+def test_reading_twice_gives_the_same(dataset):
+    for first, again in (
+        (dataset.read_train()[0], dataset.read_train()[0]),
+        (dataset.read_test(), dataset.read_test()),
+    ):
+        assert torch.equal(first.images, again.images)
+        assert torch.equal(first.targets, again.targets)
+
+
+def test_train_validation_and_test_share_no_image(dataset):
+    whole, _ = dataset.read_train()
+    data = load(dataset, seed=0, device=CPU)
+    test = load_test(dataset, device=CPU)
+    parts = [rows(data.train), rows(data.validation), rows(test)]
+    assert len(data.train.images) + len(data.validation.images) == len(whole.images)
+    assert parts[0] | parts[1] == rows(whole)
+    assert not parts[0] & parts[1]
+    assert not parts[2] & (parts[0] | parts[1])
+
+
+def test_what_a_trial_sees_is_described(dataset):
+    data = load(dataset, seed=0, device=CPU)
+    channels, height, width = data.train.images.shape[1:]
+    assert data.num_classes == len(data.class_names) == int(data.train.targets.max()) + 1
+    assert (data.channels, data.size) == (channels, (height, width))
+    assert data.mean.shape == data.std.shape == (channels, 1, 1)
+    assert data.mean.dtype == data.std.dtype == torch.float32
+    assert set(data.validation.targets.tolist()) == set(range(data.num_classes))
+
+
+def test_plain_values_make_the_same_settings_again(dataset):
+    class Trial(Schema):
+        data: AnyDataset
+
+    plain = dataset.model_dump(mode="json")
+    assert isinstance(plain["root"], str)
+    assert Trial.parse({"data": plain}).data == dataset
+
+
+def test_digits_are_the_1797_of_scikit_learn():
+    data = load(Digits(), seed=0, device=CPU)
+    test = load_test(Digits(), device=CPU)
+    assert len(data.train.images) + len(data.validation.images) == 1438
+    assert len(test.images) == 359
+    assert data.size == (8, 8)
+    assert int(test.images.max()) == 255
+    assert torch.bincount(test.targets).min() >= 35
+
+
+def test_the_test_digits_do_not_depend_on_the_seed():
+    test = rows(load_test(Digits(), device=CPU))
+    for seed in (0, 1, 1797):
+        data = load(Digits(), seed=seed, device=CPU)
+        assert not test & (rows(data.train) | rows(data.validation))
+
+
+@pytest.mark.parametrize("num_classes", [2, 7, 300])
+def test_synthetic_data_take_any_form(num_classes):
+    dataset = Synthetic(num_classes=num_classes, size=9, channels=2, num_train=601, num_test=num_classes + 1)
+    train, names = dataset.read_train()
+    assert train.images.shape == (601, 2, 9, 9)
+    assert len(names) == num_classes
+    assert train.targets.tolist() == [i % num_classes for i in range(601)]
+    assert len(dataset.read_test().images) == num_classes + 1
+
+
+def test_synthetic_images_are_their_class_pattern_plus_noise():
+    clean, noisy = (Synthetic(noise=noise, num_train=2000).read_train()[0] for noise in (0.0, 0.1))
+    for k in range(10):
+        assert len(clean.images[clean.targets == k].unique(dim=0)) == 1
+    inside = (clean.images > 90) & (clean.images < 165)  # 3.5 standard deviations from black and white: not clipped
+    difference = (noisy.images.double() - clean.images.double())[inside] / 255
+    assert abs(float(difference.mean())) < 0.002
+    assert float(difference.std()) == pytest.approx(0.1, rel=0.02)
+
+
+def test_synthetic_classes_can_be_told_apart_by_their_pattern():
+    dataset = Synthetic(num_test=5000)
+    patterns = Synthetic(noise=0.0, num_train=10).read_train()[0].images.double().flatten(1)
+    test = dataset.read_test()
+    nearest = torch.cdist(test.images.double().flatten(1), patterns).argmin(1)
+    assert (nearest == test.targets).double().mean() > 0.99
+
+
+def test_synthetic_data_follow_their_own_seed():
+    first, other = (Synthetic(data_seed=seed).read_train()[0] for seed in (0, 1))
+    assert not torch.equal(first.images, other.images)

@@ -1,0 +1,35 @@
+"""Whether a configuration and its data fit together: everything that can be known before a model is built."""
+
+import torch
+
+from tune_mixup.config import TrialConfig
+from tune_mixup.data.base import TrainingData, load
+from tune_mixup.data.batches import epoch_batches
+from tune_mixup.seeding import generator
+
+
+def load_fitting(config: TrialConfig, *, device: torch.device) -> TrainingData:
+    """The configuration's data, on the device once per process.
+
+    Raises ValueError, naming what came and what to do, for data that is missing, empty or damaged, for more classes
+    than the model has outputs, for images too small for the model or the mixer, and for batches that the data can't fill.
+    """
+    data = load(config.data, seed=config.seed, device=device)
+    config.model.outputs(data.num_classes)
+    height, width = data.train.images.shape[-2:]
+    config.model.check_size(height, width)
+    config.mixing.check_data(height=height, width=width, num_classes=data.num_classes)
+    draw_batches(config, data, epoch=0)
+    return data
+
+
+def draw_batches(config: TrialConfig, data: TrainingData, epoch: int) -> torch.Tensor:
+    """The epoch's batches: indices into the training split, int64 [num_batches, batch_size], on the data's device."""
+    return epoch_batches(
+        data.train.targets,
+        batch_size=config.training.batch_size,
+        num_classes=data.num_classes,
+        stratified=config.data.batches == "stratified",
+        unbalanced=config.data.unbalanced,
+        generator=generator(config.seed, "batches", epoch, data.train.targets.device),
+    )

@@ -1,0 +1,47 @@
+"""The last check before a sweep is written down: that its settings fit the data, tried where the trials would run."""
+
+import json
+from collections.abc import Iterable
+
+from tune_mixup.config import SweepConfig, TrialConfig
+
+
+def check_data(config: SweepConfig) -> None:
+    """Load the data of every kind of trial on one worker. Raises ValueError with the first fault, in one line.
+
+    What takes long the first time, a download or decoding a folder of images, is then done before the trials start.
+    """
+    import ray
+
+    task = ray.remote(num_cpus=config.cpus_per_trial, max_retries=0)(_faults)
+    fault = ray.get(task.remote([trial.plain() for trial in _kinds(config)]))
+    if fault is not None:
+        raise ValueError(fault)
+
+
+def _kinds(config: SweepConfig) -> Iterable[TrialConfig]:
+    """One trial for each combination of what decides whether a configuration fits its data."""
+    kinds = {}
+    for point in (*config.space.baselines, *config.space.corners()):
+        trial = config.trial(point)
+        values = trial.plain()
+        decisive = {section: _whole(values[section]) for section in ("data", "model", "mixing")}
+        kinds.setdefault(json.dumps([decisive, trial.training.batch_size], sort_keys=True), trial)
+    return kinds.values()
+
+
+def _whole(settings: dict[str, object]) -> dict[str, object]:
+    return {key: value for key, value in settings.items() if not isinstance(value, float)}
+
+
+def _faults(configs: list[dict[str, object]]) -> str | None:
+    import torch
+
+    from tune_mixup.training.fitting import load_fitting
+
+    for values in configs:
+        try:
+            load_fitting(TrialConfig.parse(values), device=torch.device("cpu"))
+        except (ValueError, OSError) as error:
+            return str(error).splitlines()[0]
+    return None
