@@ -32,10 +32,15 @@ def write(name: str, results: dict[str, Any]) -> Path:
 
 
 def machine() -> dict[str, Any]:
-    """Processor, logical cores, memory in GiB, operating system; with torch loaded also its threads and the GPU."""
+    """Processor, logical cores, load, memory in GiB, operating system; with torch loaded also its threads and the GPU.
+
+    `load` is the mean number of busy processes over the last 5 minutes, this one included: more than `cores` means
+    that the times are too long, though ratios taken in turns still hold.
+    """
     found: dict[str, Any] = {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[1], 2),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
     }

@@ -7,6 +7,7 @@ thread for tensors; the DataLoader's worker process comes on top and may use ano
 Both pipelines take turns, and a round's ratio compares with the faster of the two DataLoaders of that round.
 """
 
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -90,6 +91,7 @@ def images_per_s(epoch: Callable[[], int], epochs: int) -> tuple[float, float]:
 
 
 def main() -> None:
+    load_before = os.getloadavg()[0]
     torch.set_num_threads(1)
     torch.manual_seed(0)  # the baseline's transforms draw from the global generator
     pixels = np.random.default_rng(0).integers(0, 256, (COUNT, 32, 32, 3), dtype=np.uint8)
@@ -118,6 +120,7 @@ def main() -> None:
         "images": COUNT,
         "batch_size": BATCH,
         "rounds": ROUNDS,
+        "load_average_before": round(load_before, 1),
         "images_per_s": {name: spread([row[name] for row in walls], 0) for name in pipelines},
         "ratio_to_the_faster_dataloader": spread(ratios, 1),
         "ratio_per_cpu_second_to_0_workers": spread(cpu_ratios, 1),

@@ -20,6 +20,7 @@ import torch
 from evidence import write
 from torch import Tensor
 
+from tune_mixup.loss import CrossEntropy
 from tune_mixup.mixing.birkhoff import POOL_SIZE, permutation_pool
 from tune_mixup.mixing.confusion import pairing_matrix, soft_counts
 from tune_mixup.mixing.generalized_mixup import GeneralizedMixup
@@ -117,7 +118,7 @@ def measure_step(num_classes: int, batch_size: int, rounds: int) -> dict[str, An
     mixer = Mixup()
 
     def step() -> None:
-        output = mixer.step(model, inputs, targets, {}, epoch=0, generator=made)
+        output = mixer.step(model, inputs, targets, {}, epoch=0, generator=made, loss=CrossEntropy())
         optimizer.zero_grad(set_to_none=True)
         output.loss.backward()
         optimizer.step()

@@ -109,7 +109,6 @@ def test_a_failed_write_leaves_nothing_of_itself(path, monkeypatch):
 
 def test_a_short_write_is_a_full_disk(path, monkeypatch):
     study, before = load(path), path.read_bytes()
-    half = type("Half", (), {"write": lambda self, content: os.write(self.fd, content[: len(content) // 2])})
     opened = open
 
     def narrow(*args, **kwargs):
@@ -132,7 +131,6 @@ def test_a_short_write_is_a_full_disk(path, monkeypatch):
         def __exit__(self, *error):
             self.file.close()
 
-    del half
     monkeypatch.setattr("builtins.open", narrow)
     with pytest.raises(StorageFault, match="No space left"):
         study.ask(SPACE)

@@ -5,12 +5,13 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, TypedDict, Unpack
+from typing import Annotated, Any, Literal, Self, TypedDict, Unpack
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from tune_mixup.data import AnyDataset
 from tune_mixup.data.digits import Digits
+from tune_mixup.loss import AnyLoss, CrossEntropy
 from tune_mixup.metrics import METRICS
 from tune_mixup.mixing import AnyMixer
 from tune_mixup.mixing.erm import Erm
@@ -57,6 +58,7 @@ class TrialConfig(Schema):
     data: AnyDataset = Digits()
     model: AnyModel = TinyResNet()
     mixing: AnyMixer = Erm()
+    loss: AnyLoss = CrossEntropy()
     optimizer: AnyOptimizer = Sgd()
     schedule: AnySchedule = Cosine()
     training: Training = Training()
@@ -83,7 +85,13 @@ class TrialConfig(Schema):
         if self.mixing.needs_stratified_batches and self.data.batches != "stratified":
             raise ValueError(
                 f"data.batches: got {self.data.batches!r}, but mixing.name={self.mixing.name} pairs classes within a "
-                "batch and needs 'stratified'; set data.batches=stratified or another mixing.pairing"
+                "batch and needs 'stratified'; set data.batches=stratified or draw partners another way "
+                "(pairing=sequential, pairing=independent)"
+            )
+        if self.mixing.min_stages > self.model.num_stages:
+            raise ValueError(
+                f"mixing: mixing.name={self.mixing.name} mixes features after stage {self.mixing.min_stages}, but "
+                f"model.name={self.model.name} has {self.model.num_stages} stages; mix earlier or take a deeper model"
             )
         self.schedule.check(self.training.epochs)
         return self
@@ -104,8 +112,18 @@ class TrialConfig(Schema):
         """Hash of the setting without seed and paths; settings that train identically share it."""
         values = self.model_dump(mode="json", exclude={"seed": True, "data": {"root": True, "path": True}})
         values["mixing"] = self.mixing.canonical().model_dump(mode="json")
+        values["loss"] = self.loss.canonical().model_dump(mode="json")
         text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _refuse_pbt(scheduler: object) -> object:
+    if scheduler == "pbt":
+        raise ValueError(
+            "got 'pbt', which changes a trial's settings while it trains, so that no trial could be repeated from its "
+            "settings; must be asha, hyperband, median or none"
+        )
+    return scheduler
 
 
 class SweepConfig(Schema):
@@ -124,12 +142,18 @@ class SweepConfig(Schema):
     """Wall seconds over all runs of the sweep, after which nothing new starts and running trials end as stopped."""
     sampler: Literal["tpe", "random", "qmc", "gp", "cmaes", "grid"] = "tpe"
     """Who suggests the next point."""
-    scheduler: Literal["asha", "none"] = "asha"
+    scheduler: Annotated[Literal["asha", "hyperband", "median", "none"], BeforeValidator(_refuse_pbt)] = "asha"
     """Who stops trials early."""
     grace_epochs: int | None = Field(default=None, ge=1)
-    """No trial is stopped before this many epochs; empty: max(1, 10 % of the epochs)."""
+    """No trial is stopped before this many epochs; empty: max(5, 10 % of the epochs)."""
     reduction_factor: int = Field(default=3, ge=2)
     """Of the trials at a rung, one in this many goes on."""
+    strata: Literal["strength", "none"] = "strength"
+    """Whom a trial is compared with at a rung: those of like mixing strength, or all."""
+    smoothing: int | None = Field(default=None, ge=1)
+    """Reports over whose median a rung decides; empty: 5, or 1 for `_median` metrics, which are medians already."""
+    control_fraction: float = Field(default=0.05, ge=0, le=1)
+    """Share of the trials that are never stopped, to measure what stopping does: 0 to 1; at least 2 of the first 20."""
     cpus_per_trial: float = Field(default=1, gt=0)
     """Logical CPUs per trial; also its number of threads (at least one)."""
     gpus_per_trial: float = Field(default=0, ge=0)
@@ -137,7 +161,11 @@ class SweepConfig(Schema):
     concurrent: int | None = Field(default=None, ge=1)
     """Trials at the same time; empty: as many as the resources hold."""
     max_failures: int = Field(default=3, ge=0)
-    """How often a trial whose worker died is started again from its checkpoint."""
+    """How often a trial whose worker died or hung is started again from its checkpoint."""
+    trial_timeout_s: float | None = Field(default=None, gt=0)
+    """Seconds without a report after which a trial's worker is taken to hang and killed; empty: never."""
+    disk_budget: int | None = Field(default=None, gt=0)
+    """Bytes that the sweep's folder may take; empty: as many as the disk has."""
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
@@ -145,6 +173,11 @@ class SweepConfig(Schema):
         if self.metric not in OBJECTIVES:
             raise ValueError(
                 f"metric: got {self.metric!r}, which is not reported{suggest(self.metric, list(OBJECTIVES))}"
+            )
+        if self.smoothing is not None and self.smoothing > 1 and self.metric.endswith("_median"):
+            raise ValueError(
+                f"smoothing: got {self.smoothing}, but {self.metric} is a median of epochs already; set "
+                "training.median_epochs instead, or take the metric without _median"
             )
         for field in ("cpus_per_trial", "gpus_per_trial"):
             amount = getattr(self, field)
@@ -156,6 +189,13 @@ class SweepConfig(Schema):
     def direction(self) -> Literal["maximize", "minimize"]:
         """Whether more or less of the metric is better."""
         return OBJECTIVES[self.metric]
+
+    @property
+    def reports_smoothed(self) -> int:
+        """Reports over whose median a rung decides."""
+        if self.smoothing is not None:
+            return self.smoothing
+        return 1 if self.metric.endswith("_median") else 5
 
     def trial(self, params: Params) -> TrialConfig:
         """The configuration of the trial at a point of the space. Raises ValueError naming each bad key."""
@@ -191,11 +231,16 @@ class Options(TypedDict, total=False):
     scheduler: str
     grace_epochs: int
     reduction_factor: int
+    strata: str
+    smoothing: int
+    control_fraction: float
     seed: int
     cpus_per_trial: float
     gpus_per_trial: float
     concurrent: int
     max_failures: int
+    trial_timeout_s: float
+    disk_budget: int
 
 
 def plan(

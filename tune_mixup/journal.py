@@ -5,6 +5,8 @@ when a process is killed, takes a torn last line followed by a new one for the e
 after every report.
 """
 
+import contextlib
+import errno
 import json
 import os
 from collections.abc import Generator
@@ -59,11 +61,12 @@ class Journal(BaseJournalBackend):
             before = file.tell()
             try:
                 if file.write(content) < len(content):
-                    raise OSError(28, "No space left on device")
+                    raise OSError(errno.ENOSPC, "No space left on device")
                 if not only_reports:
                     os.fsync(file.fileno())
             except OSError:
-                file.truncate(before)
+                with contextlib.suppress(OSError):  # the fault above is the one to hear of
+                    file.truncate(before)
                 raise
 
 
@@ -107,6 +110,6 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 def _damaged(path: Path, line: int) -> str:
     return (
-        f"{path}: line {line} is damaged and whole lines follow it, so more is lost than the end of a write; restore the "
-        "file from a copy, or move that line elsewhere if you know what it said"
+        f"{path}: line {line} is damaged and whole lines follow it, so more is lost than the end of a write; restore "
+        "the file from a copy, or move that line elsewhere if you know what it said"
     )

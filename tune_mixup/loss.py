@@ -74,7 +74,7 @@ class SigmoidBce(Loss):
 class SoftmaxBce(Loss):
     """Binary cross-entropy of every class's softmax, averaged over all B K entries.
 
-    What the released code of manifold mixup, PuzzleMix and Co-Mixup trains with. It is about 2 / K of the cross-entropy.
+    What the released code of manifold mixup, PuzzleMix and Co-Mixup trains with; about 2 / K of the cross-entropy.
     """
 
     name: Literal["softmax_bce"] = "softmax_bce"

@@ -172,8 +172,8 @@ class SweepRecord:
                 self._study = optuna.load_study(study_name=self.name, storage=self.storage())
             except KeyError:
                 raise ValueError(
-                    f"{self.path / 'study.journal'} holds no study named {self.name!r}; a sweep's folder keeps the name "
-                    "that it was made with"
+                    f"{self.path / 'study.journal'} holds no study named {self.name!r}; a sweep's folder keeps the "
+                    "name that it was made with"
                 ) from None
         return self._study
 
@@ -186,6 +186,27 @@ class SweepRecord:
     def annotate(self, number: int, key: str, value: Any) -> None:
         """Record a fact about an unfinished trial (a JSON value)."""
         self.study._storage.set_trial_user_attr(self.trial(number)._trial_id, key, value)
+
+    def decide(self, number: int, decision: Mapping[str, Any]) -> None:
+        """Record what was decided on an unfinished trial: `epoch`, `stop`, `why` in one line, and by which numbers."""
+        self.annotate(number, "decisions", [*self.decisions(number), dict(decision)])
+
+    def decisions(self, number: int) -> list[dict[str, Any]]:
+        """What was decided on a trial, oldest first."""
+        return list(self.trial(number).user_attrs.get("decisions", []))
+
+    def stopped(self, number: int) -> str | None:
+        """Why a trial must stop early, once that is decided; else None."""
+        last = self.decisions(number)[-1:]
+        return str(last[0]["why"]) if last and last[0]["stop"] else None
+
+    def note(self, key: str, value: Any) -> None:
+        """Record a fact about the sweep (a JSON value)."""
+        self.study.set_user_attr(key, value)
+
+    def noted(self, key: str, otherwise: Any) -> Any:
+        """A fact about the sweep, or `otherwise` where there is none."""
+        return self.study._storage.get_study_user_attrs(self.study._study_id).get(key, otherwise)
 
     def finish(self, number: int, outcome: Outcome) -> None:
         """Record a trial's end; one that has already ended stays as it is."""

@@ -56,6 +56,7 @@ def start_sweep(tmp_path):
             record.study.enqueue_trial(point)
             number = record.study.ask(dict(SPACE.free)).number
             folder = record.trial_folder(number)
+            folder.path.mkdir()
             folder.write_config(config.trial(point).plain())
             for epoch, accuracy in enumerate(accuracies, start=1):
                 folder.append_epoch({"epoch": epoch, "val_accuracy": accuracy, "val_nll": 1.0})

@@ -76,6 +76,7 @@ class RayTaskError(RuntimeError):
         (PermissionError(13, "Permission denied", "runs"), 2, "runs: Permission denied"),
         (OSError(28, "No space left on device"), 2, "[Errno 28] No space left on device"),
         (RuntimeError("all 3 trials failed"), 1, "all 3 trials failed"),
+        (ValueError('ray::test() (pid=3)\n  File "a.py", line 3, in test\nValueError: no'), 2, "ValueError: no"),
         (RayTaskError("lost"), 1, "RayTaskError: lost; TUNE_MIXUP_TRACEBACK=1 shows where"),
         (KeyError("alpha"), 1, "KeyError: 'alpha'; TUNE_MIXUP_TRACEBACK=1 shows where"),
         (AssertionError(), 1, "AssertionError: ; TUNE_MIXUP_TRACEBACK=1 shows where"),

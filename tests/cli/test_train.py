@@ -174,7 +174,7 @@ def test_an_exported_file_is_accepted_as_it_is(command, trained, start_sweep, tm
         (["--config", "a.yaml", "--set", "optimizer.lr=.nan"], "optimizer.lr: got nan, must be"),
         (["--config", "a.yaml", "--set", "optimizer.lr=-.inf"], "optimizer.lr: got -inf, must be"),
         (["--config", "a.yaml", "--set", "training.batch_size=big"], "training.batch_size: got 'big', must be"),
-        (["--config", "a.yaml", "--set", "data.name=imagefolder", "--data-root", "empty"], ""),
+        (["--config", "a.yaml", "--set", "data.name=imagefolder", "--data-root", "empty"], "data.path: is missing"),
         (["--config", "a.yaml", "--set", "model.num_classes=3"], "10 classes"),
         (["--config", "a.yaml", "--set", "training.batch_size=100000"], "batch"),
     ],
@@ -194,9 +194,15 @@ def test_a_folder_that_is_a_file_is_refused(command, tmp_path):
     assert (tmp_path / "out").read_text() == "mine"
 
 
-def test_a_checkpoint_that_is_cut_short_is_refused(command, tmp_path):
+def test_a_checkpoint_that_is_cut_short_is_told_of_and_made_again(command, tmp_path):
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(PLAIN))
-    assert command("train", "--config", "a.yaml", "--out", "out") == 0
+    assert command("train", "--config", "a.yaml", "--out", "out") == 0 and command.err == ""
+    whole = numbers(tmp_path / "out")
     for checkpoint in (tmp_path / "out").glob("checkpoint*.pt"):
         checkpoint.write_bytes(checkpoint.read_bytes()[:100])
-    assert "checkpoint" in command.refused("train", "--config", "a.yaml", "--out", "out")
+    assert command("train", "--config", "a.yaml", "--out", "out") == 0
+    assert re.fullmatch(
+        r"tune-mixup: .* checkpoint.pt was truncated or damaged; trained on from epoch 0\n", command.err
+    )
+    assert numbers(tmp_path / "out") == whole
+    assert command("train", "--config", "a.yaml", "--out", "out") == 0 and command.err == ""

@@ -8,3 +8,10 @@ def nothing_read_yet():
     """Every test starts like a new process: no data set is in memory."""
     base._load_once.cache_clear()
     base._load_test_once.cache_clear()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    path = tmp_path / "pets"
+    path.mkdir()
+    return path

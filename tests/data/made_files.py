@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tune_mixup.data.imagefolder import ImageFolder
+
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 """Real data beside the checkout; may be absent."""
 IDX_NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -77,3 +79,8 @@ def write_folder(path, *, parts=("train", "test"), classes=("ant", "bee"), count
                 Image.fromarray(array).save(folder / f"{i}.png")
                 pixels[f"{part}/{class_name}/{i}.png"] = array
     return pixels
+
+
+def folder_settings(path, **changes):
+    """The image folder `path`, with a data root beside it."""
+    return ImageFolder.parse({"path": str(path), "root": str(path.parent / "root"), **changes})

@@ -1,42 +1,16 @@
 import os
 import tarfile
 
-import first_use
 import numpy as np
 import pytest
 import torch
 from made_files import SHARED, write_folder
+from made_files import folder_settings as settings
 from PIL import Image
 
-from tune_mixup.data import image_decode, imagefolder, load, load_test
-from tune_mixup.data.imagefolder import ImageFolder
+from tune_mixup.data import image_decode, load, load_test
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture
-def folder(tmp_path):
-    path = tmp_path / "pets"
-    path.mkdir()
-    return path
-
-
-def settings(path, **changes):
-    return ImageFolder.parse({"path": str(path), "root": str(path.parent / "root"), **changes})
-
-
-@pytest.fixture
-def decoded(monkeypatch):
-    """How many images each call of `decode` was given."""
-    calls = []
-    decode = imagefolder.decode
-
-    def counted(paths, **options):
-        calls.append(len(paths))
-        return decode(paths, **options)
-
-    monkeypatch.setattr(imagefolder, "decode", counted)
-    return calls
 
 
 def as_channels_first(pixels, paths):
@@ -109,99 +83,6 @@ def test_what_is_no_image_is_passed_over_and_subfolders_belong_to_their_class(fo
     assert train.targets.tolist() == [0] * 6 + [1] * 6
 
 
-def test_images_are_decoded_once_and_then_mapped(folder, decoded):
-    write_folder(folder)
-    dataset = settings(folder)
-    first = dataset.read_train()[0]
-    again = dataset.read_train()[0]
-    dataset.read_test()
-    assert decoded == [24]
-    assert torch.equal(first.images, again.images)
-    assert torch.equal(first.targets, again.targets)
-    assert not (folder.parent / "root").exists()
-
-
-def change_a_pixel(folder):
-    path = folder / "train" / "ant" / "3.png"
-    Image.fromarray(np.full((8, 6, 3), 7, np.uint8)).save(path)
-    os.utime(path, ns=(0, 0))
-
-
-@pytest.mark.parametrize(
-    ("change", "number"),
-    [
-        (change_a_pixel, 24),
-        (lambda folder: (folder / "train" / "ant" / "3.png").unlink(), 23),
-        (lambda folder: os.rename(folder / "test" / "bee" / "0.png", folder / "test" / "ant" / "9.png"), 24),
-        (lambda folder: write_folder(folder, parts=("train",), classes=("cow",)), 30),
-        (lambda folder: write_folder(folder, parts=("val",)), 36),
-    ],
-)
-def test_a_changed_folder_is_decoded_anew(folder, decoded, change, number):
-    write_folder(folder)
-    settings(folder).read_train()
-    change(folder)
-    train, names = settings(folder).read_train()
-    settings(folder).read_train()
-    assert decoded == [24, number]
-    present = sorted(path.parent.name for path in (folder / "train").glob("*/*.png"))
-    assert [names[k] for k in train.targets.tolist()] == present
-
-
-def test_a_changed_pixel_arrives(folder):
-    write_folder(folder)
-    settings(folder).read_train()
-    change_a_pixel(folder)
-    assert settings(folder).read_train()[0].images[3].unique().tolist() == [7]
-
-
-@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"?" * 999])
-def test_a_damaged_cache_is_rebuilt(folder, decoded, damage):
-    write_folder(folder)
-    first = settings(folder).read_train()[0].images.clone()
-    cache = folder / ".tune_mixup" / "colour.pt"
-    cache.write_bytes(damage(cache.read_bytes()))
-    assert torch.equal(settings(folder).read_train()[0].images, first)
-    assert decoded == [24, 24]
-
-
-def test_colour_and_grey_keep_their_own_cache(folder, decoded):
-    write_folder(folder)
-    for channels in (1, 3, 1, 3):
-        settings(folder, channels=channels).read_train()
-    assert decoded == [24, 24]
-
-
-def test_a_folder_that_cannot_be_written_has_its_cache_in_the_root(folder, decoded):
-    write_folder(folder)
-    (folder / ".tune_mixup").write_text("in the way, as a folder without permission would be")
-    settings(folder).read_train()
-    settings(folder).read_train()
-    assert decoded == [24]
-    caches = [path.relative_to(folder.parent) for path in (folder.parent / "root").rglob("*.pt")]
-    assert [path.parts[:2] for path in caches] == [("root", "imagefolder")]
-
-
-def test_two_folders_of_one_name_do_not_share_the_cache_in_the_root(tmp_path):
-    sums = []
-    for i, place in enumerate(("a", "b")):
-        folder = tmp_path / place / "pets"
-        folder.mkdir(parents=True)
-        write_folder(folder, seed=i)
-        (folder / ".tune_mixup").write_text("")
-        dataset = settings(folder, root=str(tmp_path / "root"))
-        sums += [int(dataset.read_train()[0].images.long().sum()) for _ in range(2)]
-    assert sums[0] == sums[1] != sums[2] == sums[3]
-
-
-def test_two_processes_that_start_together_decode_once(folder):
-    write_folder(folder)
-    log = folder.parent / "log"
-    sums = first_use.run_together(first_use.decode_folder, str(folder), str(log))
-    assert log.read_text() == "decode\n"
-    assert sums[0] == sums[1] > 0
-
-
 def test_large_images_are_decoded_by_several_threads_in_the_same_order(folder, monkeypatch):
     pixels = write_folder(folder, count=9, size=(8, 6))
     monkeypatch.setattr(image_decode, "_SMALL", 1)
@@ -262,14 +143,6 @@ def test_a_folder_that_cannot_be_used_is_one_line(folder, damage, words):
     for word in words:
         assert word in message
     assert not list(folder.parent.rglob("*.pt"))
-
-
-def test_a_cache_that_can_be_written_nowhere_is_one_line(folder):
-    write_folder(folder)
-    (folder / ".tune_mixup").write_text("")
-    (folder.parent / "root").write_text("")
-    with pytest.raises(ValueError, match=r"can't be stored in .*\.tune_mixup .*root.*; set data.root"):
-        settings(folder).read_train()
 
 
 @pytest.mark.skipif(

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from tune_mixup.loss import CrossEntropy
 from tune_mixup.mixing.birkhoff import POOL_SIZE
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.generalized_mixup import GeneralizedMixup
@@ -42,7 +43,7 @@ def train(mixer, *, epochs: int = 3, steps: int = 3, state=None, network=None, f
         made = generator(20 + epoch)
         for step in range(steps):
             inputs, targets = examples(num_classes, seed=100 * epoch + step)
-            output = mixer.step(network, inputs, targets, state, epoch=epoch, generator=made)
+            output = mixer.step(network, inputs, targets, state, epoch=epoch, generator=made, loss=CrossEntropy())
             state = output.state
             optimizer.zero_grad()
             output.loss.backward()
@@ -103,7 +104,9 @@ def test_steps_count_the_wrong_predictions_before_the_update():
         logits = network(mixed.inputs).detach().numpy()
         lam = [mixed.lam.item()] * len(own)
         expected += reference.soft_counts(logits, own.tolist(), own[mixed.partner].tolist(), lam)
-        state = mixer.step(network, inputs, targets, state, epoch=0, generator=generator(seed)).state
+        state = mixer.step(
+            network, inputs, targets, state, epoch=0, generator=generator(seed), loss=CrossEntropy()
+        ).state
     np.testing.assert_allclose(state["counts"].numpy(), expected, atol=1e-10)
 
 
@@ -115,9 +118,16 @@ def test_confusion_is_a_moving_average_of_row_shares(mu, diagonal):
     newest = (1 - share) * counts / counts.sum(1, keepdims=True) + share * np.eye(10)
     np.testing.assert_allclose(state["confusion"].numpy(), mu * 0.1 + (1 - mu) * newest, atol=1e-14)
     assert torch.equal(state["counts"], torch.zeros(10, 10, dtype=torch.float64))
-    if mu == 1:
-        assert torch.equal(state["confusion"], torch.full((10, 10), 0.1, dtype=torch.float64))
-        assert torch.equal(state["pairing"], torch.full((10, 10), 0.1, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("power_diagonal", [True, False])
+def test_without_new_confusions_pairing_stays_exactly_uniform(power_diagonal):
+    for num_classes in (3, 6, 7, 10):  # balancing powers of 1 / K would round, differently for each K
+        mixer = GeneralizedMixup(mu=1.0, gamma=3.0, power_diagonal=power_diagonal)
+        state, _ = learnt(mixer, num_classes)
+        uniform = torch.full((num_classes, num_classes), 1 / num_classes, dtype=torch.float64)
+        assert torch.equal(state["confusion"], uniform)
+        assert torch.equal(state["pairing"], uniform)
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 2])
@@ -207,7 +217,9 @@ def test_nothing_is_ever_nan(num_classes, power_diagonal, diagonal):
     for epoch, row in enumerate((certain, torch.full_like(certain, torch.nan), torch.full_like(certain, torch.inf))):
         for _ in range(2):
             network = lambda x, row=row: row.expand(len(x), -1)  # noqa: E731
-            state = mixer.step(network, inputs, targets, state, epoch=epoch, generator=generator(epoch)).state
+            state = mixer.step(
+                network, inputs, targets, state, epoch=epoch, generator=generator(epoch), loss=CrossEntropy()
+            ).state
         state = mixer.end_epoch(state, epoch=epoch, generator=generator(epoch))
         for name in ("confusion", "pairing", "counts"):
             assert bool((state[name] >= 0).all()), name
@@ -222,7 +234,7 @@ def test_counts_are_exact_under_autocast():
     state = mixer.init(K, device=CPU, generator=generator())
     with torch.autocast("cpu", dtype=torch.bfloat16):
         mixed = mixer.mix(inputs, targets, state, epoch=0, generator=generator(1))
-        output = mixer.step(model(), inputs, targets, state, epoch=0, generator=generator(1))
+        output = mixer.step(model(), inputs, targets, state, epoch=0, generator=generator(1), loss=CrossEntropy())
     assert output.logits.dtype == torch.bfloat16
     own = targets.argmax(1)
     expected = reference.soft_counts(
@@ -320,7 +332,9 @@ DIFFERENT = [
 def test_settings_that_train_differently_have_different_identities():
     mixers = [GeneralizedMixup(**values) for values in DIFFERENT]
     assert len({mixer.canonical() for mixer in mixers}) == len(mixers)
-    assert len({tuple(train(mixer)[0]) for mixer in mixers}) == len(mixers)
+    losses = [train(mixer)[0] for mixer in mixers]
+    assert len({tuple(each) for each in losses}) == len(mixers)
+    assert losses == [train(mixer.canonical())[0] for mixer in mixers]
 
 
 @pytest.mark.parametrize(

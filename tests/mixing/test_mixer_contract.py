@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 import torch
@@ -9,20 +10,59 @@ from pydantic import TypeAdapter
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from tune_mixup.loss import CrossEntropy
 from tune_mixup.mixing import MIXERS, AnyMixer
+from tune_mixup.mixing.confusion_partners import ConfusionPartners
 from tune_mixup.mixing.cutmix import CutMix
+from tune_mixup.mixing.erm import Erm
+from tune_mixup.mixing.fmix import FMix
 from tune_mixup.mixing.generalized_mixup import GeneralizedMixup
+from tune_mixup.mixing.gridmix import GridMix
+from tune_mixup.mixing.manifold_mixup import ManifoldMixup
+from tune_mixup.mixing.mixture import Mixture
 from tune_mixup.mixing.mixup import Mixup
+from tune_mixup.mixing.resizemix import ResizeMix
+from tune_mixup.mixing.saliencymix import SaliencyMix
+from tune_mixup.mixing.smoothmix import SmoothMix
+from tune_mixup.models.base import StagedNetwork
 
 CPU = torch.device("cpu")
 SETTINGS = {name: mixer() for name, mixer in MIXERS.items()} | {
     "mixup alpha 0.2": Mixup(alpha=0.2),
+    "mixup per sample": Mixup(per="sample"),
     "cutmix half": CutMix(probability=0.5),
+    "cutmix per sample": CutMix(per="sample", probability=0.5),
+    "smoothmix per sample": SmoothMix(per="sample"),
+    "gridmix per sample": GridMix(per="sample", alpha=1.0),
+    "resizemix per sample": ResizeMix(per="sample", interpolation="bilinear", alpha=0.5),
+    "fmix per sample": FMix(per="sample", max_soft=0.1),
     "generalized sequential": GeneralizedMixup(pairing="sequential"),
     "generalized independent": GeneralizedMixup(pairing="independent"),
     "generalized permuted": GeneralizedMixup(rows="permuted", power_diagonal=False, diagonal=0.1),
+    "manifold per sample": ManifoldMixup(per="sample", layers=(1, 2)),
+    "saliencymix per sample": SaliencyMix(per="sample", probability=0.5),
+    "saliencymix official": SaliencyMix(variant="official"),
+    "saliencymix gradient": SaliencyMix(saliency="gradient"),
+    "cutmix by confusion": CutMix(partners=ConfusionPartners(gamma=1.0)),
+    "manifold by confusion": ManifoldMixup(partners=ConfusionPartners(pairing="independent")),
+    "mixture per sample": Mixture(
+        members={"erm": Erm(), "mixup": Mixup(per="sample"), "cutmix": CutMix(), "saliencymix": SaliencyMix()},
+        weights={"erm": 0.5, "mixup": 1.0, "cutmix": 2.0, "saliencymix": 1.0},
+        per="sample",
+    ),
+    "mixture of kinds": Mixture(
+        members={
+            "deep": ManifoldMixup(),
+            "guided": GeneralizedMixup(),
+            "smoothmix": SmoothMix(),
+            "cutmix": CutMix(partners=ConfusionPartners(pairing="sequential")),
+        }
+    ),
+    "mixture of one": Mixture(members={"fmix": FMix()}),
 }
 every_mixer = pytest.mark.parametrize("mixer", SETTINGS.values(), ids=SETTINGS.keys())
+INPUT_MIXERS = {name: mixer for name, mixer in SETTINGS.items() if mixer.min_stages == 0}
+every_input_mixer = pytest.mark.parametrize("mixer", INPUT_MIXERS.values(), ids=INPUT_MIXERS.keys())
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -41,15 +81,25 @@ def batch(mixer, num_classes=5, *, size=None, channels=3, height=8, width=6, dty
     state = mixer.init(num_classes, device=CPU, generator=generator(3))
     for epoch in range(2):
         model = linear(channels * height * width, num_classes)
-        output = mixer.step(model, inputs.float(), targets, state, epoch=epoch, generator=generator(5 + epoch))
+        output = mixer.step(
+            model, inputs.float(), targets, state, epoch=epoch, generator=generator(5 + epoch), loss=CrossEntropy()
+        )
         state = mixer.end_epoch(output.state, epoch=epoch, generator=generator(7 + epoch))
     return inputs, targets, state
 
 
-def linear(num_inputs: int, num_classes: int) -> nn.Module:
+def linear(num_inputs: int, num_classes: int) -> StagedNetwork:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return nn.Sequential(nn.Flatten(), nn.Linear(num_inputs, num_classes))
+        return StagedNetwork(
+            nn.Flatten(), [nn.Linear(num_inputs, 8), nn.Linear(8, 8), nn.Identity()], nn.Linear(8, num_classes)
+        )
+
+
+def mix(mixer, inputs, targets, state, *, seed=0):
+    """The mixed batch, made by the mixer for a linear network."""
+    model = linear(inputs[0].numel(), targets.shape[1]).to(inputs.dtype)
+    return mixer.blend(model, inputs, targets, state, epoch=0, generator=generator(seed))
 
 
 def clones(*tensors: torch.Tensor) -> list[torch.Tensor]:
@@ -89,7 +139,7 @@ def test_settings_survive_their_plain_form(mixer):
 def test_targets_are_distributions_weighted_by_lam(mixer):
     inputs, targets, state = batch(mixer)
     for seed in range(20):
-        mixed = mixer.mix(inputs, targets, state, epoch=0, generator=generator(seed))
+        mixed = mix(mixer, inputs, targets, state, seed=seed)
         check_mixed(mixed, inputs, targets)
 
 
@@ -101,17 +151,17 @@ def test_targets_are_distributions_weighted_by_lam(mixer):
 def test_any_shape(mixer, num_classes, size, channels, height, width):
     inputs, targets, state = batch(mixer, num_classes, size=size, channels=channels, height=height, width=width)
     assert len(inputs) == size or mixer.needs_stratified_batches
-    check_mixed(mixer.mix(inputs, targets, state, epoch=0, generator=generator()), inputs, targets)
+    check_mixed(mix(mixer, inputs, targets, state), inputs, targets)
 
 
 @every_mixer
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 def test_any_precision_of_the_inputs(mixer, dtype):
     inputs, targets, state = batch(mixer, dtype=dtype)
-    check_mixed(mixer.mix(inputs, targets, state, epoch=0, generator=generator()), inputs, targets)
+    check_mixed(mix(mixer, inputs, targets, state), inputs, targets)
 
 
-@every_mixer
+@every_input_mixer
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_mean_of_constant_images_says_lam(mixer, dtype):
     """Image i is a constant: after mixing, the mean pixel is lam of it and 1 - lam of its partner's."""
@@ -119,7 +169,7 @@ def test_the_mean_of_constant_images_says_lam(mixer, dtype):
     value = torch.linspace(-1, 1, len(inputs))
     constant = value[:, None, None, None].expand(inputs.shape).to(dtype)
     for seed in range(10):
-        mixed = mixer.mix(constant, targets, state, epoch=0, generator=generator(seed))
+        mixed = mix(mixer, constant, targets, state, seed=seed)
         expected = mixed.lam * value + (1 - mixed.lam) * value[mixed.partner]
         tolerance = 1e-5 if dtype == torch.float32 else 2**-6
         torch.testing.assert_close(mixed.inputs.double().mean((1, 2, 3)).float(), expected, atol=tolerance, rtol=0)
@@ -129,26 +179,29 @@ def test_the_mean_of_constant_images_says_lam(mixer, dtype):
 def test_memory_format_is_kept(mixer):
     inputs, targets, state = batch(mixer)
     inputs = inputs.contiguous(memory_format=torch.channels_last)
-    mixed = mixer.mix(inputs, targets, state, epoch=0, generator=generator())
+    mixed = mix(mixer, inputs, targets, state)
     assert mixed.inputs.is_contiguous(memory_format=torch.channels_last)
 
 
 @every_mixer
 def test_equal_generators_give_equal_batches(mixer):
     inputs, targets, state = batch(mixer)
-    first = mixer.mix(inputs, targets, state, epoch=0, generator=generator(1))
-    again = mixer.mix(inputs, targets, state, epoch=0, generator=generator(1))
-    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    first = mix(mixer, inputs, targets, state, seed=1)
+    again = mix(mixer, inputs, targets, state, seed=1)
+    for name, value in first._asdict().items():
+        torch.testing.assert_close(value, getattr(again, name), rtol=0, atol=0, msg=name)
     if mixer.name != "erm":
-        other = mixer.mix(inputs, targets, state, epoch=0, generator=generator(2))
-        assert not torch.equal(first.inputs, other.inputs)
+        other = mix(mixer, inputs, targets, state, seed=2)
+        assert not torch.equal(first.soft_targets, other.soft_targets)
 
 
 @every_mixer
 def test_nothing_that_comes_in_is_changed(mixer):
     inputs, targets, state = batch(mixer)
     before = clones(inputs, targets, *state.values())
-    output = mixer.step(linear(3 * 8 * 6, 5), inputs, targets, state, epoch=2, generator=generator())
+    output = mixer.step(
+        linear(3 * 8 * 6, 5), inputs, targets, state, epoch=2, generator=generator(), loss=CrossEntropy()
+    )
     mixer.end_epoch(state, epoch=2, generator=generator())
     mixer.snapshot(state)
     assert all(torch.equal(old, new) for old, new in zip(before, [inputs, targets, *state.values()], strict=True))
@@ -161,14 +214,19 @@ def test_nothing_that_comes_in_is_changed(mixer):
 def test_step_is_the_soft_loss_of_the_mixed_batch(mixer):
     inputs, targets, state = batch(mixer)
     model = linear(3 * 8 * 6, 5)
-    output = mixer.step(model, inputs, targets, state, epoch=0, generator=generator(4))
-    mixed = mixer.mix(inputs, targets, state, epoch=0, generator=generator(4))
-    logits = model(mixed.inputs)
-    assert torch.equal(output.logits, logits)
+    output = mixer.step(model, inputs, targets, state, epoch=0, generator=generator(4), loss=CrossEntropy())
+    mixed = mix(mixer, inputs, targets, state, seed=4)
+
+    def blended(lam, features):
+        lam = lam.reshape(-1, *[1] * (features.ndim - 1))
+        return lam * features + (1 - lam) * features[mixed.partner]
+
+    logits = model(mixed.inputs, edits={depth: partial(blended, lam) for depth, lam in mixed.hidden.items()})
+    torch.testing.assert_close(output.logits, logits)
     assert torch.equal(output.soft_targets, mixed.soft_targets)
     torch.testing.assert_close(output.loss, -(mixed.soft_targets * logits.log_softmax(1)).sum(1).mean())
     output.loss.backward()
-    assert bool(model[1].weight.grad.isfinite().all())
+    assert all(bool(parameter.grad.isfinite().all()) for parameter in model.parameters())
     assert not any(tensor.requires_grad for tensor in output.state.values())
     assert output.state.keys() == state.keys()
 
@@ -186,17 +244,35 @@ def test_state_keeps_its_names_shapes_types_and_device(mixer):
 def test_snapshots_are_copies_on_the_cpu_of_finite_numbers(mixer):
     _, _, state = batch(mixer)
     snapshot = mixer.snapshot(state)
-    assert (mixer.name == "generalized_mixup") == bool(snapshot)
+    assert bool(state) == bool(snapshot)
     for tensor in snapshot.values():
         assert tensor.device == CPU
         assert bool(tensor.isfinite().all())
 
 
-@pytest.mark.parametrize("name", [name for name in MIXERS if name != "erm"])
+@every_mixer
+def test_masks_weigh_pixels_as_lam_weighs_labels(mixer):
+    inputs, targets, state = batch(mixer, height=9, width=7)
+    for seed in range(5):
+        mixed = mix(mixer, inputs, targets, state, seed=seed)
+        if mixed.mask is None:
+            continue
+        lam = mixed.lam.reshape(-1)
+        assert mixed.mask.shape == (len(lam), 1, 9, 7)
+        assert mixed.mask.dtype == torch.float32
+        assert bool(((mixed.mask >= 0) & (mixed.mask <= 1)).all())
+        torch.testing.assert_close(mixed.mask.double().mean((1, 2, 3)).float(), lam, rtol=0, atol=1e-6)
+        own, gone = (mixed.mask == 1).expand_as(inputs), (mixed.mask < 1).expand_as(inputs)
+        assert torch.equal(mixed.inputs[own], inputs[own])
+        pasted = gone & (mixed.partner != torch.arange(len(inputs)))[:, None, None, None]
+        assert bool((mixed.inputs != inputs)[pasted].all())
+
+
+@pytest.mark.parametrize("name", [name for name, mixer in MIXERS.items() if "alpha" in mixer.model_fields])
 def test_no_alpha_leaves_the_batch_as_it_came(name):
     mixer = MIXERS[name].parse({"alpha": 0.0})
     inputs, targets, state = batch(mixer)
-    mixed = mixer.mix(inputs, targets, state, epoch=0, generator=generator())
+    mixed = mix(mixer, inputs, targets, state)
     assert mixed.lam.item() == 1.0
     assert torch.equal(mixed.inputs, inputs)
     assert torch.equal(mixed.soft_targets, targets)
@@ -294,4 +370,4 @@ def test_a_step_reads_nothing_on_the_host(mixer, monkeypatch):
     inputs, targets, state = batch(mixer)
     model, made = linear(3 * 8 * 6, 5), generator()
     with no_host_sync(monkeypatch):
-        mixer.step(model, inputs, targets, state, epoch=0, generator=made)
+        mixer.step(model, inputs, targets, state, epoch=0, generator=made, loss=CrossEntropy())

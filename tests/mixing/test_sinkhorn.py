@@ -58,3 +58,10 @@ def test_rounding_repairs_any_nearly_balanced_matrix():
     assert_doubly_stochastic(round_to_margins(rough / 10), 1e-14)
     exact = torch.full((4, 4), 0.25, dtype=torch.float64)
     assert torch.equal(round_to_margins(exact), exact)
+
+
+@pytest.mark.parametrize("size", [3, 40])
+def test_sums_are_exact_even_where_balancing_gives_up(size):
+    """Weights that span thousands of orders of magnitude: the scaling is not found, a pairing is made all the same."""
+    log_weights = torch.randn(size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) * 1e4
+    assert_doubly_stochastic(doubly_stochastic(log_weights), 1e-12)

@@ -55,7 +55,7 @@ def test_an_identity_edit_changes_nothing_at_any_depth(model, build):
     with torch.no_grad():
         plain = network(inputs)
         for after in range(len(network.stages) + 1):
-            assert torch.equal(network(inputs, after=after, edit=lambda features: features), plain)
+            assert torch.equal(network(inputs, edits={after: lambda features: features}), plain)
 
 
 @every_model
@@ -66,7 +66,7 @@ def test_an_edit_reaches_the_logits_from_any_depth(model, build):
     with torch.no_grad():
         plain = network(inputs)
         for after in range(len(network.stages) + 1):
-            swapped = network(inputs, after=after, edit=lambda features: features.flip(0))
+            swapped = network(inputs, edits={after: lambda features: features.flip(0)})
             torch.testing.assert_close(swapped, plain.flip(0))
     assert not torch.allclose(plain, plain.flip(0), rtol=0, atol=1e-7)
 
@@ -83,7 +83,7 @@ def test_no_stage_writes_into_the_features_it_is_given(model, build):
             return features
 
         with torch.random.fork_rng(devices=[]):
-            network(inputs_for(2, 3, side, side), after=after, edit=keep)
+            network(inputs_for(2, 3, side, side), edits={after: keep})
         assert torch.equal(*kept)
 
 

@@ -29,26 +29,25 @@ def test_the_edit_replaces_the_features_after_its_stage_and_nothing_later(networ
         seen.append(features)
         return torch.ones_like(features)
 
-    logits = network(torch.full((2,), 11.0), after=after, edit=edit)
+    logits = network(torch.full((2,), 11.0), edits={after: edit})
     assert logits.tolist() == [expected, expected]
     assert [features.tolist() for features in seen] == [[[11.0] * 2, [66.0] * 2, [330.0] * 2][after]]
 
 
-def test_without_edit_the_stages_run_in_order(network):
-    assert network(torch.ones(1)).item() == 210
+def test_edits_at_several_depths_see_each_other(network):
+    logits = network(torch.ones(1), edits={0: lambda x: x + 1, 2: lambda x: x + 1})
+    assert logits.item() == ((1 + 1) * 2 * 3 * 5 + 1) * 7
+
+
+@pytest.mark.parametrize("edits", [None, {}])
+def test_without_edit_the_stages_run_in_order(network, edits):
+    assert network(torch.ones(1), edits=edits).item() == 210
 
 
 @pytest.mark.parametrize("after", [-1, 3])
 def test_a_stage_that_does_not_exist_is_refused(network, after):
-    with pytest.raises(ValueError, match=rf"after is {after}; the network has stages 1 to 2"):
-        network(torch.ones(1), after=after, edit=lambda features: features)
-
-
-def test_half_an_edit_is_refused(network):
-    with pytest.raises(ValueError, match="give both or neither"):
-        network(torch.ones(1), after=1)
-    with pytest.raises(ValueError, match="give both or neither"):
-        network(torch.ones(1), edit=lambda features: features)
+    with pytest.raises(ValueError, match=rf"an edit after stage {after}; the network has stages 1 to 2"):
+        network(torch.ones(1), edits={after: lambda features: features})
 
 
 @pytest.mark.parametrize(("setting", "expected"), [(None, 10), (10, 10), (100, 100)])

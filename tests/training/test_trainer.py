@@ -234,3 +234,9 @@ def test_images_too_small_for_the_model_are_refused():
     settings = {key: value for key, value in SMALL.items() if key != "model.width"}
     with pytest.raises(ValueError, match="preact_resnet18.*8"):
         Trainer(TrialConfig.from_dotted(settings, {"data.size": 4, "model.name": "preact_resnet18"}))
+
+
+def test_spare_outputs_are_for_methods_that_do_not_pair_every_class():
+    Trainer(config(model__num_classes=6, mixing__name="mixup")).train_epoch()
+    with pytest.raises(ValueError, match="model.num_classes: got 6, but the data has 4 classes"):
+        Trainer(config(model__num_classes=6, mixing__name="generalized_mixup"))

@@ -1,78 +1,31 @@
-"""Sessions without Ray: a fake worker turns each configuration into a curve, and sessions are abandoned at will."""
+"""Sessions without Ray, on the fake worker of `fake_worker.py`: abandoned, killed at every write, killed for real."""
 
 import math
+import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import optuna
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution
+from fake_worker import SPACE, create, decisions, plan, step, value_of, work
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
-from tune_mixup.config import SweepConfig
-from tune_mixup.record import SweepRecord, load_sweep
+from tune_mixup.journal import Journal
+from tune_mixup.record import load_sweep
 from tune_mixup.search_space import SearchSpace
+from tune_mixup.tuning.control import is_control
 from tune_mixup.tuning.session import Session
 
-SPACE = SearchSpace(
-    fixed={"data.name": "synthetic", "training.epochs": 9},
-    free={
-        "mixing.name": CategoricalDistribution(("erm", "mixup")),
-        "mixing.alpha": FloatDistribution(0.1, 4.0, log=True),
-        "optimizer.lr": FloatDistribution(0.01, 0.4, log=True),
-    },
-    conditions={"mixing.alpha": {"mixing.name": ("mixup",)}},
-    baselines=(
-        {"mixing.name": "erm", "optimizer.lr": 0.1},
-        {"mixing.name": "mixup", "mixing.alpha": 1.0, "optimizer.lr": 0.1},
-    ),
-)
 
-
-def plan(**changes):
-    settings = {"name": "s", "space": SPACE, "trials": 10, "grace_epochs": 1, "metric": "val_accuracy", **changes}
-    return SweepConfig.parse(settings)
-
-
-def create(tmp_path, config):
-    return SweepRecord.create(tmp_path, config.name, config.model_dump(mode="json"), direction=config.direction)
-
-
-def value_of(config, epoch):
-    """A smooth curve of the setting: what a deterministic trainable would report."""
-    strength = abs(math.log(config.optimizer.lr / 0.08)) + (0.1 if config.mixing.name == "erm" else 0.0)
-    return 1 / (1 + strength) * (1 - math.exp(-epoch / 3))
-
-
-def step(session, begin, epoch):
-    """One epoch of the fake worker: its folder first, then the report; True when the trial goes on."""
-    folder = session.record.trial_folder(begin.number)
-    folder.path.mkdir(parents=True, exist_ok=True)
-    row = {"epoch": epoch, "val_accuracy": value_of(begin.config, epoch), "diverged": 0}
-    done = epoch == begin.config.training.epochs
-    if epoch > len(folder.read_epochs()):
-        folder.append_epoch(row)
-    if done or session.report(begin.number, row):
-        session.complete(begin.number, row)
-        return False
-    return True
-
-
-def work(session, *, kill_after=None):
-    """One slot; returns False when it was killed after so many steps."""
-    steps = 0
-    while (begin := session.next()) is not None:
-        epoch = len(session.record.trial_folder(begin.number).read_epochs())
-        going = True
-        while going:
-            if steps == kill_after:
-                return False
-            epoch, steps = epoch + 1, steps + 1
-            going = step(session, begin, epoch)
-    return True
-
-
-def decisions(record):
-    return [(t.number, t.state.name, t.params, t.intermediate_values, t.user_attrs) for t in record.asked()]
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch):
+    """A killed process loses nothing that the system has taken; only a power cut would."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "gp", "cmaes"])
@@ -87,6 +40,88 @@ def test_a_killed_and_resumed_sweep_decides_like_one_that_never_was(tmp_path, sa
     while not work(Session(load_sweep(killed.path), config), kill_after=rng.randrange(12)):
         pass
     assert decisions(load_sweep(killed.path)) == decisions(whole)
+
+
+class Killed(BaseException):
+    """What a kill at a write looks like from inside."""
+
+
+@pytest.fixture
+def die_at(monkeypatch):
+    """Makes the n-th write to any journal from now on, and all later ones, raise Killed."""
+    append = Journal.append_logs
+
+    def arm(writes):
+        left = [writes]
+
+        def die(self, logs):
+            left[0] -= 1
+            if left[0] <= 0:
+                raise Killed
+            append(self, logs)
+
+        monkeypatch.setattr(Journal, "append_logs", die if writes else append)
+        return left
+
+    return arm
+
+
+def killed_at(record, config, die_at, write):
+    """Run a session until its `write`-th write; False when it came to its end before."""
+    die_at(write)
+    try:
+        work(Session(load_sweep(record.path), config), faults=True)
+        return False
+    except Killed:
+        return True
+    finally:
+        die_at(0)
+
+
+def unbroken(tmp_path, config, die_at):
+    """The decision log of a sweep that is never killed, and how many writes it takes."""
+    whole = create(tmp_path / "whole", config)
+    left = die_at(10**9)
+    work(Session(whole, config), faults=True)
+    writes = 10**9 - left[0]
+    die_at(0)
+    return decisions(whole), writes
+
+
+@pytest.mark.parametrize(
+    ("sampler", "scheduler", "trials"),
+    [("tpe", "asha", 13), ("random", "asha", 8), ("random", "hyperband", 8), ("random", "median", 8)],
+)
+def test_a_sweep_killed_after_each_single_write_decides_like_one_that_never_was(
+    tmp_path, die_at, sampler, scheduler, trials
+):
+    config = plan(sampler=sampler, scheduler=scheduler, trials=trials)
+    log, writes = unbroken(tmp_path, config, die_at)
+    killed, kills = create(tmp_path / "killed", config), 0
+    while killed_at(killed, config, die_at, 2):
+        kills += 1
+        assert kills < writes, "a session that repeats what another has written"
+    assert kills == writes - 1 and decisions(load_sweep(killed.path)) == log
+    assert all(word in log for word in (b"COMPLETE", b"PRUNED", b"epoch 3: diverged", b"ValueError: no"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_sweep_killed_at_any_one_write_decides_like_one_that_never_was(tmp_path, die_at, sampler):
+    config = plan(sampler=sampler, trials=8)
+    log, writes = unbroken(tmp_path, config, die_at)
+    for write in range(1, writes + 1):
+        record = create(tmp_path / str(write), config)
+        assert killed_at(record, config, die_at, write)
+        work(Session(load_sweep(record.path), config), faults=True)
+        assert decisions(load_sweep(record.path)) == log, f"killed at write {write} of {writes}"
+
+
+@pytest.mark.parametrize(("kills", "sampler"), [(5, "tpe"), pytest.param(50, "random", marks=pytest.mark.slow)])
+def test_a_process_killed_with_sigkill_at_random_moments_decides_like_one_that_never_was(tmp_path, kills, sampler):
+    script = Path(__file__).with_name("killed_sweep.py")
+    done = subprocess.run([sys.executable, script, tmp_path, str(kills), sampler], capture_output=True, text=True)
+    assert done.returncode == 0 and f"{kills} kills" in done.stdout, done.stdout + done.stderr
 
 
 def test_states_values_and_reasons_are_what_optuna_users_expect(tmp_path):

@@ -83,7 +83,7 @@ class Meeting(tune.Trainable):
         self.room = Path(config["folder"]).parents[1] / "room"
         self.room.mkdir(exist_ok=True)
         self.me = Path(config["folder"]).name
-        self.wanted = config["config"]["training"]["epochs"]
+        self.wanted = json.loads(config["config"])["training"]["epochs"]
 
     def step(self):
         (self.room / f"{self.me}.came").write_text(json.dumps([time.time(), os.environ.get("CUDA_VISIBLE_DEVICES")]))

@@ -66,7 +66,7 @@ def parse_yaml(text: str) -> Any:
 
 
 def _write_yaml(file: BinaryIO, document: Document) -> None:
-    text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    text = yaml.dump(document, Dumper=_Dumper, sort_keys=False)
     file.write(text.encode())
 
 

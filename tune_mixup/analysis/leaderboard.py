@@ -1,17 +1,18 @@
 """The trials of a sweep in order of merit, without comparing what cannot be compared."""
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from tabulate import tabulate
 
 from tune_mixup.record import SweepRecord
 
 _GROUPS = {"COMPLETE": 0, "PRUNED": 1, "RUNNING": 1, "FAIL": 2}
 _TEXT_WIDTH = 60
+_HEADER_WIDTH = 13
 
 
 def leaderboard(record: SweepRecord, top: int | None = None) -> pd.DataFrame:
@@ -19,9 +20,10 @@ def leaderboard(record: SweepRecord, top: int | None = None) -> pd.DataFrame:
 
     COMPLETE trials, trained to the full budget, come first and alone have a rank: by the sweep's metric at their last
     epoch, in its direction. PRUNED and RUNNING trials follow by the epoch they reached, then the metric, since a value
-    at 3 epochs is not comparable with one at 100. FAIL comes last, with its reason. Equal trials keep the order of
-    their numbers. The sweep's metric is the first `val_` column; parameters have their dotted keys and are None in
-    trials where they do not exist. `top` keeps that many rows. Raises ValueError if it is below 1.
+    at 3 epochs is not comparable with one at 100. FAIL comes last, and alone has a reason. Ties go by trial number.
+
+    The sweep's metric is the first `val_` column; parameters have their dotted keys and are None in trials where they
+    do not exist. `top` keeps that many rows. Raises ValueError if it is below 1.
     """
     if top is not None and top < 1:
         raise ValueError(f"top: got {top}, must be at least 1")
@@ -33,7 +35,7 @@ def leaderboard(record: SweepRecord, top: int | None = None) -> pd.DataFrame:
     for key in record.parameters():  # as objects: in a float column a missing value would turn integers into floats
         values = [parameters[int(number)].get(key) for number in frame["trial"]]
         frame[key] = pd.Series(values, dtype=object)
-    frame["reason"] = trials["reason"].reset_index(drop=True)
+    frame["reason"] = trials["reason"].reset_index(drop=True).where(frame["state"] == "FAIL", "")
 
     group = frame["state"].map(_GROUPS).astype(int)
     score = frame[metric].astype(float).replace([np.inf, -np.inf], np.nan)
@@ -70,8 +72,8 @@ def rule(record: SweepRecord) -> str:
 def render(frame: pd.DataFrame, format: str, *, note: str = "") -> str:
     """The rows as text, with `note` under a table or markdown, as `rule` in json, and left out of csv.
 
-    Table and markdown are for reading: 4 significant digits, no empty column, long texts cut, and of the medians only
-    the one that leads. csv and json have every column and digit; json has null for NaN and None. Raises ValueError
+    Table and markdown are for reading: 4 significant digits, no empty column, long texts cut, and no median but the
+    one that leads. csv and json have every column and digit; json has null for NaN and None. Raises ValueError
     for another format.
     """
     if format not in _RENDERERS:
@@ -93,11 +95,25 @@ def _plain(value: Any) -> Any:
 
 
 def _table(frame: pd.DataFrame, note: str) -> str:
-    return _for_reading(frame, "simple", str) + (f"\n\n{note}" if note else "")
+    headers, cells, right = _for_reading(frame)
+    broken = [_break(header) for header in headers]
+    height = max(map(len, broken), default=0)
+    lines = [list(line) for line in zip(*([*parts, *[""] * (height - len(parts))] for parts in broken), strict=True)]
+    widths = [max(map(len, column)) for column in zip(*lines, *cells, strict=True)]
+    lines += [["-" * width for width in widths], *cells]
+    text = "\n".join("  ".join(_pad(line, widths, right)).rstrip() for line in lines)
+    return text + (f"\n\n{note}" if note else "")
 
 
 def _markdown(frame: pd.DataFrame, note: str) -> str:
-    text = _for_reading(frame, "github", lambda cell: cell.replace("|", "\\|"))
+    headers, cells, right = _for_reading(frame)
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in cells]
+    widths = [max(3, *map(len, column)) for column in zip(headers, *cells, strict=True)]
+    ruler = [
+        "-" * (width - 1) + ":" if is_right else "-" * width for width, is_right in zip(widths, right, strict=True)
+    ]
+    lines = [_pad(headers, widths, right), ruler, *(_pad(row, widths, right) for row in cells)]
+    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return text + (f"\n\n{note}" if note else "")
 
 
@@ -117,23 +133,33 @@ _RENDERERS: dict[str, Callable[[pd.DataFrame, str], str]] = {
 }
 
 
-def _for_reading(frame: pd.DataFrame, style: str, escape: Callable[[str], str]) -> str:
+def _for_reading(frame: pd.DataFrame) -> tuple[list[str], list[list[str]], list[bool]]:
+    """The headers and cells worth a look, and which columns are numbers, which stand at the right."""
     values = rows(frame)
-    metrics = [name for name in frame.columns if name.startswith("val_")]
-    minor = [name for name in metrics[1:] if name.endswith("_median")]
-    shown = [
-        name
-        for name in frame.columns
-        if name not in minor and (not values or any(row[name] not in (None, "") for row in values))
+    names = [str(name) for name in frame.columns]
+    medians = [name for name in names if name.startswith("val_")][1:]
+    minor = {name for name in medians if name.endswith("_median")}
+    empty = {name for name in names if values and all(row[name] in (None, "") for row in values)}
+    shown = [name for name in names if name not in minor | empty]
+    right = [all(isinstance(row[name], (int, float, type(None))) for row in values) for name in shown]
+    return shown, [[_cell(row[name]) for name in shown] for row in values], right
+
+
+def _pad(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> list[str]:
+    return [
+        cell.rjust(width) if is_right else cell.ljust(width)
+        for cell, width, is_right in zip(cells, widths, right, strict=True)
     ]
-    numeric = [all(isinstance(row[name], (int, float, type(None))) for row in values) for name in shown]
-    return tabulate(
-        [[escape(_cell(row[name])) for name in shown] for row in values],
-        headers=shown,
-        tablefmt=style,
-        disable_numparse=True,
-        colalign=["right" if is_number else "left" for is_number in numeric] if values else None,
-    )
+
+
+def _break(header: str) -> list[str]:
+    """A long header in several lines, broken behind dots and underscores."""
+    lines = [""]
+    for part in re.findall(r"[^._]*[._]|[^._]+", header):
+        if lines[-1] and len(lines[-1]) + len(part) > _HEADER_WIDTH:
+            lines.append("")
+        lines[-1] += part
+    return lines
 
 
 def _cell(value: Any) -> str:

@@ -1,5 +1,7 @@
 """How a command ends that did not do what it was asked: an exit code and one line."""
 
+import re
+
 import typer
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
@@ -30,4 +32,6 @@ def explain(error: BaseException) -> tuple[int, str]:
 
 
 def _one_line(text: str) -> str:
+    if re.search(r'^\s*File ".*", line \d+', text, re.MULTILINE):  # an error from a worker brings its traceback along
+        text = text.strip().splitlines()[-1]
     return " ".join(text.split())

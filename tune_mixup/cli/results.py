@@ -1,6 +1,7 @@
 """`leaderboard`, `export` and `evaluate`: what came out of a sweep."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -51,8 +52,9 @@ def export(
     if as_json:
         print(json.dumps({"file": str(to), "configurations": count}))
         return
-    few = f" (of {top}: no more trials are COMPLETE)" if count < top else ""
-    print(f"{count} configurations{few} in {to}; train one with `tune-mixup train --config {to} --rank 1 --out DIR`")
+    few = " (no more trials are COMPLETE)" if count < top else ""
+    command = f"tune-mixup train --config {shlex.quote(str(to))} --rank 1 --out DIR"
+    print(f"wrote the best {count}{few} to {to}; train the first with `{command}`")
 
 
 def evaluate(
@@ -84,8 +86,8 @@ def evaluate(
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the same command goes on with what is left") from None
     note = (
-        f"Each setting was trained on {seeds} fresh seeds to the full budget; n seeds ended, sd is over them. The test "
-        f"split was opened for these {len(best)} settings, which stands in {record.path / 'evaluations'}."
+        f"Each setting was trained on {seeds} fresh seeds to the full budget; n of them ended, sd is over these. The "
+        f"test split was opened, which {record.path / 'evaluations'} remembers."
     )
     if as_json:
         print(json.dumps({"event": "end", "rule": note, "rows": analysis.rows(frame)}, allow_nan=False))

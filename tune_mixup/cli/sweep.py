@@ -50,7 +50,8 @@ def sweep(
     ] = None,
     sampler: Sampler = None,
     scheduler: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Who stops trials early: asha (default) or none.")
+        str | None,
+        typer.Option(metavar="NAME", help="Who stops trials early: asha (default), hyperband, median or none."),
     ] = None,
     concurrent: Concurrent = None,
     cpus_per_trial: Annotated[

@@ -1,6 +1,7 @@
 """`train`: one trial in this process, without Ray, from a search space or a file."""
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,7 +37,10 @@ def train(
 
     from tune_mixup.training.trainer import Trainer
 
+    known = _notes(out)
     trainer = Trainer(trial, folder=out)
+    for note in _notes(out)[len(known) :]:
+        print(f"tune-mixup: {note}", file=sys.stderr, flush=True)
     if not as_json:
         print(f"{trial.mixing.name}, {trial.model.name}, {trial.data.name}: {trial.training.epochs} epochs into {out}")
         if trainer.epoch:
@@ -89,6 +93,14 @@ def _first_point(space: "SearchSpace", settings: Mapping[str, Any]) -> Mapping[s
         if all(settings.get(parent, point.get(parent)) == point.get(parent) for parent in parents & point.keys()):
             return point
     return {}
+
+
+def _notes(folder: Path) -> list[str]:
+    """What went wrong in a trial's folder and was mended, such as a damaged checkpoint."""
+    from tune_mixup.trial_folder import TrialFolder
+
+    notes = TrialFolder(folder).notes
+    return notes.read_text().splitlines() if notes.exists() else []
 
 
 def _print_json(report: "Epoch") -> None:

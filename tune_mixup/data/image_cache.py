@@ -40,7 +40,7 @@ def cached(files: Sequence[Path], *, fingerprint: str, build: Callable[[], Conte
                     _store(file, fingerprint, contents)
             return contents
         except OSError as error:
-            reasons.append(f"{file.parent} ({error.strerror or error})")
+            reasons.append(f"{file.parent} ({error.strerror or ' '.join(str(error).split())})")
     raise ValueError(
         f"decoded images can't be stored in {' or '.join(reasons)}; set data.root to a folder that can be written"
     )
@@ -65,5 +65,9 @@ def _store(file: Path, fingerprint: str, contents: Contents) -> None:
         "parts": {part: tuple(tensors) for part, tensors in contents.parts.items()},
     }
     partial = file.with_suffix(".partial")
-    torch.save(stored, partial)
+    try:
+        torch.save(stored, partial)
+    except RuntimeError as error:  # torch's word for a full disk
+        partial.unlink(missing_ok=True)
+        raise OSError(f"{partial} can't be written: {error}") from error
     os.replace(partial, file)

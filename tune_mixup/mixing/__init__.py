@@ -1,21 +1,14 @@
-"""Mixing methods: name -> mixer. A new method is one file and one line here."""
+"""Mixing methods: name -> mixer. Those that mix a batch once are listed in `methods`, the others here."""
 
 from typing import TYPE_CHECKING
 
 from tune_mixup.mixing.base import MixedBatch as MixedBatch
 from tune_mixup.mixing.base import Mixer as Mixer
-from tune_mixup.mixing.cutmix import CutMix
-from tune_mixup.mixing.erm import Erm
-from tune_mixup.mixing.generalized_mixup import GeneralizedMixup
-from tune_mixup.mixing.mixup import Mixup
+from tune_mixup.mixing.methods import METHODS as METHODS
+from tune_mixup.mixing.mixture import Mixture
 from tune_mixup.schema import one_of
 
-MIXERS: dict[str, type[Mixer]] = {
-    "erm": Erm,
-    "mixup": Mixup,
-    "cutmix": CutMix,
-    "generalized_mixup": GeneralizedMixup,
-}
+MIXERS: dict[str, type[Mixer]] = {**METHODS, "mixture": Mixture}
 
 if TYPE_CHECKING:
     AnyMixer = Mixer

@@ -6,15 +6,18 @@ lives in a state that goes in and comes out; arguments are never changed.
 Shapes: B batch, K classes, C channels, H x W pixels. `lam` weighs the row's *own* example everywhere.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, NamedTuple
+from functools import partial
+from types import MappingProxyType
+from typing import Annotated, Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from pydantic import AfterValidator, Field
 from torch import Generator, Tensor, nn
 
+from tune_mixup.loss import Loss
 from tune_mixup.schema import Schema
 
 State = Mapping[str, Tensor]
@@ -31,12 +34,16 @@ def _drawable(alpha: float) -> float:
 
 Alpha = Annotated[float, Field(ge=0), AfterValidator(_drawable)]
 """Both parameters of lam's Beta distribution: 0 (no mixing), or from `SMALLEST_ALPHA` up; no unit."""
+Per = Literal["batch", "sample"]
+"""What gets its own lam, and its own mask where there is one."""
 
 
 class MixedBatch(NamedTuple):
     """A mixed batch: inputs float [B, C, H, W], soft_targets float [B, K], lam [] or [B] in [0, 1], partner [B].
 
     `mask` float32 [1 or B, 1, H, W] in [0, 1]: each pixel's weight of the own image, where a method mixes by pixel.
+    `hidden` depth -> float32 [] or [B]: the weight of the own features after that stage of the network, where a method
+    mixes features; the partner's have the rest.
     """
 
     inputs: Tensor
@@ -44,10 +51,14 @@ class MixedBatch(NamedTuple):
     lam: Tensor
     partner: Tensor
     mask: Tensor | None = None
+    hidden: Mapping[int, Tensor] = MappingProxyType({})
 
 
 class StepOutput(NamedTuple):
-    """One training step before the backward pass: loss [], logits [B, K], soft_targets [B, K] and the next state."""
+    """One training step before the backward pass: loss [], logits [B, K], soft_targets [B, K] and the next state.
+
+    A method that goes through the batch R times has R B rows.
+    """
 
     loss: Tensor
     logits: Tensor
@@ -65,6 +76,11 @@ class Mixer(Schema, ABC):
         """Whether every batch must hold each class equally often (`data.batches = stratified`)."""
         return False
 
+    @property
+    def min_stages(self) -> int:
+        """How many stages the network must have for the features that are mixed; 0 for methods that mix inputs."""
+        return 0
+
     def canonical(self) -> "Mixer":
         """The simplest mixer that trains exactly like this one; degenerate settings then share one identity."""
         return self
@@ -75,18 +91,34 @@ class Mixer(Schema, ABC):
         The trainer calls it before anything else starts.
         """
 
+    def strength(self) -> float | None:
+        """How strongly the batches are mixed: E[min(lam, 1 - lam)] times the share that is mixed, 0 to 1/2.
+
+        From the settings alone. None for a method that mixes nothing, or whose lam the settings do not tell.
+        """
+        return None
+
     def init(self, num_classes: int, *, device: torch.device, generator: Generator) -> State:
         """The state before epoch 0. `generator` is on the CPU."""
         return {}
 
     @abstractmethod
     def step(
-        self, model: nn.Module, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator
+        self,
+        model: nn.Module,
+        inputs: Tensor,
+        targets: Tensor,
+        state: State,
+        *,
+        epoch: int,
+        generator: Generator,
+        loss: Loss,
     ) -> StepOutput:
         """Forward pass and loss.
 
-        `inputs` float [B, C, H, W], normalised; `targets` float [B, K], rows sum to 1; `epoch` counts from 0;
-        `generator` is on the device of `inputs`. Reads no value on the host, so the device never waits.
+        `model` is a `StagedNetwork`, or anything that maps inputs to logits where `min_stages` is 0. `inputs` float
+        [B, C, H, W], normalised; `targets` float [B, K], rows sum to 1; `epoch` counts from 0; `generator` is on the
+        device of `inputs`. Reads no value on the host, so the device never waits.
         """
 
     def end_epoch(self, state: State, *, epoch: int, generator: Generator) -> State:
@@ -98,33 +130,61 @@ class Mixer(Schema, ABC):
         return {}
 
 
-class InputMixer(Mixer):
-    """A method that mixes inputs and targets only: `mix` says how, and `observe` may learn from the outcome."""
+class BatchMixer(Mixer):
+    """A method that mixes the batch once: `blend` says how, and `observe` may learn from the outcome."""
 
     @abstractmethod
-    def mix(self, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator) -> MixedBatch:
-        """The mixed batch; pure, shapes as in `step`."""
+    def blend(
+        self, model: nn.Module, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator
+    ) -> MixedBatch:
+        """The mixed batch, arguments as in `step`; `model` is for methods that look where it looks."""
 
     def observe(self, state: State, mixed: MixedBatch, targets: Tensor, logits: Tensor) -> State:
         """The state after the step's forward pass (`logits` [B, K], detached)."""
         return state
 
     def step(
-        self, model: nn.Module, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator
+        self,
+        model: nn.Module,
+        inputs: Tensor,
+        targets: Tensor,
+        state: State,
+        *,
+        epoch: int,
+        generator: Generator,
+        loss: Loss,
     ) -> StepOutput:
-        """Mix, forward, soft-target cross-entropy."""
-        mixed = self.mix(inputs, targets, state, epoch=epoch, generator=generator)
-        logits = model(mixed.inputs)
-        loss = soft_cross_entropy(logits, mixed.soft_targets)
-        return StepOutput(loss, logits, mixed.soft_targets, self.observe(state, mixed, targets, logits.detach()))
+        """Mix, forward, loss."""
+        mixed = self.blend(model, inputs, targets, state, epoch=epoch, generator=generator)
+        logits = forward(model, mixed)
+        state = self.observe(state, mixed, targets, logits.detach())
+        return StepOutput(loss(logits, mixed.soft_targets), logits, mixed.soft_targets, state)
 
 
-def soft_cross_entropy(logits: Tensor, soft_targets: Tensor) -> Tensor:
-    """Mean over the batch of -sum_k t_k log softmax(z)_k, in float32; logits and soft_targets [B, K].
+class InputMixer(BatchMixer):
+    """A method that mixes inputs and targets without a look at the model: only `mix` is left to say."""
 
-    Equals lam CE(z, y_own) + (1 - lam) CE(z, y_partner) for two-hot targets.
-    """
-    return F.cross_entropy(logits.float(), soft_targets)
+    @abstractmethod
+    def mix(self, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator) -> MixedBatch:
+        """The mixed batch; pure, shapes as in `step`."""
+
+    def blend(
+        self, model: nn.Module, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator
+    ) -> MixedBatch:
+        """What `mix` makes of the batch."""
+        return self.mix(inputs, targets, state, epoch=epoch, generator=generator)
+
+
+def forward(model: nn.Module, mixed: MixedBatch) -> Tensor:
+    """The logits [B, K] of a mixed batch, with its features mixed where it says so."""
+    edits = {depth: partial(mix_rows, mixed.partner, lam) for depth, lam in mixed.hidden.items()}
+    logits: Tensor = model(mixed.inputs, edits=edits) if edits else model(mixed.inputs)
+    return logits
+
+
+def draw_size(per: Per, inputs: Tensor) -> tuple[int, ...]:
+    """The shape of what is drawn once per batch, (), or once per sample, (B,), for inputs [B, ...]."""
+    return () if per == "batch" else (len(inputs),)
 
 
 def sample_lam(alpha: float, size: tuple[int, ...] = (), *, device: torch.device, generator: Generator) -> Tensor:
@@ -143,6 +203,18 @@ def sample_lam(alpha: float, size: tuple[int, ...] = (), *, device: torch.device
     return torch.sigmoid(log_gamma[0] - log_gamma[1] + (log_uniform[0] - log_uniform[1]) / alpha).float()
 
 
+def mean_minor_share(alpha: float) -> float:
+    """E[min(lam, 1 - lam)] for lam ~ Beta(alpha, alpha): 1/2 - 2^(-2 alpha) / (alpha B(alpha, alpha)), in [0, 1/2).
+
+    Written with the ratio Gamma(alpha + 1/2) / (sqrt(pi) Gamma(alpha + 1)), which neither overflows nor divides by 0.
+    """
+    if alpha < 1e6:
+        log_ratio = math.lgamma(alpha + 0.5) - math.lgamma(alpha + 1) - math.log(math.pi) / 2
+    else:  # there the difference of the two is all rounding
+        log_ratio = -math.log(math.pi * (alpha + 0.25)) / 2
+    return -math.expm1(log_ratio) / 2
+
+
 def interpolate(own: Tensor, other: Tensor, lam: Tensor) -> Tensor:
     """lam * own + (1 - lam) * other for `own`, `other` [B, ...]; exactly `own` where lam is 1.
 
@@ -150,3 +222,8 @@ def interpolate(own: Tensor, other: Tensor, lam: Tensor) -> Tensor:
     """
     weight = lam.to(own.dtype).reshape(lam.shape + (1,) * (own.ndim - lam.ndim if lam.ndim else 0))
     return own * weight + other * (1 - weight)
+
+
+def mix_rows(partner: Tensor, lam: Tensor, rows: Tensor) -> Tensor:
+    """`rows` [B, ...] interpolated with those of their partners, int64 [B]; lam as in `interpolate`."""
+    return interpolate(rows, rows[partner], lam)

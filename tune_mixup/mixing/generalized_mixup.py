@@ -16,143 +16,36 @@ Differs from the published code:
 - Settings are chosen on validation data, which is not this module's doing. There, on the test set.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-import torch
-from pydantic import Field, field_validator
 from torch import Generator, Tensor
 
-from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, State, interpolate, sample_lam
-from tune_mixup.mixing.birkhoff import permutation_pool
-from tune_mixup.mixing.confusion import pairing_matrix, row_stochastic, soft_counts
-from tune_mixup.mixing.erm import Erm
-from tune_mixup.mixing.pairing import cyclic_permutation, draw_birkhoff, draw_independent, draw_sequential
+from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, State
+from tune_mixup.mixing.confusion_partners import ConfusionPartners, ConfusionSettings
+from tune_mixup.mixing.mixup import Mixup
+from tune_mixup.mixing.paired import PairMixer
 
 
-class GeneralizedMixup(InputMixer):
-    """One lam ~ Beta(alpha, alpha) per batch; partners by the model's own soft confusions of the epochs before.
-
-    State, on the device: `confusion` [K, K] float64, 1 / K at first; `counts` [K, K] float64 of the running epoch;
-    `pairing` [K, K] float64, the matrix that partners are drawn by; `rows` [K] int64, whose confusions a class uses;
-    for birkhoff `pool` [P, K] int64, class permutations with the mean `pairing`.
-    """
+class GeneralizedMixup(ConfusionSettings, PairMixer, InputMixer):
+    """mixup with `ConfusionPartners`, whose settings and state it has as its own."""
 
     name: Literal["generalized_mixup"] = "generalized_mixup"
     alpha: Alpha = 1.0
     """Both parameters of lam's Beta: >= 0, no unit. 0 gives lam = 1, that is plain training."""
-    gamma: float = Field(default=0.25, ge=0)
-    """Power of the confusion matrix in epoch 0: 0 pairs evenly as in mixup, 1 by the confusions themselves."""
-    growth_factor: float = Field(default=1.0, gt=0)
-    """gamma is multiplied by this every `step_size` epochs; > 0, 1 keeps it."""
-    step_size: int = Field(default=20, ge=1)
-    """Epochs between two multiplications of gamma."""
-    mu: float = Field(default=0.5, ge=0, le=1)
-    """Weight of the old confusion matrix at the end of an epoch, 0 to 1; 0 keeps the last epoch only."""
-    max_gamma: float = Field(default=8.0, gt=0, le=32)
-    """gamma never exceeds this; up to 32. Far above 8 each class has one partner class and balancing is hard."""
-    pairing: Literal["birkhoff", "sequential", "independent"] = "birkhoff"
-    """How partners are drawn. birkhoff: exact on average, each example used once, needs stratified batches;
-    sequential: the published rule, each used once, biased; independent: exact on average, with replacement."""
-    diagonal: Literal["uniform"] | Annotated[float, Field(ge=0, lt=1)] = "uniform"
-    """Share of the diagonal in each epoch's confusion matrix: uniform is 1 / K, else 0 to below 1 (published: 0.1)."""
-    power_diagonal: bool = True
-    """Whether gamma powers the diagonal too (published code), or the confusions only, scaled to leave it its share."""
-    rows: Literal["aligned", "permuted"] = "aligned"
-    """Whose confusions pair a class: its own, or another class's by a fixed random cycle (a control)."""
-
-    @field_validator("diagonal", mode="before")
-    @classmethod
-    def _one_message(cls, value: Any) -> Any:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value != "uniform" and not (number and 0 <= value < 1):
-            raise ValueError(f"got {value!r}, must be 'uniform' or a number from 0 to below 1")
-        return value
 
     @property
-    def needs_stratified_batches(self) -> bool:
-        """Class permutations match members of classes of equal size."""
-        return self.pairing == "birkhoff"
-
-    def gamma_at(self, epoch: int) -> float:
-        """gamma in `epoch` (from 0): gamma * growth_factor ** (epoch // step_size), at most max_gamma."""
-        try:
-            return min(self.max_gamma, self.gamma * self.growth_factor ** (epoch // self.step_size))
-        except OverflowError:
-            return self.max_gamma if self.gamma > 0 else 0.0
+    def partner_rule(self) -> ConfusionPartners:
+        """The settings beside alpha, as the rule that other methods take."""
+        return ConfusionPartners(**{field: getattr(self, field) for field in ConfusionSettings.model_fields})
 
     def canonical(self) -> Mixer:
-        """Settings that have no effect are set to their defaults, and gamma to what it really is."""
-        if self.alpha == 0:
-            return Erm()
-        default = type(self)()
-        if self.gamma == 0 or self.mu == 1:  # the matrix stays uniform, and so does every power of it
-            kept = {"alpha": self.alpha, "pairing": self.pairing, "gamma": 0.0}
-            if self.power_diagonal or self.diagonal == "uniform":
-                return default.replace(**kept)
-            return default.replace(**kept, diagonal=self.diagonal, power_diagonal=self.power_diagonal, rows=self.rows)
-        changes: dict[str, Any] = {}
-        if self.growth_factor == 1 or (self.growth_factor > 1 and self.gamma >= self.max_gamma):
-            gamma = min(self.gamma, self.max_gamma)
-            changes = {"gamma": gamma, "growth_factor": 1.0, "step_size": default.step_size}
-            changes["max_gamma"] = max(gamma, default.max_gamma)
-        elif self.growth_factor < 1 and self.gamma <= self.max_gamma:
-            changes["max_gamma"] = max(self.gamma, default.max_gamma)
-        return self.replace(**changes)
-
-    def init(self, num_classes: int, *, device: torch.device, generator: Generator) -> State:
-        """The state before epoch 0: nothing is confused yet. Raises ValueError for fewer than two classes."""
-        if num_classes < 2:
-            raise ValueError(f"generalized_mixup pairs classes: got {num_classes}, must be at least 2; use mixup")
-        confusion = torch.full((num_classes, num_classes), 1 / num_classes, dtype=torch.float64)
-        cycle = cyclic_permutation(num_classes, generator=generator)  # drawn in any case: later draws stay the same
-        rows = cycle if self.rows == "permuted" else torch.arange(num_classes)
-        # Any power of the uniform matrix is uniform; gamma = 0 says so without rounding.
-        return self._state(confusion, rows, 0.0, device=device, generator=generator)
+        """The same as mixup by confusion, in as few settings as it takes."""
+        return self._mixup.canonical()
 
     def mix(self, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator) -> MixedBatch:
         """Blend inputs [B, C, H, W] and targets [B, K] with the same lam; a target's class is its largest entry."""
-        lam = sample_lam(self.alpha, device=inputs.device, generator=generator)
-        partner = self._partners(targets.argmax(1), state, generator=generator)
-        mixed = interpolate(inputs, inputs[partner], lam)
-        return MixedBatch(mixed, interpolate(targets, targets[partner], lam), lam, partner)
+        return self._mixup.mix(inputs, targets, state, epoch=epoch, generator=generator)
 
-    def observe(self, state: State, mixed: MixedBatch, targets: Tensor, logits: Tensor) -> State:
-        """Count what the model took the blends for, beside the two classes in them."""
-        own = targets.argmax(1)
-        counts = state["counts"] + soft_counts(logits, own, own[mixed.partner], mixed.lam)
-        return {**state, "counts": counts}
-
-    def end_epoch(self, state: State, *, epoch: int, generator: Generator) -> State:
-        """Fold the epoch's counts into the confusion matrix and prepare the draws of epoch + 1."""
-        counts = state["counts"].cpu()
-        newest = row_stochastic(counts, self._diagonal(len(counts)))
-        confusion = self.mu * state["confusion"].cpu() + (1 - self.mu) * newest
-        gamma = 0.0 if self.mu == 1 else self.gamma_at(epoch + 1)  # with mu = 1 the matrix is still uniform
-        return self._state(confusion, state["rows"].cpu(), gamma, device=state["counts"].device, generator=generator)
-
-    def snapshot(self, state: State) -> dict[str, Tensor]:
-        """The confusion matrix and the pairing matrix made of it, float64 [K, K]."""
-        return {"confusion": state["confusion"].cpu(), "pairing": state["pairing"].cpu()}
-
-    def _state(
-        self, confusion: Tensor, rows: Tensor, gamma: float, *, device: torch.device, generator: Generator
-    ) -> State:
-        diagonal = self._diagonal(len(confusion))
-        aligned = pairing_matrix(confusion, gamma, diagonal=diagonal, power_diagonal=self.power_diagonal)
-        pairing = aligned[rows]
-        state = {"confusion": confusion, "counts": torch.zeros_like(confusion), "pairing": pairing, "rows": rows}
-        if self.pairing == "birkhoff":
-            state["pool"] = permutation_pool(pairing, generator=generator)
-        return {name: tensor.to(device) for name, tensor in state.items()}
-
-    def _diagonal(self, num_classes: int) -> float:
-        return 1 / num_classes if self.diagonal == "uniform" else self.diagonal
-
-    def _partners(self, classes: Tensor, state: State, *, generator: Generator) -> Tensor:
-        match self.pairing:
-            case "birkhoff":
-                return draw_birkhoff(state["pool"], classes, generator=generator)
-            case "sequential":
-                return draw_sequential(state["pairing"], classes, generator=generator)
-            case "independent":
-                return draw_independent(state["pairing"], classes, generator=generator)
+    @property
+    def _mixup(self) -> Mixup:
+        return Mixup(alpha=self.alpha, partners=self.partner_rule)

@@ -4,7 +4,7 @@ Shapes: B batch, C channels, H x W pixels, K classes.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from pydantic import Field
@@ -22,25 +22,24 @@ class StagedNetwork(nn.Module):
         self.stages = nn.ModuleList(stages)
         self.head = head
 
-    def forward(
-        self, inputs: Tensor, *, after: int | None = None, edit: Callable[[Tensor], Tensor] | None = None
-    ) -> Tensor:
+    def forward(self, inputs: Tensor, *, edits: Mapping[int, Callable[[Tensor], Tensor]] | None = None) -> Tensor:
         """Logits [B, K] of inputs float [B, C, H, W].
 
-        With `edit`, the features after stage `after` (counted from 1; 0 is the input itself) are replaced by
-        `edit(features)`, which is how methods that mix hidden layers reach them. `edit` must not write into its
-        argument. Raises ValueError if only one of the two is given, or if there is no such stage.
+        The features after stage d (counted from 1; 0 is the input itself) are replaced by `edits[d](features)`, which
+        is how methods that mix hidden layers reach them. An edit must not write into its argument. Raises ValueError
+        if there is no such stage.
         """
-        if (after is None) != (edit is None):
-            raise ValueError("after and edit say together where and how to mix features; give both or neither")
-        if after is not None and not 0 <= after <= len(self.stages):
-            raise ValueError(f"after is {after}; the network has stages 1 to {len(self.stages)}, and 0 is its input")
-        hidden = edit(inputs) if edit is not None and after == 0 else inputs
-        hidden = self.stem(hidden)
+        edits = edits or {}
+        for depth in edits:
+            if not 0 <= depth <= len(self.stages):
+                raise ValueError(
+                    f"an edit after stage {depth}; the network has stages 1 to {len(self.stages)}, and 0 is its input"
+                )
+        hidden = self.stem(edits[0](inputs) if 0 in edits else inputs)
         for depth, stage in enumerate(self.stages, start=1):
             hidden = stage(hidden)
-            if edit is not None and depth == after:
-                hidden = edit(hidden)
+            if depth in edits:
+                hidden = edits[depth](hidden)
         logits: Tensor = self.head(hidden)
         return logits
 
@@ -53,6 +52,9 @@ class Model(Schema, ABC):
 
     At this size the last layers may see one pixel per image; batch norm then needs two images to train on.
     """
+
+    num_stages: ClassVar[int]
+    """Stages of the network: how many places there are, beside the input, where features can be mixed."""
 
     name: str
     num_classes: int | None = Field(default=None, ge=2)

@@ -51,6 +51,7 @@ class PreActResNet18(Model):
     """Four stages of two pre-activation blocks, 64 to 512 channels wide."""
 
     min_side: ClassVar[int] = 8
+    num_stages: ClassVar[int] = 4
     name: Literal["preact_resnet18"] = "preact_resnet18"
     variant: Literal["facebook", "puzzlemix"] = "facebook"
     """Whose published form; the module's docstring says how they differ."""

@@ -17,6 +17,7 @@ class ResNet18(Model):
     """Two basic blocks in each of four stages, 64 to 512 wide: 11,173,962 parameters at 3 channels, 10 classes."""
 
     min_side: ClassVar[int] = 8
+    num_stages: ClassVar[int] = 4
     name: Literal["resnet18"] = "resnet18"
 
     def build(self, *, channels: int, num_classes: int) -> StagedNetwork:
@@ -28,6 +29,7 @@ class ResNext50(Model):
     """ResNeXt-50 32x4d for small images: 22,992,714 parameters at 3 channels and 10 classes."""
 
     min_side: ClassVar[int] = 8
+    num_stages: ClassVar[int] = 4
     name: Literal["resnext50_32x4d"] = "resnext50_32x4d"
 
     def build(self, *, channels: int, num_classes: int) -> StagedNetwork:
@@ -40,6 +42,7 @@ class ResNet50(Model):
     """torchvision's ImageNet ResNet-50: 25,557,032 parameters at 3 channels and 1000 classes."""
 
     min_side: ClassVar[int] = 16
+    num_stages: ClassVar[int] = 4
     name: Literal["resnet50"] = "resnet50"
     zero_init: bool = False
     """Whether the last batch norm of each block starts at zero (Co-Mixup's ImageNet protocol) or at one."""

@@ -18,6 +18,7 @@ class ResNext29(Model):
     """4,845,002 parameters at 3 channels and 10 classes."""
 
     min_side: ClassVar[int] = 4
+    num_stages: ClassVar[int] = 3
     name: Literal["resnext29_4x24"] = "resnext29_4x24"
 
     def build(self, *, channels: int, num_classes: int) -> StagedNetwork:

@@ -17,6 +17,7 @@ class TinyResNet(Model):
     """Three stages of one residual block each; their widths are 1, 2 and 4 times `width`."""
 
     min_side: ClassVar[int] = 4
+    num_stages: ClassVar[int] = 3
     name: Literal["tiny_resnet"] = "tiny_resnet"
     width: int = Field(default=16, ge=1)
     """Channels of the first stage."""

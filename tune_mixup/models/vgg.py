@@ -25,6 +25,7 @@ class Vgg11(Model):
     """Five stages of one or two 3 x 3 convolutions, each ending with a max-pooling; nothing stands before them."""
 
     min_side: ClassVar[int] = 16
+    num_stages: ClassVar[int] = 5
     name: Literal["vgg11"] = "vgg11"
     variant: Literal["cifar", "speech"] = "cifar"
     """Which head; the module's docstring says how they differ."""

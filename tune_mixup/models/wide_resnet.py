@@ -49,6 +49,7 @@ class WideResNet(Model):
     """Three stages of (depth - 4) / 6 blocks; 16, 32 and 64 times `width` channels."""
 
     min_side: ClassVar[int] = 4
+    num_stages: ClassVar[int] = 3
     name: Literal["wide_resnet"] = "wide_resnet"
     depth: int = Field(default=28, ge=10)
     """Layers with weights: 6 n + 4, such as 16, 28 or 40."""

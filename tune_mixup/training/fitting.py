@@ -15,7 +15,12 @@ def load_fitting(config: TrialConfig, *, device: torch.device) -> TrainingData:
     than the model has outputs, for images too small for the model or the mixer, and for batches that the data can't fill.
     """
     data = load(config.data, seed=config.seed, device=device)
-    config.model.outputs(data.num_classes)
+    outputs = config.model.outputs(data.num_classes)
+    if config.mixing.needs_stratified_batches and outputs != data.num_classes:
+        raise ValueError(
+            f"model.num_classes: got {outputs}, but the data has {data.num_classes} classes and {config.mixing.name} "
+            "pairs every class within a batch; leave model.num_classes empty"
+        )
     height, width = data.train.images.shape[-2:]
     config.model.check_size(height, width)
     config.mixing.check_data(height=height, width=width, num_classes=data.num_classes)

@@ -212,6 +212,7 @@ class Trainer:
                         self.mixer_state,
                         epoch=self.epoch,
                         generator=mix_generator,
+                        loss=config.loss,
                     )
                 self.mixer_state = output.state
                 self.optimizer.zero_grad(set_to_none=True)

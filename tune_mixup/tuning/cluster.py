@@ -20,6 +20,9 @@ QUIET = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # halt.py has its own
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # snapshots that nobody reads, 10 KB per trial each time
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
 """Read by Ray when it is imported; what the user has set stays."""
 

@@ -4,6 +4,8 @@ Ray's searcher and scheduler (`searcher.py`) only pass on what is decided here. 
 that is all there is to resuming: the rungs are filled by replaying the reports, unfinished trials queue again.
 """
 
+import functools
+import math
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -16,16 +18,25 @@ from optuna.trial import FrozenTrial, TrialState
 from tune_mixup.config import SweepConfig, TrialConfig
 from tune_mixup.record import Outcome, SweepRecord
 from tune_mixup.search_space import Params
+from tune_mixup.tuning.control import longer_grace
+from tune_mixup.tuning.control_group import ControlGroup
 from tune_mixup.tuning.progress import Listener, Progress
 from tune_mixup.tuning.samplers import make_sampler
-from tune_mixup.tuning.scheduler import Asha, rung_epochs
+from tune_mixup.tuning.scheduler import Seat
+from tune_mixup.tuning.seats import RULES, Raise, Seats
+from tune_mixup.tuning.tally import Tally
+
+ENDINGS = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+KEEP_TIME_S = 5.0
+"""How often the time that was worked is written down: as much of a time budget may a kill give back."""
 
 
 class Begin(NamedTuple):
-    """A trial to run: its number and its configuration."""
+    """A trial to run: its number, its configuration and its share of a GPU (or several)."""
 
     number: int
     config: TrialConfig
+    gpus: float
 
 
 class Session:
@@ -36,19 +47,25 @@ class Session:
         self.record = record
         self.config = config
         self.listener = listener
-        self.asha = Asha(direction=config.direction, reduction_factor=config.reduction_factor)
-        self.began = time.time()
-        self.worked_before_s = sum(run["worked_s"] for run in record.runs())
+        self.rule = RULES[config.scheduler](config)
+        self.seats = Seats(config)
+        self.control = ControlGroup(config, self.seats)
+        self._grace: list[Raise] = record.noted("grace", [])
+        self._heard_control = 0
+        self._seats: dict[int, Seat] = {}
+        self._started = time.monotonic()  # the wall clock may be set back while a sweep runs
+        runs = record.runs()
+        self.worked_before_s = sum(run["worked_s"] for run in runs)
+        self.began = max([time.time(), *(run["began"] + 1e-3 for run in runs)])
+        self._noted = float("-inf")
         self._configs: dict[int, TrialConfig] = {}
-        self._ended_before = sum(trial.state.is_finished() for trial in record.asked())
+        self._tally = Tally(config.direction)
+        for trial in record.asked():
+            self._tally.note(trial, self._config(trial.number).training.epochs if trial.state.is_finished() else 0)
+        self._ended_before = self._ended()
         self.queue: deque[Begin] = deque()
         self._enqueue_first_points()
-        unfinished = [trial for trial in record.asked() if trial.state == TrialState.RUNNING]
-        for trial in record.asked():
-            if trial.state.is_finished():
-                self._replay(trial)
-        for trial in unfinished:
-            self._take_up(trial)
+        self._restore()
 
     # What to run
 
@@ -59,33 +76,44 @@ class Session:
         number = len(self.record.asked())
         if number >= self.config.trials or self.over_budget():
             return None
+        longer = self._lengthen_grace(number)
         self.record.study.sampler = make_sampler(self.config, number)
         begin = self._begin(self.record.study.ask())
-        self._tell_listener(f"{_name(begin.number)} begins")
+        self._tell_listener(f"{_name(begin.number)} begins" + longer)
         return begin
 
     def over_budget(self) -> bool:
         """Whether the sweep has worked for as long as it may, over all its processes."""
         budget = self.config.time_budget_s
-        return budget is not None and self.worked_before_s + time.time() - self.began >= budget
+        return budget is not None and self.worked_before_s + self.elapsed_s() >= budget
+
+    def elapsed_s(self) -> float:
+        """Wall seconds that this process has worked on the sweep, however the clock was set."""
+        return time.monotonic() - self._started
 
     # What came out
 
     def report(self, number: int, result: Mapping[str, Any]) -> bool:
-        """Record one epoch's report and decide; True when the trial must stop. Epochs known already change nothing."""
+        """Record one epoch's report and decide; True when the trial must stop.
+
+        Epochs that the trial had passed already change nothing, and neither do reports of one that was stopped.
+        """
         epoch = int(result["epoch"])
-        if result.get("failed") or result.get("diverged") or epoch in self._trial(number).intermediate_values:
-            return False
+        if result.get("failed") or self._fault(result) is not None:
+            return True
+        stopped = self.record.stopped(number)
+        if stopped is not None or epoch <= (self.record.trial(number).last_step or 0):
+            return stopped is not None
         value = float(result[self.config.metric])
         self.record.report(number, epoch, value)
         stop = self._decide(number, epoch, value)
-        if stop is None and self.over_budget() and epoch < self._config(number).training.epochs:
-            stop = f"epoch {epoch}: the sweep's time budget of {self.config.time_budget_s:g} s was used up"
-        if stop is not None:
-            self.record.annotate(number, "reason", stop)
-        self.record.note_run(self.began)
+        if not stop and self.over_budget() and epoch < self._config(number).training.epochs:
+            why = f"epoch {epoch}: the sweep's time budget of {self.config.time_budget_s:g} s was used up"
+            self.record.decide(number, {"epoch": epoch, "stop": True, "why": why})
+            stop = True
+        self._note(number)
         self._tell_listener("")
-        return stop is not None
+        return stop
 
     def complete(self, number: int, result: Mapping[str, Any] | None, *, error: str | None = None) -> None:
         """Record how a trial ended: COMPLETE at its full budget, PRUNED when stopped before, else FAIL."""
@@ -93,38 +121,108 @@ class Session:
             self.report(number, result)
         outcome = self._outcome(number, result, error)
         self.record.finish(number, outcome)
-        self.record.note_run(self.began)
-        self._tell_listener(f"{_name(number)} {outcome.state.name}: {outcome.reason}")
+        self._note(number)
+        learnt = self.control.note(self.record.trial(number), self._config(number))
+        news = f"; {self.control.words()}" if learnt else ""
+        self._tell_listener(f"{_name(number)} {outcome.state.name}: {outcome.reason}{news}")
+
+    def has_ended(self, number: int, result: Mapping[str, Any]) -> bool:
+        """Whether a trial whose sweep is being stopped has ended for its own sake; else it goes on another day."""
+        if result["epoch"] > 0:
+            self.report(number, result)
+        over = self._at_end(number) or self.record.stopped(number) is not None
+        return over or bool(result.get("failed")) or self._fault(result) is not None
+
+    def died(self, number: int, reason: str) -> None:
+        """A worker died, or was killed because it hung: its trial goes on from its checkpoint, or has failed."""
+        deaths = [*self.record.trial(number).user_attrs.get("deaths", []), reason]
+        self.record.annotate(number, "deaths", deaths)
+        allowed = self.config.max_failures
+        if len(deaths) > allowed:
+            self.complete(number, None, error=f"{reason}; failure {len(deaths)}, and max_failures is {allowed}")
+        else:
+            self._again(number, f"{reason}; it goes on from its checkpoint (failure {len(deaths)}, allowed {allowed})")
+
+    def out_of_memory(self, number: int, reason: str) -> None:
+        """A trial needed more memory than its share of a GPU has: it goes on with twice the share, or has failed."""
+        share = self._share(number)
+        if 0 < share < 1:
+            larger = min(1.0, 2 * share)
+            self.record.annotate(number, "gpus", larger)
+            self._again(number, f"{reason} on {share:g} of a GPU; it goes on from its checkpoint with {larger:g}")
+        else:
+            self.complete(number, None, error=f"{reason} on {f'{share:g} GPU' if share else 'the CPU'}")
+
+    def keep_time(self) -> None:
+        """Write down how long this process has worked."""
+        self.record.note_run(self.began, self.elapsed_s())
+        self._noted = time.monotonic()
 
     def unfinished(self) -> list[int]:
         """Trials that were begun and have not ended."""
         return [trial.number for trial in self.record.asked() if not trial.state.is_finished()]
 
+    def _again(self, number: int, message: str) -> None:
+        self.queue.appendleft(Begin(number, self._config(number), self._share(number)))
+        self._tell_listener(f"{_name(number)}: {message}")
+
+    def _share(self, number: int) -> float:
+        return float(self.record.trial(number).user_attrs.get("gpus", self.config.gpus_per_trial))
+
     def _outcome(self, number: int, result: Mapping[str, Any] | None, error: str | None) -> Outcome:
-        trial = self._trial(number)
+        trial = self.record.trial(number)
         if error is not None:
             return Outcome(TrialState.FAIL, error)
         if result is not None and result.get("failed"):
             return Outcome(TrialState.FAIL, str(result["failed"]))
-        if result is not None and result.get("diverged"):
-            return Outcome(TrialState.FAIL, f"epoch {result['epoch']}: diverged, the loss is NaN or infinite")
-        if trial.last_step is not None and trial.last_step >= self._config(number).training.epochs:
+        if result is not None and (fault := self._fault(result)) is not None:
+            return Outcome(TrialState.FAIL, fault)
+        if self._at_end(number):
             return Outcome(TrialState.COMPLETE, f"epoch {trial.last_step}: trained to the full budget")
-        if "reason" in trial.user_attrs:
-            return Outcome(TrialState.PRUNED, trial.user_attrs["reason"])
-        return Outcome(TrialState.FAIL, "ended without a report of its last epoch")
+        if (stopped := self.record.stopped(number)) is not None:
+            return Outcome(TrialState.PRUNED, stopped)
+        return Outcome(TrialState.FAIL, trial.user_attrs.get("reason", "ended without a report of its last epoch"))
 
-    def _decide(self, number: int, epoch: int, value: float) -> str | None:
-        config = self._config(number)
-        if self.config.scheduler == "none" or epoch >= config.training.epochs:
+    def _fault(self, result: Mapping[str, Any]) -> str | None:
+        """What is wrong with a report that ends its trial without a value; None when nothing is."""
+        metric = self.config.metric
+        if not result.get("diverged") and (metric not in result or math.isfinite(result[metric])):
             return None
-        rungs = rung_epochs(
-            config.training.epochs,
-            grace_epochs=self.config.grace_epochs,
-            reduction_factor=self.config.reduction_factor,
-            drops=config.schedule.drops(config.training.epochs),
-        )
-        return self.asha.report(number, epoch, value, rungs)
+        loss = result.get("train_loss", math.nan)
+        if math.isfinite(loss):
+            return f"epoch {result['epoch']}: diverged, the loss of {loss:.4g} is far above that of guessing"
+        return f"epoch {result['epoch']}: diverged, the loss is NaN or infinite"
+
+    def _at_end(self, number: int) -> bool:
+        return (self.record.trial(number).last_step or 0) >= self._config(number).training.epochs
+
+    def _decide(self, number: int, epoch: int, value: float) -> bool:
+        """Ask the rule about a report that is in the record, and record what it says; True for a stop."""
+        if epoch >= self._config(number).training.epochs:
+            self.rule.note(number, epoch, value, self._seat(number))
+            return False
+        decision = self.rule.report(number, epoch, value, self._seat(number))
+        if decision is not None:
+            self.record.decide(number, decision.plain())
+        return decision is not None and decision.stop
+
+    def _seat(self, number: int) -> Seat:
+        if number not in self._seats:
+            self._seats[number] = self.seats.of(number, self._config(number), self._grace)
+        return self._seats[number]
+
+    def _lengthen_grace(self, number: int) -> str:
+        """From trial `number` on, drop the rungs that the control group speaks against; what to say about it."""
+        courses = self.control.spared
+        if len(courses) == self._heard_control or not self.rule.has_rungs:
+            return ""
+        self._heard_control = len(courses)
+        found = longer_grace(self.control.table(courses))
+        if found is None or any(one["epochs"] >= found.epochs for one in self._grace):
+            return ""
+        self._grace.append({"from_trial": number, **found._asdict()})
+        self.record.note("grace", self._grace)
+        return f"; from it on {found.why}"
 
     # From the record
 
@@ -137,21 +235,36 @@ class Session:
             if known <= index < self.config.trials:
                 study.enqueue_trial(point)
 
-    def _replay(self, trial: FrozenTrial) -> None:
-        for epoch, value in sorted(trial.intermediate_values.items()):
-            self._decide(trial.number, epoch, value)
+    def _restore(self) -> None:
+        """Tell the rule what the record holds, decide what a killed process could not, take up what is unfinished."""
+        undecided, unfinished = [], []
+        for trial in self.record.asked():
+            last = trial.last_step
+            for epoch, value in sorted(trial.intermediate_values.items()):
+                if trial.state.is_finished() or epoch != last or epoch in self._decided_epochs(trial.number):
+                    self.rule.note(trial.number, epoch, value, self._seat(trial.number))
+                else:
+                    undecided.append((trial.number, epoch, value))
+            if trial.state.is_finished():
+                self.control.note(trial, self._config(trial.number))
+            else:
+                unfinished.append(trial)
+        for number, epoch, value in undecided:  # a report is undecided only if nothing was written after it
+            self._decide(number, epoch, value)
+        for trial in unfinished:
+            self._take_up(trial)
+
+    def _decided_epochs(self, number: int) -> list[int]:
+        return [decision["epoch"] for decision in self.record.decisions(number)]
 
     def _take_up(self, trial: FrozenTrial) -> None:
         """Bring an unfinished trial's record up to what its folder knows, then end it or queue it again."""
         self.record.study.sampler = make_sampler(self.config, trial.number)
         begin = self._begin(optuna.trial.Trial(self.record.study, trial._trial_id))
-        self._replay(trial)
-        stopped = "reason" in trial.user_attrs
         epochs = self.record.trial_folder(trial.number).read_epochs()
-        for epoch in epochs:
-            stopped = stopped or self.report(trial.number, epoch)
+        stop = any([self.report(trial.number, epoch) for epoch in epochs])
         last = epochs[-1] if epochs else None
-        if stopped or (last is not None and (last["diverged"] or last["epoch"] >= begin.config.training.epochs)):
+        if stop or self._at_end(trial.number) or "reason" in trial.user_attrs:
             self.complete(trial.number, last)
         else:
             self.queue.append(begin)
@@ -163,15 +276,19 @@ class Session:
                 self.record.study.sampler = make_sampler(self.config, trial.number, key)
                 point[key] = _suggest(trial, key, self.config.space.free[key])
         self._configs[trial.number] = self.config.trial(point)
-        return Begin(trial.number, self._configs[trial.number])
+        self._note(trial.number)
+        return Begin(trial.number, self._configs[trial.number], self._share(trial.number))
 
     def _config(self, number: int) -> TrialConfig:
         if number not in self._configs:
-            self._configs[number] = self.config.trial(self._trial(number).params)
+            self._configs[number] = self.config.trial(self.record.trial(number).params)
         return self._configs[number]
 
-    def _trial(self, number: int) -> FrozenTrial:
-        return self.record.study.get_trials(deepcopy=False)[number]
+    def _note(self, number: int) -> None:
+        """Bring the counts up to date, and every few seconds the time that was worked."""
+        self._tally.note(self.record.trial(number), self._config(number).training.epochs)
+        if time.monotonic() - self._noted >= KEEP_TIME_S:
+            self.keep_time()
 
     # For whoever listens
 
@@ -181,42 +298,42 @@ class Session:
 
     def progress(self, message: str = "") -> Progress:
         """Where the sweep stands."""
-        trials = self.record.asked()
-        states = {state: sum(trial.state.name == state for trial in trials) for state in ("COMPLETE", "PRUNED", "FAIL")}
-        running = len(trials) - sum(states.values())
-        ended = sum(states.values())
-        elapsed = time.time() - self.began
+        tally = self._tally
+        states = {state.name: tally.states[state] for state in ENDINGS}
+        ended, begun = self._ended(), tally.begun()
+        elapsed = self.elapsed_s()
         pace = (ended - self._ended_before) / elapsed if elapsed > 0 else 0
-        best = self._best(trials)
+        best = tally.best()
+        best_epoch, best_value = tally.latest(best) if best is not None else (None, None)
         return Progress(
             name=self.record.name,
             trials=self.config.trials,
-            states={**states, "RUNNING": running, "WAITING": max(0, self.config.trials - len(trials))},
+            states={**states, "RUNNING": begun - ended, "WAITING": max(0, self.config.trials - begun)},
             metric=self.config.metric,
-            best_trial=best.number if best else None,
-            best_value=best.intermediate_values[best.last_step] if best and best.last_step else None,
-            best_epoch=best.last_step if best else None,
-            epochs=sum(trial.last_step or 0 for trial in trials),
-            full_epochs=self._full_epochs(trials),
+            best_trial=best,
+            best_value=best_value,
+            best_epoch=best_epoch,
+            epochs=tally.epochs,
+            full_epochs=self._full_epochs(),
             elapsed_s=elapsed,
             eta_s=(self.config.trials - ended) / pace if pace > 0 else None,
             time_budget_s=self.config.time_budget_s,
             message=message,
         )
 
-    def _best(self, trials: list[FrozenTrial]) -> FrozenTrial | None:
-        measured = [trial for trial in trials if trial.last_step is not None and trial.state != TrialState.FAIL]
-        pool = [trial for trial in measured if trial.state == TrialState.COMPLETE] or measured
-        sign = 1 if self.config.direction == "maximize" else -1
-        return max(pool, key=lambda trial: sign * trial.intermediate_values[trial.last_step or 0], default=None)
+    def _ended(self) -> int:
+        return sum(self._tally.states[state] for state in ENDINGS)
 
-    def _full_epochs(self, trials: list[FrozenTrial]) -> int:
-        known = [self._config(trial.number).training.epochs for trial in trials if trial.params or trial.last_step]
-        mean = sum(known) / len(known) if known else self.config.trial(next(self._any_point())).training.epochs
+    def _full_epochs(self) -> int:
+        begun = self._tally.begun()
+        mean = self._tally.full_epochs / begun if begun else self._any_epochs
         return round(mean * self.config.trials)
 
-    def _any_point(self) -> Any:
-        return iter((*self.config.space.baselines, *self.config.space.corners()))
+    @functools.cached_property
+    def _any_epochs(self) -> int:
+        """The full budget of some trial of the space, for the time before the first one begins."""
+        points = (*self.config.space.baselines, *self.config.space.corners())
+        return self.config.trial(next(iter(points))).training.epochs
 
 
 def _name(number: int) -> str:

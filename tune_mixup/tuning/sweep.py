@@ -1,5 +1,6 @@
 """A sweep from plan to record: Ray runs the trials, the session decides, the record remembers."""
 
+import contextlib
 import logging
 import shutil
 import tempfile
@@ -12,7 +13,9 @@ from typing import Any, Unpack
 from tune_mixup.config import Options, SweepConfig, plan
 from tune_mixup.record import SweepRecord, load_sweep
 from tune_mixup.search_space import SearchSpace
+from tune_mixup.trial_folder import StorageFault, storage
 from tune_mixup.tuning.cluster import connected
+from tune_mixup.tuning.halt import Halt, Signals, interruptible
 from tune_mixup.tuning.preflight import check_data
 from tune_mixup.tuning.progress import Listener
 from tune_mixup.tuning.resources import slots
@@ -42,11 +45,12 @@ def start(
 ) -> SweepRecord:
     """Run a sweep that is planned. Raises as `sweep` does."""
     SweepRecord.check_free(Path(root), config.name)
-    with connected(address) as nodes:
+    with interruptible() as signals, connected(address) as nodes:
         concurrent = _concurrency(config, nodes)
         check_data(config)
         record = SweepRecord.create(Path(root), config.name, config.model_dump(mode="json"), direction=config.direction)
-        _run(record, config, concurrent, listener)
+        with record.working():
+            _run(record, config, concurrent, listener, signals)
     return record
 
 
@@ -65,14 +69,22 @@ def resume(
     were begun.
     """
     record = load_sweep(path)
+    with interruptible() as signals, record.working():
+        config = _resumed(record, trials=trials, time_budget_s=time_budget_s, concurrent=concurrent)
+        with connected(address) as nodes:
+            _run(record, config, _concurrency(config, nodes), listener, signals)
+    return record
+
+
+def _resumed(
+    record: SweepRecord, *, trials: int | None, time_budget_s: float | None, concurrent: int | None
+) -> SweepConfig:
     changes = {"trials": trials, "time_budget_s": time_budget_s, "concurrent": concurrent}
     config = SweepConfig.parse(record.config()).replace(**{k: v for k, v in changes.items() if v is not None})
     begun = len(record.asked())
     if config.trials < begun:
         raise ValueError(f"trials: got {config.trials}, but {begun} were begun already; give at least {begun}")
-    with connected(address) as nodes:
-        _run(record, config, _concurrency(config, nodes), listener)
-    return record
+    return config
 
 
 def _concurrency(config: SweepConfig, nodes: list[Any]) -> int:
@@ -80,43 +92,83 @@ def _concurrency(config: SweepConfig, nodes: list[Any]) -> int:
     return min(room, config.concurrent or room, config.trials)
 
 
-def _run(record: SweepRecord, config: SweepConfig, concurrent: int, listener: Listener | None) -> None:
-    """Let Ray run what the session hands out until it has nothing more."""
-    from ray import tune
+def _run(
+    record: SweepRecord, config: SweepConfig, concurrent: int, listener: Listener | None, signals: Signals
+) -> None:
+    """Let Ray run what the session hands out until it has nothing more. The caller holds the record's lock.
 
-    from tune_mixup.tuning.searcher import RecordScheduler, RecordSearcher
-    from tune_mixup.tuning.trainable import MixupTrainable
-
-    with record.working():
+    Raises KeyboardInterrupt after a signal and RuntimeError when the storage failed; both can be resumed.
+    """
+    halt = Halt(record.stopping)
+    session = None
+    try:
         record.write_config(config.model_dump(mode="json"))
         session = Session(record, config, listener=listener)
-        resources = {"cpu": config.cpus_per_trial, "gpu": config.gpus_per_trial}
-        searcher = RecordSearcher(session, threads=max(1, int(config.cpus_per_trial)), gpu=config.gpus_per_trial > 0)
-        scratch = tempfile.mkdtemp(prefix="tm-tune-", dir=record.path)  # Ray's own files; every node must reach them
-        logging.getLogger("ray.tune").setLevel(logging.ERROR)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                tune.Tuner(
-                    tune.with_resources(MixupTrainable, resources),
-                    tune_config=tune.TuneConfig(
-                        search_alg=searcher,
-                        scheduler=RecordScheduler(session),
-                        num_samples=-1,
-                        max_concurrent_trials=concurrent,
-                        reuse_actors=True,
-                        trial_dirname_creator=lambda trial: f"t{trial.config['number']:04d}",
-                    ),
-                    run_config=tune.RunConfig(
-                        name=f"{time.time():.0f}",
-                        storage_path=scratch,
-                        verbose=0,
-                        failure_config=tune.FailureConfig(max_failures=config.max_failures),
-                        checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                    ),
-                ).fit()
-        finally:
-            record.note_run(session.began)
-            shutil.rmtree(scratch, ignore_errors=True)
-        if session.unfinished():
-            raise KeyboardInterrupt
+        with signals.halting(halt):
+            _fit(session, halt, concurrent)
+    except Exception as error:
+        halt.now(error)
+    finally:
+        with contextlib.suppress(OSError):
+            record.stopping.unlink(missing_ok=True)
+            if session is not None:
+                session.keep_time()
+    if isinstance(halt.reason, StorageFault):
+        raise RuntimeError(
+            f"stopped: {halt.reason.filename} can't be written or read ({halt.reason.strerror}); what was recorded is "
+            f"whole, so put that right and go on with `tune-mixup resume {record.path}`"
+        ) from halt.reason
+    if halt.reason is not None:
+        raise halt.reason
+    if session is not None and session.unfinished():
+        raise RuntimeError(f"Ray ended before the sweep did; go on with `tune-mixup resume {record.path}`")
+
+
+def _fit(session: Session, halt: Halt, concurrent: int) -> None:
+    from ray import tune
+
+    from tune_mixup.tuning.searcher import Clerk, RecordScheduler, RecordSearcher
+    from tune_mixup.tuning.trainable import MixupTrainable
+    from tune_mixup.tuning.watch import Watch
+
+    config = session.config
+    searcher = RecordSearcher(Clerk(session, halt), threads=max(1, int(config.cpus_per_trial)))
+    with storage(session.record.path):  # Ray's own files; every node must reach them
+        scratch = tempfile.mkdtemp(prefix="tm-tune-", dir=session.record.path)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what it has to say about faults is in the record
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tune.Tuner(
+                tune.with_resources(MixupTrainable, _Resources(config.cpus_per_trial)),
+                tune_config=tune.TuneConfig(
+                    search_alg=searcher,
+                    scheduler=RecordScheduler(searcher),
+                    num_samples=-1,
+                    max_concurrent_trials=concurrent,
+                    reuse_actors=True,
+                    trial_dirname_creator=lambda trial: f"t{trial.config['number']:04d}",
+                ),
+                run_config=tune.RunConfig(
+                    name=f"{time.time():.0f}",
+                    storage_path=scratch,
+                    verbose=0,
+                    callbacks=[Watch(searcher, config.trial_timeout_s)],
+                    failure_config=tune.FailureConfig(max_failures=0),  # the session starts trials again
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                ),
+            ).fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+class _Resources:
+    """What a trial needs: its share of a GPU is its own, since one that ran out of memory gets a larger one."""
+
+    def __init__(self, cpus: float) -> None:
+        self.cpus = cpus
+
+    def __call__(self, trial: Mapping[str, Any]) -> Any:
+        from ray import tune
+
+        return tune.PlacementGroupFactory([{"CPU": self.cpus, "GPU": trial["gpus"]}])

@@ -1,0 +1,161 @@
+"""GridMix: holes on a regular grid show the partner.
+
+GridMixup (Dobrynin, 2020) as in openmixup (`augments/gridmix.py`), which published its numbers under the name GridMix;
+it is not the method of Baek et al., "GridMix: Strong regularization through local context mapping", 2021.
+
+Differs from openmixup:
+
+- The grid's crop is cut to the image. There, a wide or tall crop starts left of or above it, and negative indices wrap
+  around or drop holes.
+- lam = 1 leaves the image whole. There, a hole never has less than one pixel.
+"""
+
+import math
+from typing import Annotated, Literal, NamedTuple
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor
+
+from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, Per, State, draw_size, sample_lam
+from tune_mixup.mixing.erm import Erm
+from tune_mixup.mixing.masks import mean_weight, mix_by_mask
+from tune_mixup.mixing.paired import Partnered
+from tune_mixup.mixing.ranges import at_least
+
+Holes = Annotated[int, Field(ge=1)]
+Area = Annotated[float, Field(gt=0, le=1)]
+Aspect = Annotated[float, Field(ge=0.1, le=10)]
+
+
+class GridMix(Partnered, InputMixer):
+    """One lam ~ Beta(alpha, alpha) says how much of its cell a hole fills; lam becomes the share of pixels that stay.
+
+    The grid fills a crop of the image of random area, aspect ratio and place.
+    """
+
+    name: Literal["gridmix"] = "gridmix"
+    alpha: Alpha = 0.2
+    """Both parameters of the Beta: >= 0, no unit. 0 gives lam = 1, that is plain training."""
+    min_holes: Holes = 2
+    """Fewest cells of the grid across the crop: >= 1."""
+    max_holes: Annotated[Holes, at_least("min_holes")] = Field(default=6, validate_default=True)
+    """Most cells of the grid across the crop: at least `min_holes`."""
+    min_area: Area = 0.5
+    """Smallest area of the crop, as a share of the image: above 0 to 1."""
+    max_area: Annotated[Area, at_least("min_area")] = Field(default=1.0, validate_default=True)
+    """Largest area of the crop, before it is cut to the image: at least `min_area`, up to 1."""
+    min_aspect: Aspect = 0.5
+    """Smallest height of the crop over its width: 0.1 to 10."""
+    max_aspect: Annotated[Aspect, at_least("min_aspect")] = Field(default=2.0, validate_default=True)
+    """Largest height of the crop over its width: at least `min_aspect`, up to 10."""
+    hole_aspect: Aspect = 1.0
+    """Height of a cell over its width: 0.1 to 10."""
+    per: Per = "batch"
+    """Whether a batch shares one grid, or each example has its own."""
+
+    def canonical(self) -> Mixer:
+        """Without holes this is plain training."""
+        return Erm() if self.alpha == 0 else self.replace(partners=self.partners.canonical())
+
+    def check_data(self, *, height: int, width: int, num_classes: int) -> None:
+        """Raises ValueError for images on which even the largest cells have no room for a hole."""
+        super().check_data(height=height, width=width, num_classes=num_classes)
+        crop_width = min(width, math.isqrt(int(height * width * self.max_area / self.min_aspect)))
+        cell_width = math.ceil(crop_width / self.min_holes)
+        if min(cell_width, int(cell_width * self.hole_aspect)) < 2:
+            raise ValueError(
+                f"gridmix: a cell with a hole needs 2 x 2 pixels, which images of {height} x {width} pixels never have "
+                f"with mixing.min_holes={self.min_holes} and mixing.hole_aspect={self.hole_aspect}; use larger images "
+                "or fewer holes"
+            )
+
+    def mix(self, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator) -> MixedBatch:
+        """Punch holes into inputs [B, C, H, W] that show the partner; targets [B, K] are blended by area."""
+        device = inputs.device
+        height, width = inputs.shape[-2:]
+        size = draw_size(self.per, inputs)
+        drawn = sample_lam(self.alpha, size, device=device, generator=generator)
+        num_holes = torch.randint(self.min_holes, self.max_holes + 1, size, device=device, generator=generator)
+        area, aspect, down, across = torch.rand((4, *size), dtype=torch.float64, device=device, generator=generator)
+        partner = self.draw_partner(targets, state, generator=generator)
+
+        grid = lay_grid(
+            drawn,
+            num_holes,
+            self.min_area + (self.max_area - self.min_area) * area,
+            self.min_aspect + (self.max_aspect - self.min_aspect) * aspect,
+            down,
+            across,
+            hole_aspect=self.hole_aspect,
+            height=height,
+            width=width,
+        )
+        mask = (~holes(grid, height=height, width=width)).float()
+        lam = mean_weight(mask)
+        return mix_by_mask(inputs, targets, mask=mask, lam=lam, partner=partner, other=inputs[partner])
+
+
+class Grid(NamedTuple):
+    """A crop and the cells in it, in pixels, int64 [*]; a hole is the upper left corner of a cell."""
+
+    top: Tensor
+    left: Tensor
+    height: Tensor
+    width: Tensor
+    cell_height: Tensor
+    cell_width: Tensor
+    hole_height: Tensor
+    hole_width: Tensor
+
+
+def lay_grid(
+    lam: Tensor,
+    num_holes: Tensor,
+    area: Tensor,
+    aspect: Tensor,
+    down: Tensor,
+    across: Tensor,
+    *,
+    hole_aspect: float,
+    height: int,
+    width: int,
+) -> Grid:
+    """The grid of `num_holes` int64 [*] cells across a crop of the H x W image.
+
+    Float64 [*]: `area` of the crop in (0, 1], `aspect` its height over its width, `down` and `across` in [0, 1) its
+    place between top and bottom, left and right. `lam` float [*] in [0, 1]: holes fill 1 - lam of their cells, at least
+    one pixel and at most all but one of each side; none for lam = 1.
+    """
+    full_width = ((height * width * area).floor() / aspect).sqrt().floor()
+    crop_width = full_width.long().clamp_max(width)
+    crop_height = (full_width * aspect).floor().long().clamp_max(height)
+    cell_width = ((crop_width + num_holes - 1) // num_holes).clamp_min(1)
+    cell_height = (cell_width * hole_aspect).floor().long().clamp_min(1)
+    shrink = (1 - lam.double()).sqrt()
+    return Grid(
+        top=((height - crop_height) * down).floor().long(),
+        left=((width - crop_width) * across).floor().long(),
+        height=crop_height,
+        width=crop_width,
+        cell_height=cell_height,
+        cell_width=cell_width,
+        hole_height=_hole(cell_height, shrink),
+        hole_width=_hole(cell_width, shrink),
+    )
+
+
+def _hole(cell: Tensor, shrink: Tensor) -> Tensor:
+    length = (cell * shrink).floor().long().clamp_min(1)
+    return torch.minimum(length, cell - 1) * (shrink > 0)
+
+
+def holes(grid: Grid, *, height: int, width: int) -> Tensor:
+    """Which pixels of the H x W image lie in a hole: bool [*, H, W]."""
+    rows = torch.arange(height, device=grid.top.device) - grid.top[..., None]
+    columns = torch.arange(width, device=grid.left.device) - grid.left[..., None]
+    in_rows = (rows >= 0) & (rows < grid.height[..., None])
+    in_rows &= rows % grid.cell_height[..., None] < grid.hole_height[..., None]
+    in_columns = (columns >= 0) & (columns < grid.width[..., None])
+    in_columns &= columns % grid.cell_width[..., None] < grid.hole_width[..., None]
+    return in_rows[..., :, None] & in_columns[..., None, :]

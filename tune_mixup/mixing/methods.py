@@ -1,0 +1,26 @@
+"""Methods that mix a batch once, and so can be part of a mixture: name -> mixer. A new one is one line here."""
+
+from tune_mixup.mixing.base import BatchMixer
+from tune_mixup.mixing.cutmix import CutMix
+from tune_mixup.mixing.erm import Erm
+from tune_mixup.mixing.fmix import FMix
+from tune_mixup.mixing.generalized_mixup import GeneralizedMixup
+from tune_mixup.mixing.gridmix import GridMix
+from tune_mixup.mixing.manifold_mixup import ManifoldMixup
+from tune_mixup.mixing.mixup import Mixup
+from tune_mixup.mixing.resizemix import ResizeMix
+from tune_mixup.mixing.saliencymix import SaliencyMix
+from tune_mixup.mixing.smoothmix import SmoothMix
+
+METHODS: dict[str, type[BatchMixer]] = {
+    "erm": Erm,
+    "mixup": Mixup,
+    "cutmix": CutMix,
+    "manifold_mixup": ManifoldMixup,
+    "smoothmix": SmoothMix,
+    "saliencymix": SaliencyMix,
+    "gridmix": GridMix,
+    "resizemix": ResizeMix,
+    "fmix": FMix,
+    "generalized_mixup": GeneralizedMixup,
+}

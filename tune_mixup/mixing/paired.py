@@ -1,0 +1,69 @@
+"""Mixers that take a partner for each example, and the settings that say whom."""
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Generator, Tensor
+
+from tune_mixup.mixing.base import BatchMixer, MixedBatch, State
+from tune_mixup.mixing.confusion_partners import ConfusionPartners
+from tune_mixup.mixing.partners import Partners, RandomPartners
+from tune_mixup.schema import one_of
+
+PARTNERS: dict[str, type[Partners]] = {"random": RandomPartners, "confusion": ConfusionPartners}
+
+if TYPE_CHECKING:
+    AnyPartners = Partners
+else:
+    AnyPartners = one_of(*PARTNERS.values())
+
+
+class PairMixer(BatchMixer):
+    """A method that mixes every example with one partner; the rule's state is the mixer's."""
+
+    @property
+    @abstractmethod
+    def partner_rule(self) -> Partners:
+        """Who is mixed with whom."""
+
+    @property
+    def needs_stratified_batches(self) -> bool:
+        """Whether the rule needs them."""
+        return self.partner_rule.needs_stratified_batches
+
+    def check_data(self, *, height: int, width: int, num_classes: int) -> None:
+        """Raises ValueError for a number of classes that the rule can't pair."""
+        self.partner_rule.check_classes(num_classes)
+
+    def init(self, num_classes: int, *, device: torch.device, generator: Generator) -> State:
+        """The rule's state before epoch 0."""
+        return self.partner_rule.init(num_classes, device=device, generator=generator)
+
+    def draw_partner(self, targets: Tensor, state: State, *, generator: Generator) -> Tensor:
+        """Each example's partner, int64 [B]."""
+        return self.partner_rule.draw(targets, state, generator=generator)
+
+    def observe(self, state: State, mixed: MixedBatch, targets: Tensor, logits: Tensor) -> State:
+        """What the rule learns from the outcome."""
+        return self.partner_rule.observe(state, mixed, targets, logits)
+
+    def end_epoch(self, state: State, *, epoch: int, generator: Generator) -> State:
+        """The rule's state for epoch `epoch + 1`."""
+        return self.partner_rule.end_epoch(state, epoch=epoch, generator=generator)
+
+    def snapshot(self, state: State) -> dict[str, Tensor]:
+        """What the rule remembers of each epoch."""
+        return self.partner_rule.snapshot(state)
+
+
+class Partnered(PairMixer):
+    """A method whose partners are a setting of their own."""
+
+    partners: AnyPartners = RandomPartners()
+    """Who is mixed with whom: random, or confusion for the pairing of generalized mixup."""
+
+    @property
+    def partner_rule(self) -> Partners:
+        """The setting."""
+        return self.partners

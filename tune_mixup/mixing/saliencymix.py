@@ -1,0 +1,82 @@
+"""SaliencyMix: CutMix with the box around the partner's most salient pixel, so that it shows what its label says.
+
+Uddin et al., "SaliencyMix: A Saliency Guided Data Augmentation Strategy for Better Regularization", ICLR 2021,
+arXiv:2006.01791, section 3; box arithmetic and clipping as in the authors' released code, which is CutMix's.
+
+Differs from the released code, and from openmixup's copy of it:
+
+- Each example has a box of its own, around its own partner's peak. There, the box around the peak of *one* image, the
+  partner of the batch's first, is cut out of all: `variant=official`.
+- Saliency is the spectral residual, or the gradient of the model's loss. There, OpenCV's fine-grained saliency, on the
+  CPU, of normalised images that it takes for bytes.
+- Every batch is cut. There, half of them on CIFAR: `probability`.
+"""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor, nn
+
+from tune_mixup.mixing.base import Alpha, MixedBatch, Mixer, Per, State, draw_size, sample_lam
+from tune_mixup.mixing.boxes import box_around, inside, share_outside
+from tune_mixup.mixing.erm import Erm
+from tune_mixup.mixing.masks import mix_by_mask
+from tune_mixup.mixing.paired import Partnered
+from tune_mixup.mixing.saliency import input_gradient, peak, spectral_residual
+
+
+class SaliencyMix(Partnered):
+    """A box of a share 1 - lam of the image, lam ~ Beta(alpha, alpha); lam becomes the share of pixels that stay."""
+
+    name: Literal["saliencymix"] = "saliencymix"
+    variant: Literal["paper", "official"] = "paper"
+    """paper: each example's box lies around its partner's peak; official: one box for all, as in the released code."""
+    alpha: Alpha = 1.0
+    """Both parameters of lam's Beta: >= 0, no unit. 0 gives lam = 1, that is plain training."""
+    probability: float = Field(default=1.0, ge=0, le=1)
+    """Share of batches, or of examples, that are cut, 0 to 1; the others are trained on as they came."""
+    saliency: Literal["spectral_residual", "gradient"] = "spectral_residual"
+    """What counts as salient: spectral_residual looks at the image alone; gradient asks the model, by one more forward
+    and backward pass."""
+    per: Per = "batch"
+    """Whether a batch shares one lam, or each example has its own."""
+
+    def canonical(self) -> Mixer:
+        """Without cutting this is plain training."""
+        if self.alpha == 0 or self.probability == 0:
+            return Erm()
+        return self.replace(partners=self.partners.canonical())
+
+    def blend(
+        self, model: nn.Module, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator
+    ) -> MixedBatch:
+        """Paste the partner's box into inputs [B, C, H, W]; targets [B, K] are blended by area."""
+        size = draw_size(self.per, inputs)
+        drawn = sample_lam(self.alpha, size, device=inputs.device, generator=generator)
+        cut = torch.rand(size, device=inputs.device, generator=generator) < self.probability
+        partner = self.draw_partner(targets, state, generator=generator)
+
+        looked_at = partner if self.variant == "paper" else partner[:1]
+        maps = self._maps(model, inputs[looked_at], targets[looked_at])
+        return paste_peaks(inputs, targets, maps, lam=torch.where(cut, drawn, 1.0), partner=partner)
+
+    def _maps(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+        match self.saliency:
+            case "spectral_residual":
+                return spectral_residual(images)
+            case "gradient":
+                return input_gradient(model, images, targets)
+
+
+def paste_peaks(inputs: Tensor, targets: Tensor, maps: Tensor, *, lam: Tensor, partner: Tensor) -> MixedBatch:
+    """Boxes of the partners of inputs [B, C, H, W], a share 1 - lam ([] or [B]) of the area, around the maps' peaks.
+
+    `maps` float [B, H, W] are the partners', by any measure of saliency; [1, H, W] puts all boxes in one place.
+    """
+    height, width = inputs.shape[-2:]
+    row, column = (place.squeeze(0) for place in peak(maps))
+    box = box_around(row, column, lam, height=height, width=width)
+    mask = (~inside(box, height=height, width=width)).float()
+    left = share_outside(box, height=height, width=width)
+    return mix_by_mask(inputs, targets, mask=mask, lam=left, partner=partner, other=inputs[partner])

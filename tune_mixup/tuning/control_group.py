@@ -1,0 +1,59 @@
+"""What a sweep's finished trials say about its rungs, brought up to date by events; made of the record alone."""
+
+from collections import Counter, defaultdict
+
+from optuna.trial import FrozenTrial, TrialState
+
+from tune_mixup.config import SweepConfig, TrialConfig
+from tune_mixup.tuning.control import Course, Evidence, chance_of_any, evidence
+from tune_mixup.tuning.scheduler import smoothed
+from tune_mixup.tuning.seats import Seats
+
+
+class ControlGroup:
+    """The courses of the trials that were trained to the end. Call `note` for every trial that has ended."""
+
+    def __init__(self, config: SweepConfig, seats: Seats) -> None:
+        self.config = config
+        self.seats = seats
+        self.spared: list[Course] = []
+        """Those of the control group."""
+        self.complete: list[Course] = []
+        """All: beside the control group, those that every rung has let through."""
+        self._came: dict[int, Counter[str]] = defaultdict(Counter)
+
+    def note(self, trial: FrozenTrial, settings: TrialConfig) -> bool:
+        """Take in a trial that has ended; True when it is one more of the control group."""
+        seat = self.seats.of(trial.number, settings)
+        for rung in seat.rungs:
+            if (trial.last_step or 0) >= rung:
+                self._came[rung][seat.group] += 1
+        if trial.state != TrialState.COMPLETE:
+            return False
+        values, reports = trial.intermediate_values, self.config.reports_smoothed
+        at_rungs = {rung: smoothed(values, min(e for e in values if e >= rung), reports) for rung in seat.rungs}
+        course = Course(seat.group, at_rungs, smoothed(values, max(values), reports))
+        self.complete.append(course)
+        if seat.spared:
+            self.spared.append(course)
+        return seat.spared
+
+    def table(self, courses: list[Course]) -> list[Evidence]:
+        """What `courses` say about each rung, earliest first."""
+        rungs = sorted({rung for course in courses for rung in course.at_rungs})
+        compared = {rung: max(came.values()) for rung, came in self._came.items()}
+        return evidence(courses, rungs, reduction_factor=self.config.reduction_factor, compared=compared)
+
+    def words(self) -> str:
+        """The table of the control group in one line; empty when there is nothing to say."""
+        table = [about for about in self.table(self.spared) if about.correlation is not None]
+        if not table:
+            return ""
+        parts = [
+            f"epoch {about.rung}: {about.correlation:.2f} ({about.low:.2f} to {about.high:.2f})" for about in table
+        ]
+        chance = chance_of_any(table)
+        return (
+            f"control group of {len(self.spared)}: rank correlation with the end at {', '.join(parts)}; "
+            f"best trial stopped with a chance of about {chance:.0%}"
+        )

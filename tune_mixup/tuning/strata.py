@@ -1,0 +1,99 @@
+"""Who is compared with whom: trials of like mixing strength, for strong mixing starts slowly and wins late.
+
+The strength of a setting is E[min(lam, 1 - lam)] times the share of mixed batches (`Mixer.strength`), known before the
+first epoch. The space's own strengths are cut into thirds; a method without mixing stands apart.
+"""
+
+import random
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from tune_mixup.config import SweepConfig, TrialConfig
+from tune_mixup.search_space import Params, SearchSpace
+
+NUM_DRAWS = 300
+"""Points of the space from which the thirds are taken."""
+NAMES = {1: ("mixing",), 2: ("weak mixing", "strong mixing"), 3: ("weak mixing", "medium mixing", "strong mixing")}
+PLAIN = "no mixing"
+
+
+@dataclass(frozen=True)
+class Strata:
+    """Cut points on the strength: a trial is in the first stratum whose cut it does not exceed."""
+
+    cuts: tuple[float, ...] = ()
+    whole: bool = True
+    """All trials are one group, which has no name."""
+
+    @classmethod
+    def of(cls, config: SweepConfig) -> "Strata":
+        """Terciles of the strengths in the sweep's space, the same ones in every process."""
+        if config.strata == "none":
+            return cls()
+        strengths = [strength(trial) for trial in _trials(config)]
+        mixed = sorted(value for value in strengths if value is not None)
+        cuts = terciles(mixed)
+        return cls(cuts, whole=len(cuts) == 0 and len(mixed) in (0, len(strengths)))
+
+    def name(self, trial: TrialConfig) -> str:
+        """The stratum of a trial; empty where there is but one."""
+        if self.whole:
+            return ""
+        value = strength(trial)
+        return PLAIN if value is None else NAMES[len(self.cuts) + 1][bisect_left(self.cuts, value)]
+
+
+def strength(trial: TrialConfig) -> float | None:
+    """The mixing strength of a setting, 0 to 1/2; None for plain training, whatever it is called."""
+    return trial.mixing.canonical().strength()
+
+
+def terciles(values: Sequence[float]) -> tuple[float, ...]:
+    """Where sorted values are cut into thirds, each cut a value of the lower part; fewer cuts where values repeat."""
+    if not values:
+        return ()
+    cuts = {values[(len(values) * third + 2) // 3 - 1] for third in (1, 2)}
+    return tuple(sorted(cuts - {values[-1]}))
+
+
+def _trials(config: SweepConfig) -> list[TrialConfig]:
+    trials = []
+    for point in draw(config.space, NUM_DRAWS, seed=config.seed):
+        try:
+            trials.append(config.trial(point))
+        except ValueError:  # a corner of the space that does not fit together; a trial there fails by itself
+            continue
+    return trials
+
+
+def draw(space: SearchSpace, count: int, *, seed: int) -> list[Params]:
+    """`count` points of the space, each parameter uniform on its own scale; the same ones for the same seed."""
+    uniform = random.Random(seed).random  # Python keeps this sequence the same from version to version
+    points = []
+    for _ in range(count):
+        point: Params = {}
+        for key in space.order():
+            position = uniform()
+            if space.exists(key, point):
+                point[key] = _value(space.free[key], position)
+        points.append(point)
+    return points
+
+
+def _value(distribution: BaseDistribution, position: float) -> Any:
+    """The value at `position`, in [0, 1), of the way through a distribution."""
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[int(position * len(distribution.choices))]
+    assert isinstance(distribution, (FloatDistribution, IntDistribution))
+    low, high, step = distribution.low, distribution.high, distribution.step
+    if distribution.log:
+        wide = isinstance(distribution, IntDistribution)
+        value = (low - wide / 2) * ((high + wide / 2) / (low - wide / 2)) ** position
+        return min(high, max(low, round(value))) if wide else min(high, max(low, value))
+    if step is not None:
+        return low + step * int(position * (int((high - low) / step + 1e-9) + 1))
+    return low + (high - low) * position
