@@ -63,23 +63,6 @@ class TrialConfig(Schema):
     schedule: AnySchedule = Cosine()
     training: Training = Training()
 
-    @model_validator(mode="before")
-    @classmethod
-    def _name_defaults(cls, values: Any) -> Any:
-        """A section without a `name` is for the default component, so that `optimizer.lr=0.1` is enough."""
-        if not isinstance(values, Mapping):
-            return values
-        named = dict(values)
-        for section, field in cls.model_fields.items():
-            given = named.get(section)
-            if (
-                isinstance(field.default, Schema)
-                and isinstance(given, Mapping)
-                and "name" in type(field.default).model_fields
-            ):
-                named[section] = {"name": getattr(field.default, "name"), **given}  # noqa: B009 - only some have one
-        return named
-
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.mixing.needs_stratified_batches and self.data.batches != "stratified":
@@ -95,6 +78,19 @@ class TrialConfig(Schema):
             )
         self.schedule.check(self.training.epochs)
         return self
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Self:
+        """Build from nested plain values; a section without a `name` is for the default component.
+
+        So `optimizer.lr=0.1` is enough. Raises ValueError with one line that names each bad key with dots.
+        """
+        named = dict(values)
+        for section, field in cls.model_fields.items():
+            default, given = field.default, named.get(section)
+            if isinstance(default, Schema) and "name" in type(default).model_fields and isinstance(given, Mapping):
+                named[section] = {"name": dict(default)["name"], **given}
+        return super().parse(named)
 
     @classmethod
     def from_dotted(cls, *layers: Mapping[str, Any]) -> Self:
@@ -248,13 +244,16 @@ def plan(
 ) -> SweepConfig:
     """The checked configuration of a sweep: the space with `settings` (dotted keys) fixed, and the options given.
 
+    A setting `sweep.KEY` is a field of the sweep's own configuration, such as `sweep.grace_epochs`.
+
     The name defaults to the space's, other options to the space's `defaults`, the trials of a grid to its points.
     Raises ValueError with one line that names each fault.
     """
     loaded = space if isinstance(space, SearchSpace) else load_space(space)
     named = {} if isinstance(space, SearchSpace) else {"name": Path(space).stem}
     given = {**named, **loaded.defaults, **{key: value for key, value in options.items() if value is not None}}
-    fixed = dict(settings or {})
+    fixed = flatten(settings or {})
+    given |= {key.removeprefix("sweep."): fixed.pop(key) for key in list(fixed) if key.startswith("sweep.")}
     if (max_epochs := given.pop("max_epochs", None)) is not None:
         fixed["training.epochs"] = max_epochs
     loaded = loaded.fix(fixed)

@@ -240,3 +240,12 @@ def test_spare_outputs_are_for_methods_that_do_not_pair_every_class():
     Trainer(config(model__num_classes=6, mixing__name="mixup")).train_epoch()
     with pytest.raises(ValueError, match="model.num_classes: got 6, but the data has 4 classes"):
         Trainer(config(model__num_classes=6, mixing__name="generalized_mixup"))
+
+
+def test_settings_of_one_identity_train_alike_and_share_a_folder(tmp_path):
+    plain, degenerate = config(mixing__name="erm"), config(mixing__name="generalized_mixup", mixing__alpha=0.0)
+    assert plain.identity() == degenerate.identity()
+    first = Trainer(plain, folder=tmp_path)
+    first.train_epoch()
+    first.save()
+    assert timeless(Trainer(degenerate, folder=tmp_path).run()) == timeless(Trainer(plain).run())

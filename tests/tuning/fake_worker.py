@@ -77,7 +77,7 @@ def work(session, *, kill_after=None, faults=False):
     return True
 
 
-def decisions(record):
-    """The decision log: everything about every trial, byte for byte."""
-    trials = [(t.number, t.state.name, t.params, t.intermediate_values, t.user_attrs) for t in record.asked()]
+def decisions(record, first=None):
+    """The decision log, byte for byte: everything about every trial, or about the `first` ones."""
+    trials = [(t.number, t.state.name, t.params, t.intermediate_values, t.user_attrs) for t in record.asked()[:first]]
     return json.dumps(trials).encode()

@@ -9,7 +9,6 @@ import os
 import random
 import signal
 import sys
-import time
 from pathlib import Path
 
 from fake_worker import create, decisions, plan, work
@@ -19,47 +18,41 @@ from tune_mixup.tuning.session import Session
 
 
 def start(path, config):
-    """Fork a session; returns its process and a pipe that says when it has begun."""
-    said, saying = os.pipe()
+    """Fork a session; returns its process."""
     child = os.fork()
     if child == 0:
-        os.close(said)
         record = load_sweep(path)
         with record.working():
-            os.write(saying, b".")
             work(Session(record, config), faults=True)
         os._exit(0)
-    os.close(saying)
-    return child, said
+    return child
 
 
 def main():
     root, kills, sampler = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     config = plan(sampler=sampler, trials=40)
     whole = create(root / "whole", config)
-    began = time.monotonic()
     work(Session(whole, config), faults=True)
-    whole_s = time.monotonic() - began
+    size = (whole.path / "study.journal").stat().st_size
 
     rng = random.Random(kills)
     killed = create(root / "killed", config)
-    done = 0
-    while True:
-        child, said = start(killed.path, config)
-        os.read(said, 1)
-        os.close(said)
-        if done < kills:
-            time.sleep(rng.uniform(0, whole_s / kills))
-            os.kill(child, signal.SIGKILL)
+    journal = killed.path / "study.journal"
+    for point in sorted(rng.uniform(0.01, 0.95) * size for _ in range(kills)):
+        child = start(killed.path, config)
+        while journal.stat().st_size < point:  # the moment, not the amount: a kill falls anywhere in what it does next
+            assert os.waitpid(child, os.WNOHANG) == (0, 0), "the session ended before it was killed"
+        for _ in range(rng.randrange(20000)):
+            pass
+        os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
-        if status == 0:
-            break
         assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, status
-        done += 1
+    _, status = os.waitpid(start(killed.path, config), 0)
+    assert status == 0, status
+
     states = {trial.state.name for trial in whole.asked()}
-    print(f"{done} kills, states {sorted(states)}, {len(decisions(whole))} bytes")
-    assert done == kills, f"only {done} of {kills} kills before the end"
-    assert states == {"COMPLETE", "PRUNED", "FAIL"}
+    assert states == {"COMPLETE", "PRUNED", "FAIL"}, states
+    print(f"{kills} kills, {len(decisions(whole))} bytes")
     sys.exit(0 if decisions(load_sweep(killed.path)) == decisions(whole) else 1)
 
 

@@ -14,6 +14,7 @@ import typer
 from tune_mixup import __version__
 from tune_mixup.cli.check import check
 from tune_mixup.cli.errors import explain
+from tune_mixup.cli.gallery import gallery
 from tune_mixup.cli.results import evaluate, export, leaderboard
 from tune_mixup.cli.sweep import resume, sweep
 from tune_mixup.cli.train import train
@@ -26,6 +27,7 @@ VERBS: dict[Callable[..., None], str] = {
     leaderboard: "tune-mixup leaderboard gm --top 10 --format markdown",
     export: "tune-mixup export gm --top 3 --to best.yaml",
     evaluate: "tune-mixup evaluate gm --top 3 --seeds 3",
+    gallery: "tune-mixup gallery --data cifar10 --to gallery.png",
 }
 """Every verb with an example of its use, in the order of the help."""
 

@@ -60,7 +60,7 @@ class Trainer:
             self.forward = cast(nn.Module, torch.compile(self.model))
         self.optimizer = config.optimizer.build(self.model.parameters())
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.training.precision == "fp16")
-        self.mixer = config.mixing
+        self.mixer = config.mixing.canonical()  # settings of one identity train alike, to the bit
         self.mixer_state = self.mixer.init(
             self.num_classes, device=self.device, generator=generator(config.seed, "init", epoch=1)
         )

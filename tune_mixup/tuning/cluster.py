@@ -5,6 +5,7 @@ import logging
 import os
 import secrets
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -44,6 +45,7 @@ def connected(address: str | None) -> Iterator[list[Node]]:
     if ray.is_initialized():
         yield _nodes()
     elif address is not None:
+        _knock(address)
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError) as error:
@@ -69,6 +71,19 @@ def connected(address: str | None) -> Iterator[list[Node]]:
         finally:
             ray.shutdown()
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _knock(address: str) -> None:
+    """Raise ValueError when nobody listens at HOST:PORT; Ray itself would go on asking for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdigit():
+        return  # "auto", "local": Ray looks for those itself
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise ValueError(
+            f"no Ray cluster answers at {address}: {error}; start one or leave out --address"
+        ) from None
 
 
 def _nodes() -> list[Node]:

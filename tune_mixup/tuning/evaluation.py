@@ -101,7 +101,9 @@ def _test(folder: str) -> dict[str, float]:
     from tune_mixup.training.trainer import Trainer
     from tune_mixup.trial_folder import TrialFolder
 
-    return Trainer(TrialConfig.parse(TrialFolder(Path(folder)).read_config()), folder=folder).test()
+    trainer = Trainer(TrialConfig.parse(TrialFolder(Path(folder)).read_config()), folder=folder)
+    trainer.run()  # nothing to do, unless the checkpoint of the trained model was lost since
+    return trainer.test()
 
 
 def _row(

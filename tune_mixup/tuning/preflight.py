@@ -21,7 +21,7 @@ def check_data(config: SweepConfig) -> None:
 
 def _kinds(config: SweepConfig) -> Iterable[TrialConfig]:
     """One trial for each combination of what decides whether a configuration fits its data."""
-    kinds = {}
+    kinds: dict[str, TrialConfig] = {}
     for point in (*config.space.baselines, *config.space.corners()):
         trial = config.trial(point)
         values = trial.plain()

@@ -1,0 +1,62 @@
+"""`gallery`: a picture of what the mixing methods do to real images."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tune_mixup.cli.options import DataRoot, Json, Seed, Settings, parse_settings
+
+if TYPE_CHECKING:
+    from tune_mixup.mixing import Mixer
+
+
+def gallery(
+    to: Annotated[Path, typer.Option(metavar="FILE", help="The picture; its suffix says how: .png, .pdf or .svg.")],
+    data: Annotated[str | None, typer.Option(metavar="NAME", help="The data set. Default: digits.")] = None,
+    mixers: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Which methods. Default: all, or the one that --set mixing.name gives."),
+    ] = None,
+    examples: Annotated[int, typer.Option(metavar="N", min=1, help="How many pairs of each method.")] = 3,
+    set_: Settings = None,
+    seed: Seed = None,
+    data_root: DataRoot = None,
+    as_json: Json = False,
+) -> None:
+    """Draw pairs, masks and mixed images of every method, with their lam; trains nothing."""
+    settings = parse_settings(set_, data_root)
+    own = any(key.startswith("mixing.") for key in settings)
+    if own and mixers is not None:
+        raise ValueError("gallery: got --mixers and --set mixing; give one, for the settings are of one method")
+
+    from tune_mixup.config import TrialConfig
+
+    chosen = {} if own else _methods(mixers)
+    given = {**({} if data is None else {"data.name": data}), **({} if seed is None else {"seed": seed})}
+    config = TrialConfig.from_dotted(given, settings)
+    to = to.expanduser()
+
+    from tune_mixup.gallery import gallery as run
+
+    drawn, left_out = run(config, chosen or {config.mixing.name: config.mixing}, to, num_examples=examples)
+    if as_json:
+        lams = {name: [example.lam for example in row] for name, row in drawn.items()}
+        print(json.dumps({"file": str(to), "lam": lams, "left_out": left_out}))
+        return
+    print(f"{to}: {', '.join(drawn)}")
+    for name, reason in left_out.items():
+        print(f"left out {name}: {reason}")
+
+
+def _methods(names: str | None) -> "dict[str, Mixer]":
+    """The methods of a comma-separated list with their default settings; all of them for None."""
+    from tune_mixup.mixing import MIXERS
+    from tune_mixup.schema import suggest
+
+    wanted = list(MIXERS) if names is None else [name.strip() for name in names.split(",")]
+    for name in wanted:
+        if name not in MIXERS:
+            raise ValueError(f"--mixers: got {name!r}, which is not a method{suggest(name, list(MIXERS))}")
+    return {name: MIXERS[name].parse({}) for name in wanted}

@@ -1,0 +1,178 @@
+"""A picture of what the mixing methods do: pairs, masks and mixed images of real data, with their lam.
+
+One row per method; in every row the same images, each with a draw of its own.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from tune_mixup.config import TrialConfig
+from tune_mixup.data.augment import normalise
+from tune_mixup.data.base import TrainingData, load
+from tune_mixup.mixing.base import BatchMixer, MixedBatch, Mixer
+from tune_mixup.seeding import generator
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+TILES = ("own", "partner", "weight of own", "mixed")
+PER_CLASS = 2
+"""Images of each class in the batch that is mixed; a class that has fewer gives them all."""
+TILE_INCHES = 0.78
+GAP, MARGIN, HEADER = 0.25, 1.8, 0.4
+"""Space between two examples, for the names on the left, and for the headings, in tiles."""
+
+
+class Example(NamedTuple):
+    """A row of a mixed batch for a person to see: images float32 [H, W, C] in 0..1, lam in 0..1.
+
+    `weight` float32 [H, W] is each pixel's weight of the own image; None where features were mixed after `stage`.
+    """
+
+    own: Tensor
+    partner: Tensor
+    mixed: Tensor
+    weight: Tensor | None
+    lam: float
+    stage: int
+
+
+def gallery(
+    config: TrialConfig, mixers: Mapping[str, Mixer], to: Path, *, num_examples: int = 3
+) -> tuple[dict[str, list[Example]], dict[str, str]]:
+    """Draw `mixers` (title -> method) on the training split of the configuration's data and write the picture `to`.
+
+    Its suffix says how: .png, .pdf, .svg. Returns what was drawn, and the methods that were left out with the reason.
+    Raises ValueError for a suffix or a number of examples that can't be, and when no method is left.
+    """
+    _check_target(to)
+    data = load(config.data, seed=config.seed, device=torch.device("cpu"))
+    index = _draw_batch(data, config.seed)
+    if not 1 <= num_examples <= len(index):
+        raise ValueError(f"examples: got {num_examples}, must be 1 to {len(index)}, the images of a batch")
+    with torch.random.fork_rng(devices=[]):  # layers draw from torch's global generator
+        torch.manual_seed(generator(config.seed, "init").initial_seed())
+        model = config.model.build(channels=data.channels, num_classes=data.num_classes)
+    drawn: dict[str, list[Example]] = {}
+    left_out: dict[str, str] = {}
+    for title, mixer in mixers.items():
+        try:
+            drawn[title] = examples(mixer, model, data, index, seed=config.seed, num_examples=num_examples)
+        except ValueError as error:
+            left_out[title] = str(error)
+    if not drawn:
+        raise ValueError("; ".join(f"{title}: {reason}" for title, reason in left_out.items()))
+    draw(drawn, title=f"{config.data.name}, seed {config.seed}").savefig(to, dpi=100)
+    return drawn, left_out
+
+
+def examples(
+    mixer: Mixer, model: nn.Module, data: TrainingData, index: Tensor, *, seed: int, num_examples: int
+) -> list[Example]:
+    """The first images of the batch `index` int64 [B] of the training split, each from another draw of the batch.
+
+    Raises ValueError for a method that can't mix this data, or that does not mix a batch once.
+    """
+    if not isinstance(mixer, BatchMixer):
+        raise ValueError("it makes more of a batch than one mixed batch")
+    height, width = data.size
+    mixer.check_data(height=height, width=width, num_classes=data.num_classes)
+    inputs = normalise(data.train.images[index], data.mean, data.std)
+    targets = torch.eye(data.num_classes)[data.train.targets[index]]
+    state = mixer.init(data.num_classes, device=inputs.device, generator=generator(seed, "init", epoch=1))
+    found = []
+    for row in range(num_examples):
+        drawn = mixer.blend(model, inputs, targets, state, epoch=0, generator=generator(seed, "mix", epoch=row))
+        found.append(_example(drawn, row, inputs, data))
+    return found
+
+
+def _example(drawn: MixedBatch, row: int, inputs: Tensor, data: TrainingData) -> Example:
+    def visible(image: Tensor) -> Tensor:
+        return (image * data.std + data.mean).clamp(0, 1).permute(1, 2, 0)
+
+    count = len(inputs)
+    lam = drawn.lam.expand(count)[row]
+    stage = max((depth for depth, at in drawn.hidden.items() if at.expand(count)[row] < 1), default=0)
+    mask = lam.expand(data.size) if drawn.mask is None else drawn.mask.expand(count, -1, -1, -1)[row, 0]
+    return Example(
+        own=visible(inputs[row]),
+        partner=visible(inputs[drawn.partner[row]]),
+        mixed=visible(drawn.inputs[row]),
+        weight=None if stage else mask,
+        lam=float(lam),
+        stage=stage,
+    )
+
+
+def _draw_batch(data: TrainingData, seed: int) -> Tensor:
+    """Up to `PER_CLASS` images of each class, as many of one as of another, in random order: int64 [B]."""
+    targets = data.train.targets
+    shuffled = torch.randperm(len(targets), generator=generator(seed, "batches"))
+    members = [shuffled[targets[shuffled] == label] for label in range(data.num_classes)]
+    count = min(PER_CLASS, *(len(some) for some in members))
+    batch = torch.cat([some[:count] for some in members])
+    return batch[torch.randperm(len(batch), generator=generator(seed, "batches", epoch=1))]
+
+
+def draw(rows: Mapping[str, list[Example]], *, title: str) -> "Figure":
+    """The picture: a row of examples for each title, four tiles each."""
+    from matplotlib.figure import Figure
+
+    num_examples = max(len(row) for row in rows.values())
+    widths = ([1.0] * len(TILES) + [GAP]) * num_examples
+    width, height = sum(widths) + MARGIN, len(rows) + HEADER
+    figure = Figure(figsize=(TILE_INCHES * width, 1.25 * TILE_INCHES * height))
+    grid = figure.add_gridspec(
+        len(rows),
+        len(widths),
+        width_ratios=widths,
+        left=MARGIN / width,
+        right=1,
+        bottom=0.2 / height,
+        top=1 - HEADER / height,
+        hspace=0.25,
+        wspace=0.06,
+    )
+    figure.text(0.01, 0.999, title, va="top", fontsize=8)
+    for line, (name, row) in enumerate(rows.items()):
+        for number, example in enumerate(row):
+            first = number * (len(TILES) + 1)
+            tiles = [figure.add_subplot(grid[line, first + place]) for place in range(len(TILES))]
+            _draw_example(tiles, example)
+            if line == 0:
+                for tile, heading in zip(tiles, TILES, strict=True):
+                    tile.set_title(heading, fontsize=7)
+            if number == 0:
+                tiles[0].text(-0.1, 0.5, name, ha="right", va="center", fontsize=8, transform=tiles[0].transAxes)
+    return figure
+
+
+def _draw_example(tiles: "list[Axes]", example: Example) -> None:
+    for tile in tiles:
+        tile.set_xticks([])
+        tile.set_yticks([])
+    for tile, image in zip((tiles[0], tiles[1], tiles[3]), (example.own, example.partner, example.mixed), strict=True):
+        tile.imshow(image.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    if example.weight is not None:
+        tiles[2].imshow(example.weight.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    else:
+        tiles[2].set_box_aspect(example.own.shape[0] / example.own.shape[1])
+        words = f"features\nafter stage {example.stage}"
+        tiles[2].text(0.5, 0.5, words, ha="center", va="center", fontsize=7, transform=tiles[2].transAxes)
+    tiles[3].set_xlabel(f"lam {example.lam:.2f}", fontsize=7, labelpad=1)
+
+
+def _check_target(to: Path) -> None:
+    from matplotlib.figure import Figure
+
+    known = Figure().canvas.get_supported_filetypes()
+    if to.suffix.lower().removeprefix(".") not in known:
+        raise ValueError(f"to: got {str(to)!r}, which must end in .png, .pdf, .svg or another kind of picture")
+    if not to.parent.is_dir():
+        raise ValueError(f"to: {to.parent} is not a folder; make it first")
