@@ -29,7 +29,7 @@ GAP, MARGIN, HEADER = 0.25, 1.8, 0.4
 
 
 class Example(NamedTuple):
-    """A row of a mixed batch for a person to see: images float32 [H, W, C] in 0..1, lam in 0..1.
+    """A row of a mixed batch for a person to see: images float32 [H, W, 1 or 3] in 0..1, lam in 0..1.
 
     `weight` float32 [H, W] is each pixel's weight of the own image; None where features were mixed after `stage`.
     """
@@ -94,7 +94,8 @@ def examples(
 
 def _example(drawn: MixedBatch, row: int, inputs: Tensor, data: TrainingData) -> Example:
     def visible(image: Tensor) -> Tensor:
-        return (image * data.std + data.mean).clamp(0, 1).permute(1, 2, 0)
+        pixels = (image * data.std + data.mean).clamp(0, 1).permute(1, 2, 0)
+        return pixels if data.channels in (1, 3) else pixels.mean(2, keepdim=True)
 
     count = len(inputs)
     lam = drawn.lam.expand(count)[row]

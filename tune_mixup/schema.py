@@ -122,16 +122,11 @@ def _fault(detail: dict[str, Any], values: Mapping[str, Any]) -> str:
 
 
 def _path(loc: Sequence[int | str], values: Any) -> list[str]:
-    """The keys a person wrote: pydantic puts the union's tag (the component's name) into the location too.
-
-    Where the name was left to its default, whatever is not a key but has keys below it is the tag.
-    """
+    """The keys a person wrote: pydantic puts the union's tag (the component's name) into the location too."""
     path = []
-    for index, part in enumerate(loc):
-        if isinstance(values, Mapping) and part not in values:
-            has_keys_below = index + 1 < len(loc)
-            if values.get("name", part if has_keys_below else None) == part:
-                continue
+    for part in loc:
+        if isinstance(values, Mapping) and part not in values and values.get("name") == part:
+            continue
         path.append(str(part))
         if isinstance(values, Mapping):
             values = values.get(part)

@@ -13,7 +13,7 @@ SMALL = {
     "data.num_classes": 4,
     "data.num_train": 400,
     "data.num_test": 80,
-    "data.size": 8,
+    "data.size": 20,
     "data.batches": "stratified",
     "model.name": "tiny_resnet",
     "model.width": 4,

@@ -21,7 +21,7 @@ from tune_mixup.search_space import Params
 from tune_mixup.tuning.control import longer_grace
 from tune_mixup.tuning.control_group import ControlGroup
 from tune_mixup.tuning.progress import Listener, Progress
-from tune_mixup.tuning.samplers import make_sampler
+from tune_mixup.tuning.samplers import TrialSampler
 from tune_mixup.tuning.scheduler import Seat
 from tune_mixup.tuning.seats import RULES, Raise, Seats
 from tune_mixup.tuning.tally import Tally
@@ -77,7 +77,7 @@ class Session:
         if number >= self.config.trials or self.over_budget():
             return None
         longer = self._lengthen_grace(number)
-        self.record.study.sampler = make_sampler(self.config, number)
+        self.record.study.sampler = TrialSampler(self.config, number)
         begin = self._begin(self.record.study.ask())
         self._tell_listener(f"{_name(begin.number)} begins" + longer)
         return begin
@@ -259,7 +259,7 @@ class Session:
 
     def _take_up(self, trial: FrozenTrial) -> None:
         """Bring an unfinished trial's record up to what its folder knows, then end it or queue it again."""
-        self.record.study.sampler = make_sampler(self.config, trial.number)
+        self.record.study.sampler = TrialSampler(self.config, trial.number)
         begin = self._begin(optuna.trial.Trial(self.record.study, trial._trial_id))
         epochs = self.record.trial_folder(trial.number).read_epochs()
         stop = any([self.report(trial.number, epoch) for epoch in epochs])
@@ -273,7 +273,6 @@ class Session:
         point: Params = {}
         for key in self.config.space.order():
             if self.config.space.exists(key, point):
-                self.record.study.sampler = make_sampler(self.config, trial.number, key)
                 point[key] = _suggest(trial, key, self.config.space.free[key])
         self._configs[trial.number] = self.config.trial(point)
         self._note(trial.number)

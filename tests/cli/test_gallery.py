@@ -1,0 +1,116 @@
+import json
+
+import pytest
+import torch
+
+from tune_mixup.config import TrialConfig
+from tune_mixup.gallery import gallery
+from tune_mixup.mixing import MIXERS
+from tune_mixup.mixing.cutmix import CutMix
+from tune_mixup.mixing.erm import Erm
+from tune_mixup.mixing.fmix import FMix
+from tune_mixup.mixing.manifold_mixup import ManifoldMixup
+from tune_mixup.mixing.mixup import Mixup
+
+SYNTHETIC = {"name": "synthetic", "num_train": 60, "num_test": 10, "size": 20, "channels": 3}
+DATA = [word for key, value in SYNTHETIC.items() for word in ("--set", f"data.{key}={value}")]
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    """Draws one method on synthetic images and returns its examples."""
+
+    def draw(mixer, num_examples=1, seed=0):
+        config = TrialConfig.parse({"seed": seed, "data": SYNTHETIC})
+        rows, left_out = gallery(config, {"it": mixer}, tmp_path / "it.png", num_examples=num_examples)
+        assert left_out == {}
+        return rows["it"]
+
+    return draw
+
+
+def test_every_method_is_drawn(command, tmp_path):
+    assert command("gallery", *DATA, "--examples", 1, "--to", "all.png", "--json") == 0, command.err
+    told = json.loads(command.out)
+    assert told["file"] == "all.png" and told["left_out"] == {}
+    assert list(told["lam"]) == list(MIXERS)
+    assert all(len(lams) == 1 and 0 <= lams[0] <= 1 for lams in told["lam"].values())
+    assert told["lam"]["erm"] == [1.0]
+    assert [path.name for path in tmp_path.iterdir()] == ["all.png"]
+    assert (tmp_path / "all.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("mixer", [Erm(), Mixup(), CutMix(), FMix(max_soft=0.2)], ids=lambda mixer: mixer.name)
+def test_tiles_belong_together(drawn, mixer):
+    """The mixed tile is own and partner, weighed by the mask, whose mean is the lam below it."""
+    for example in drawn(mixer, num_examples=3):
+        assert example.own.shape == (20, 20, 3) and example.stage == 0
+        weight = example.weight[:, :, None]
+        mixed = weight * example.own + (1 - weight) * example.partner
+        torch.testing.assert_close(example.mixed, mixed, atol=1e-5, rtol=0)
+        assert example.weight.mean().item() == pytest.approx(example.lam, abs=1e-6)
+
+
+def test_images_that_are_neither_grey_nor_colour_are_shown_grey(tmp_path):
+    config = TrialConfig.parse({"data": {**SYNTHETIC, "channels": 2}})
+    rows, _ = gallery(config, {"it": Mixup()}, tmp_path / "it.png", num_examples=1)
+    assert rows["it"][0].own.shape == (20, 20, 1)
+
+
+def test_images_are_the_same_for_every_method_and_draws_differ(drawn):
+    mixup, fmix = drawn(Mixup(), num_examples=3), drawn(FMix(), num_examples=3)
+    assert all(torch.equal(one.own, other.own) for one, other in zip(mixup, fmix, strict=True))
+    assert len({example.lam for example in mixup}) == 3
+    assert mixup[0].lam != drawn(Mixup(), seed=1)[0].lam
+
+
+def test_mixed_features_are_said_in_words(drawn):
+    (example,) = drawn(ManifoldMixup(layers=(2,)))
+    assert example.weight is None and example.stage == 2
+    assert torch.equal(example.mixed, example.own)
+    (example,) = drawn(ManifoldMixup(layers=(0,)))
+    assert example.weight is not None and example.stage == 0
+
+
+def test_the_same_command_draws_the_same_picture(command, tmp_path):
+    pictures = []
+    for seed in (3, 3, 4):
+        assert command("gallery", *DATA, "--mixers", "cutmix,fmix", "--seed", seed, "--to", "some.png") == 0
+        assert command.out == "some.png: cutmix, fmix\n"
+        pictures.append((tmp_path / "some.png").read_bytes())
+    assert pictures[0] == pictures[1] != pictures[2]
+
+
+def test_a_method_with_settings_of_its_own(command):
+    settings = [*DATA, "--set", "mixing.name=cutmix", "--set", "mixing.alpha=0", "--examples", 2]
+    assert command("gallery", *settings, "--to", "one.pdf", "--json") == 0, command.err
+    assert json.loads(command.out)["lam"] == {"cutmix": [1.0, 1.0]}
+
+
+def test_a_method_that_cannot_mix_the_data_is_left_out_with_the_reason(command):
+    assert command("gallery", "--mixers", "erm,resizemix", "--examples", 1, "--to", "digits.svg") == 0, command.err
+    first, second = command.out.splitlines()
+    assert first == "digits.svg: erm"
+    assert second.startswith("left out resizemix: mixing.min_tau: got 0.1, which gives empty boxes on images of 8 x 8")
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--mixers", "cutmx", "--to", "a.png"], "--mixers: got 'cutmx', which is not a method; did you mean cutmix?"),
+        (["--mixers", "", "--to", "a.png"], "--mixers: got '', which is not a method"),
+        (["--mixers", "resizemix", "--to", "a.png"], "resizemix: mixing.min_tau: got 0.1"),
+        (["--mixers", "erm", "--set", "mixing.name=fmix", "--to", "a.png"], "got --mixers and --set mixing; give one"),
+        (["--to", "a.txt"], "to: got 'a.txt', which must end in .png, .pdf, .svg"),
+        (["--to", "picture"], "to: got 'picture', which must end in .png, .pdf, .svg"),
+        (["--to", "nowhere/a.png"], "to: nowhere is not a folder; make it first"),
+        (["--data", "cifar", "--to", "a.png"], "data.name: got 'cifar', which is not known; did you mean cifar10?"),
+        (["--mixers", "erm", "--examples", "0", "--to", "a.png"], "--examples"),
+        (["--mixers", "erm", "--examples", "99", "--to", "a.png"], "examples: got 99, must be 1 to 20"),
+        (["--set", "mixing.alpha=1", "--to", "a.png"], "mixing.alpha: there is no such setting here"),
+        ([], "Missing option '--to'"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(command, tmp_path, arguments, words):
+    assert words in command.refused("gallery", *arguments)
+    assert list(tmp_path.iterdir()) == []
