@@ -2,8 +2,8 @@
 
     python benchmarks/fashion_mnist_sweep.py [DATA_ROOT]
 
-DATA_ROOT holds FashionMNIST/raw; by default the folder shared/data beside the checkout. Twelve trials of nine epochs on 10,000 training images (9,000 after the validation
-split) with `tiny_resnet`, two at a time, one thread each.
+DATA_ROOT holds FashionMNIST/raw; by default the folder shared/data beside the checkout. Twelve trials of nine epochs
+on 10,000 training images (9,000 after the validation split) with `tiny_resnet`, two at a time, one thread each.
 """
 
 import sys

@@ -1,6 +1,8 @@
 """Plans of sweeps: what a user says beside a space, and what is refused before anything starts."""
 
 import math
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -10,7 +12,9 @@ from tune_mixup.search_space import SearchSpace
 
 
 def space(**free):
-    return SearchSpace(fixed={"data.name": "digits"}, free={key.replace("__", "."): value for key, value in free.items()})
+    return SearchSpace(
+        fixed={"data.name": "digits"}, free={key.replace("__", "."): value for key, value in free.items()}
+    )
 
 
 ALPHA = space(mixing__name=CategoricalDistribution(("mixup",)), mixing__alpha=FloatDistribution(0.1, 1.0))
@@ -36,7 +40,10 @@ def test_plans_survive_their_file_format():
     assert SweepConfig.parse(config.model_dump(mode="json")) == config
 
 
-@pytest.mark.parametrize("name", ["quickstart", "mixup", "cutmix", "generalized_mixup", "methods", "gamma_ablation"])
+SHIPPED = sorted(path.stem for path in Path(str(files("search_spaces"))).glob("[a-z]*.py"))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
 def test_every_space_holds_together(name):
     plan(name)
 

@@ -167,9 +167,12 @@ def test_one_process_works_on_a_sweep_at_a_time_and_a_killed_one_does_not_hold_i
 
 def test_runs_add_up_and_evaluations_are_kept_in_order(record):
     record.note_run(1000.0, 5.0)
-    record.note_run(1000.0, 7.0)
+    record.note_run(1000.0, 7.0, 3.0)
     record.note_run(2000.0, 1.0)
-    assert record.runs() == [{"began": 1000.0, "worked_s": 7.0}, {"began": 2000.0, "worked_s": 1.0}]
+    assert record.runs() == [
+        {"began": 1000.0, "worked_s": 7.0, "gpu_s": 3.0},
+        {"began": 2000.0, "worked_s": 1.0, "gpu_s": 0.0},
+    ]
     assert record.evaluations() == []
     record.append_evaluation({"trial": 3})
     record.append_evaluation({"trial": 5})

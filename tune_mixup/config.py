@@ -136,6 +136,10 @@ class SweepConfig(Schema):
     """Trials promised, stopped and failed ones included."""
     time_budget_s: float | None = Field(default=None, gt=0)
     """Wall seconds over all runs of the sweep, after which nothing new starts and running trials end as stopped."""
+    gpu_hours: float | None = Field(default=None, gt=0)
+    """GPU-hours over all runs of the sweep, stopped and failed trials included, after which it ends likewise."""
+    repeats: Literal["replicate", "serve", "train"] = "replicate"
+    """A setting that was asked before: train it on a fresh seed, take its result from the record, or train it again."""
     sampler: Literal["tpe", "random", "qmc", "gp", "cmaes", "grid"] = "tpe"
     """Who suggests the next point."""
     scheduler: Annotated[Literal["asha", "hyperband", "median", "none"], BeforeValidator(_refuse_pbt)] = "asha"
@@ -175,6 +179,8 @@ class SweepConfig(Schema):
                 f"smoothing: got {self.smoothing}, but {self.metric} is a median of epochs already; set "
                 "training.median_epochs instead, or take the metric without _median"
             )
+        if self.gpu_hours is not None and not self.gpus_per_trial:
+            raise ValueError(f"gpu_hours: got {self.gpu_hours:g}, but trials use no GPU; give gpus_per_trial too")
         for field in ("cpus_per_trial", "gpus_per_trial"):
             amount = getattr(self, field)
             if amount > 1 and amount != int(amount):
@@ -222,6 +228,8 @@ class Options(TypedDict, total=False):
     trials: int
     max_epochs: int
     time_budget_s: float
+    gpu_hours: float
+    repeats: str
     metric: str
     sampler: str
     scheduler: str

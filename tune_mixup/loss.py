@@ -74,7 +74,8 @@ class SigmoidBce(Loss):
 class SoftmaxBce(Loss):
     """Binary cross-entropy of every class's softmax, averaged over all B K entries.
 
-    What the released code of manifold mixup, PuzzleMix and Co-Mixup trains with; about 2 / K of the cross-entropy.
+    What the released code of manifold mixup, PuzzleMix and Co-Mixup trains with. Its gradients are 1 to 2 K-ths of the
+    cross-entropy's.
     """
 
     name: Literal["softmax_bce"] = "softmax_bce"

@@ -128,15 +128,18 @@ class SweepRecord:
         """The folder of trial `number`."""
         return TrialFolder(self.path / "trials" / f"t{number:04d}")
 
-    def note_run(self, began: float, worked_s: float) -> None:
-        """Write down that the process that began at `began` (Unix seconds) has worked for `worked_s` so far."""
+    def note_run(self, began: float, worked_s: float, gpu_s: float = 0.0) -> None:
+        """Write down that the process that began at `began` (Unix seconds) has worked for `worked_s` so far.
+
+        `gpu_s` are the GPU-seconds that its trials' epochs took, whatever became of the trials.
+        """
         runs = {run["began"]: run for run in self.runs()}
-        runs[began] = {"began": began, "worked_s": worked_s}
+        runs[began] = {"began": began, "worked_s": worked_s, "gpu_s": gpu_s}
         text = "".join(json.dumps(run) + "\n" for run in runs.values())
         write_atomically(self.path / "runs.jsonl", lambda file: file.write(text.encode()))
 
     def runs(self) -> list[dict[str, float]]:
-        """Each process that worked on the sweep: `began` (Unix seconds) and `worked_s`."""
+        """Each process that worked on the sweep: `began` (Unix seconds), `worked_s` and `gpu_s`."""
         path = self.path / "runs.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -223,9 +226,13 @@ class SweepRecord:
             self.study.tell(number, state=outcome.state)
 
     def asked(self) -> list[FrozenTrial]:
-        """All trials that were begun, in order; queued first points that nobody has asked for are left out."""
+        """All trials that were begun, in order; first points still in the queue and imported trials are left out."""
         trials = self.study.get_trials(deepcopy=False)
-        return [trial for trial in trials if trial.state != TrialState.WAITING]
+        return [trial for trial in trials if trial.state != TrialState.WAITING and "imported" not in trial.user_attrs]
+
+    def imported(self) -> int:
+        """How many trials of another sweep the study began with; they have the first numbers."""
+        return sum("imported" in trial.user_attrs for trial in self.study.get_trials(deepcopy=False))
 
     def trial(self, number: int) -> FrozenTrial:
         """What the study knows of trial `number`."""

@@ -122,11 +122,16 @@ def _fault(detail: dict[str, Any], values: Mapping[str, Any]) -> str:
 
 
 def _path(loc: Sequence[int | str], values: Any) -> list[str]:
-    """The keys a person wrote: pydantic puts the union's tag (the component's name) into the location too."""
+    """The keys a person wrote: pydantic puts the union's tag (the component's name) into the location too.
+
+    Where a validator fills in the name, as for the members of a mixture, the tag is what is no key but has keys below.
+    """
     path = []
-    for part in loc:
-        if isinstance(values, Mapping) and part not in values and values.get("name") == part:
-            continue
+    for index, part in enumerate(loc):
+        if isinstance(values, Mapping) and values and part not in values:
+            has_keys_below = index + 1 < len(loc)
+            if values.get("name", part if has_keys_below else None) == part:
+                continue
         path.append(str(part))
         if isinstance(values, Mapping):
             values = values.get(part)

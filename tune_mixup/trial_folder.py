@@ -121,6 +121,10 @@ class TrialFolder:
         with storage(self.notes), open(self.notes, "a") as file:
             file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {text}\n")
 
+    def checkpoints(self) -> list[Path]:
+        """The files of saved states, whole, old, damaged or half-written."""
+        return sorted((*self.path.glob("checkpoint*.pt"), *self.path.glob(".checkpoint*.tmp")))
+
     def tidy(self) -> None:
         """Delete what a killed process left half-written. Only whoever holds the trial's lock may call this."""
         with storage(self.path):

@@ -106,9 +106,16 @@ def finished(path):
 
 
 def uninterrupted(path, number):
-    """Validation losses per epoch of the same trial, trained here without a break."""
+    """Validation losses per epoch of the same trial, trained here without a break and, as there, on one thread."""
+    import torch
+
     from tune_mixup.config import TrialConfig
     from tune_mixup.training.trainer import Trainer
 
     config = TrialConfig.parse(load_sweep(path).trial_folder(number).read_config())
-    return [report["val_nll"] for report in Trainer(config).run()]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # sums in another order end in other weights within a few epochs
+    try:
+        return [report["val_nll"] for report in Trainer(config).run()]
+    finally:
+        torch.set_num_threads(threads)

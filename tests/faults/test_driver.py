@@ -6,7 +6,6 @@ import time
 
 import pytest
 from processes import Command, epochs_of, finished, lock_holder, uninterrupted, write_space
-
 from spaces import space
 
 from tune_mixup import sweep
@@ -60,7 +59,7 @@ def test_sigkill_of_the_driver_damaged_files_and_a_torn_journal(tmp_path, root, 
         journal.write(b'{"op_code":6,"worker_id":"')
     with Command("resume", path, folder=tmp_path) as again:
         again.until(lambda: lock_holder(load_sweep(path).trial_folder(2).path / "lock") not in (None, orphan))
-        again.until(lambda: epochs_of(path, 2) >= 25 and (path / "trials" / "t0003" / "checkpoint.previous.pt").exists())
+        again.until(lambda: epochs_of(path, 2) >= 25 and (path / "trials/t0003/checkpoint.previous.pt").exists())
         again.kill()
     wait_for_orphans(path)
     for number, spared in ((2, ("checkpoint.previous.pt",)), (3, ())):

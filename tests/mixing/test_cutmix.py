@@ -123,6 +123,34 @@ def test_probability_is_the_share_of_batches_that_are_cut():
     assert cut / 600 == pytest.approx(0.3, abs=4 * (0.3 * 0.7 / 600) ** 0.5 + 0.02)  # 2 %: boxes of no area
 
 
+def test_boxes_of_their_own_against_a_loop_over_pixels():
+    inputs = torch.rand(6, 2, 9, 12, generator=generator(7))
+    targets = torch.eye(6)
+    mixed = CutMix(per="sample").mix(inputs, targets, {}, epoch=0, generator=generator(1))
+    assert len(mixed.mask.flatten(1).unique(dim=0)) > 3
+    for i, (j, lam) in enumerate(zip(mixed.partner.tolist(), mixed.lam.tolist(), strict=True)):
+        rows, columns = (mixed.mask[i, 0] == 0).nonzero(as_tuple=True)
+        box = (rows.min(), rows.max(), columns.min(), columns.max()) if len(rows) else (0, -1, 0, -1)
+        for y in range(9):
+            for x in range(12):
+                source = j if box[0] <= y <= box[1] and box[2] <= x <= box[3] else i
+                assert torch.equal(mixed.inputs[i, :, y, x], inputs[source, :, y, x])
+        assert lam == pytest.approx(1 - len(rows) / (9 * 12), abs=1e-6)
+        torch.testing.assert_close(mixed.soft_targets[i], targets[i] * lam + targets[j] * (1 - lam))
+
+
+def test_probability_is_the_share_of_examples_that_are_cut_on_their_own():
+    mixed = CutMix(per="sample", probability=0.3).mix(
+        torch.zeros(2_000, 1, 16, 16), torch.eye(2_000), {}, epoch=0, generator=generator()
+    )
+    every = CutMix(per="sample").mix(
+        torch.zeros(2_000, 1, 16, 16), torch.eye(2_000), {}, epoch=0, generator=generator()
+    )
+    possible = every.lam < 1  # the smallest boxes have no area
+    share = (mixed.lam[possible] < 1).double().mean().item()
+    assert share == pytest.approx(0.3, abs=4 * (0.3 * 0.7 / possible.sum().item()) ** 0.5)
+
+
 def test_settings_without_cutting_are_plain_training():
     assert CutMix(alpha=0.0).canonical() == Erm()
     assert CutMix(probability=0.0).canonical() == Erm()

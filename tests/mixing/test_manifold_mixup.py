@@ -150,7 +150,7 @@ def test_partners_can_come_from_the_confusions():
 
 def test_depths_are_read_from_lists_and_text_in_any_order():
     expected = ManifoldMixup(layers=(0, 1, 3))
-    for given in ([3, 0, 1], "0,1,3", "3, 1,0", (0, 1, 3)):
+    for given in ([3, 0, 1], "0 1 3", "3, 1,0", (0, 1, 3)):
         assert ManifoldMixup.parse({"layers": given}) == expected
     assert ManifoldMixup.parse(expected.model_dump(mode="json")) == expected
     assert expected.min_stages == 3

@@ -250,13 +250,15 @@ def test_snapshots_are_copies_on_the_cpu_of_finite_numbers(mixer):
         assert bool(tensor.isfinite().all())
 
 
-@every_mixer
+MASKED = {"cutmix", "smoothmix", "saliencymix", "gridmix", "resizemix", "fmix"}
+every_mask = [pytest.param(mixer, id=name) for name, mixer in SETTINGS.items() if mixer.name in MASKED]
+
+
+@pytest.mark.parametrize("mixer", every_mask)
 def test_masks_weigh_pixels_as_lam_weighs_labels(mixer):
     inputs, targets, state = batch(mixer, height=9, width=7)
     for seed in range(5):
         mixed = mix(mixer, inputs, targets, state, seed=seed)
-        if mixed.mask is None:
-            continue
         lam = mixed.lam.reshape(-1)
         assert mixed.mask.shape == (len(lam), 1, 9, 7)
         assert mixed.mask.dtype == torch.float32
@@ -279,6 +281,14 @@ def test_no_alpha_leaves_the_batch_as_it_came(name):
     assert mixer.canonical() == MIXERS["erm"]()
 
 
+@pytest.mark.parametrize("name", [name for name, mixer in MIXERS.items() if "alpha" in mixer.model_fields])
+@pytest.mark.parametrize("alpha", [-0.1, 1e-9, 9.9e-4, float("nan"), float("inf"), "1"])
+def test_alphas_that_cannot_be_drawn_from_are_refused(name, alpha):
+    with pytest.raises(ValueError, match="^alpha: got"):
+        MIXERS[name].parse({"alpha": alpha})
+    assert MIXERS[name].parse({"alpha": 1e-3}).canonical() != MIXERS["erm"]()
+
+
 @every_mixer
 def test_canonical_settings_are_their_own_canonical_settings(mixer):
     assert mixer.canonical().canonical() == mixer.canonical()
@@ -295,6 +305,15 @@ def test_mixup_against_a_loop():
         torch.testing.assert_close(mixed.soft_targets[i], lam * targets[i] + (1 - lam) * targets[j])
 
 
+def test_mixup_with_a_lam_for_each_example_against_a_loop():
+    inputs, targets, _ = batch(Mixup(), size=9)
+    mixed = Mixup(per="sample").mix(inputs, targets, {}, epoch=0, generator=generator())
+    assert len(mixed.lam.unique()) == 9
+    for i, (j, lam) in enumerate(zip(mixed.partner.tolist(), mixed.lam.tolist(), strict=True)):
+        torch.testing.assert_close(mixed.inputs[i], lam * inputs[i] + (1 - lam) * inputs[j])
+        torch.testing.assert_close(mixed.soft_targets[i], lam * targets[i] + (1 - lam) * targets[j])
+
+
 def test_mixup_partners_are_a_uniform_permutation():
     inputs, targets = torch.zeros(3, 1, 1, 1), torch.eye(3)
     made = generator()
@@ -304,6 +323,20 @@ def test_mixup_partners_are_a_uniform_permutation():
         seen[drawn] = seen.get(drawn, 0) + 1
     assert len(seen) == 6
     assert all(abs(count - 200) < 4 * (1_200 * 5 / 36) ** 0.5 for count in seen.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MIXERS)
+def test_compiled_mixing_is_the_same_mixing(name):
+    mixer = MIXERS[name]()
+    inputs, targets, state = batch(mixer)
+    model = linear(3 * 8 * 6, 5)
+    compiled = torch.compile(mixer.blend, backend="aot_eager")
+    for seed in range(2):
+        got = compiled(model, inputs, targets, state, epoch=0, generator=generator(seed))
+        expected = mix(mixer, inputs, targets, state, seed=seed)
+        for one, other in zip(got[:4], expected[:4], strict=True):
+            torch.testing.assert_close(one, other, atol=1e-6, rtol=0)
 
 
 # Nothing in a step may make the host wait for the device

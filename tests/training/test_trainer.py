@@ -6,7 +6,7 @@ import torch
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.mixing import MIXERS
-from tune_mixup.training.trainer import Trainer
+from tune_mixup.training.trainer import Trainer, why_diverged
 
 SMALL = {
     "data.name": "synthetic",
@@ -141,6 +141,17 @@ def test_a_diverged_trial_says_so_with_finite_values_and_ends(tmp_path):
     assert history[-1]["diverged"] == 1 and len(history) < 4 and trainer.done
     assert all(math.isfinite(value) for row in history for value in row.values())
     assert Trainer(config(optimizer__lr=1e30), folder=tmp_path).done
+
+
+def test_a_loss_that_stays_far_above_guessing_has_exploded():
+    wild = Trainer(config(optimizer__lr=3.0)).run()
+    assert max(row["val_nll"] for row in wild) > 40 * math.log(4), "confident nonsense on validation alone is no fault"
+    assert len(wild) == 4 and all(row["diverged"] == 0 for row in wild)
+    last = Trainer(config(optimizer__lr=10.0)).run()[-1]
+    assert last["diverged"] == 1 and last["train_loss"] > 10 * math.log(4)
+    assert not any(key.startswith("val_") for key in last) and all(math.isfinite(value) for value in last.values())
+    assert why_diverged(last) == f"the loss is {last['train_loss']:.4g}, more than 10 times that of guessing"
+    assert why_diverged({"epoch": 3, "diverged": 1}) == "the loss is NaN or infinite"
 
 
 def test_medians_are_over_the_last_epochs():

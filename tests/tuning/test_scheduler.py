@@ -33,7 +33,9 @@ def test_rungs(epochs, options, expected):
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.integers(1, 400), st.none() | st.integers(1, 50), st.integers(2, 5), st.lists(st.integers(1, 399), max_size=3))
+@given(
+    st.integers(1, 400), st.none() | st.integers(1, 50), st.integers(2, 5), st.lists(st.integers(1, 399), max_size=3)
+)
 def test_no_rung_before_the_grace_just_before_a_drop_or_near_the_end(epochs, grace, factor, drops):
     margin = max(1, round(0.1 * epochs))
     for rung in rung_epochs(epochs, grace_epochs=grace, reduction_factor=factor, drops=sorted(drops)):

@@ -1,7 +1,6 @@
 """Sessions without Ray, on the fake worker of `fake_worker.py`: abandoned, killed at every write, killed for real."""
 
 import math
-import os
 import random
 import subprocess
 import sys
@@ -9,8 +8,8 @@ from pathlib import Path
 
 import optuna
 import pytest
-from fake_worker import SPACE, create, decisions, plan, step, value_of, work
-from hypothesis import given, settings
+from fake_worker import create, decisions, plan, step, value_of, work
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
@@ -21,11 +20,7 @@ from tune_mixup.search_space import SearchSpace
 from tune_mixup.tuning.control import is_control
 from tune_mixup.tuning.session import Session
 
-
-@pytest.fixture(autouse=True)
-def no_waiting_for_the_disk(monkeypatch):
-    """A killed process loses nothing that the system has taken; only a power cut would."""
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "gp", "cmaes"])
@@ -143,7 +138,7 @@ def test_states_values_and_reasons_are_what_optuna_users_expect(tmp_path):
 
 
 def test_a_decision_that_was_written_but_not_acted_on_is_kept(tmp_path):
-    config = plan()
+    config = plan(strata="none", control_fraction=0)
     record = create(tmp_path, config)
     session = Session(record, config)
     best, worse = session.next(), session.next()
@@ -247,3 +242,164 @@ def test_the_best_of_a_minimised_metric_is_the_smallest(tmp_path):
         begin = session.next()
         session.report(begin.number, {"epoch": 1, "val_nll": nll})
     assert session.progress().best_trial == 1
+
+
+# Anything may happen
+
+
+class Chaos:
+    """Several workers that report in any order, repeat themselves, skip epochs, die, and a driver that is restarted."""
+
+    def __init__(self, root, config, rng):
+        self.config, self.rng = config, rng
+        self.record = create(root, config)
+        self.session = Session(self.record, config)
+        self.running = {}
+
+    def act(self):
+        kind = self.rng.choice(
+            ["begin", "report", "report", "report", "report", "again", "nan", "die", "fail", "restart"]
+        )
+        if kind == "restart":
+            self.record = load_sweep(self.record.path)
+            self.session = Session(self.record, self.config)
+            self.running = {}
+        elif kind == "begin" or not self.running:
+            self.begin()
+        else:
+            number = self.rng.choice(sorted(self.running))
+            self.report(number, kind)
+
+    def begin(self):
+        begin = self.session.next()
+        if begin is not None:
+            assert begin.number not in self.running and not self.record.trial(begin.number).state.is_finished()
+            self.running[begin.number] = self.record.trial(begin.number).last_step or 0
+
+    def report(self, number, kind):
+        epochs = 9
+        if kind == "die":
+            del self.running[number]
+            self.session.died(number, "its worker died")
+            return
+        if kind == "fail":
+            self.end(number, {"epoch": self.running[number], "failed": "ValueError: no"})
+            return
+        ahead = -self.rng.randrange(4) if kind == "again" else self.rng.choice([1, 1, 1, 2, 4])
+        epoch = self.running[number] = min(epochs, max(1, self.running[number] + ahead))
+        value = self.rng.choice([math.nan, math.inf]) if kind == "nan" else self.rng.choice([0.1, self.rng.random()])
+        result = {"epoch": epoch, "val_accuracy": value, "diverged": int(kind == "nan" and self.rng.random() < 0.5)}
+        if epoch == epochs:
+            self.end(number, result)
+        elif self.session.report(number, result):
+            assert self.session.report(number, result), "a stop is a stop, however often it is asked about"
+            self.end(number, result)
+
+    def end(self, number, result):
+        del self.running[number]
+        self.session.complete(number, result)
+
+    def finish(self):
+        while self.running or self.session.queue or len(self.record.asked()) < self.config.trials:
+            if not self.running:
+                self.begin()
+            else:
+                self.report(min(self.running), "report")
+
+
+def state_of(rule):
+    """What ASHA knows: who has come to which rung with what, and how far each trial is."""
+    return {cell: dict(rung.values) for cell, rung in rule._rungs.items()}, rule._latest
+
+
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 2**32), st.sampled_from(["asha", "hyperband", "median", "none"]))
+def test_whatever_happens_no_trial_is_lost_and_the_record_restores_every_decision(tmp_path_factory, seed, scheduler):
+    rng = random.Random(seed)
+    config = plan(scheduler=scheduler, sampler="random", trials=12, smoothing=2, control_fraction=0.2)
+    chaos = Chaos(tmp_path_factory.mktemp("chaos"), config, rng)
+    for _ in range(60):
+        chaos.act()
+    if scheduler == "asha":
+        assert state_of(Session(load_sweep(chaos.record.path), config).rule) == state_of(chaos.session.rule)
+        chaos.record = load_sweep(chaos.record.path)  # the probe may have ended trials: go on from what it left
+        chaos.session, chaos.running = Session(chaos.record, config), {}
+    chaos.finish()
+
+    trials = load_sweep(chaos.record.path).asked()
+    assert [trial.number for trial in trials] == list(range(12)) and all(trial.state.is_finished() for trial in trials)
+    for trial in trials:
+        stops = [decision for decision in trial.user_attrs.get("decisions", []) if decision["stop"]]
+        assert len(stops) == (trial.state == TrialState.PRUNED or (bool(stops) and trial.state == TrialState.FAIL))
+        if trial.state == TrialState.PRUNED:
+            assert trial.user_attrs["reason"] == stops[0]["why"] and stops[0]["epoch"] == trial.last_step
+            assert not is_control(trial.number, seed=0, fraction=0.2), "a control trial was stopped"
+        elif trial.state == TrialState.FAIL:
+            assert trial.value is None and trial.user_attrs["reason"]
+        else:
+            assert trial.last_step == 9
+        assert all(math.isfinite(value) for value in trial.intermediate_values.values())
+
+
+def test_gpu_hours_count_every_epoch_of_every_process_and_end_the_sweep(tmp_path):
+    config = plan(gpus_per_trial=0.5, gpu_hours=1.0, scheduler="none")
+    record = create(tmp_path, config)
+    session = Session(record, config)
+    begin = session.next()
+    for epoch in (1, 2):  # an hour each on half a GPU
+        assert not session.report(begin.number, {"epoch": epoch, "val_accuracy": 0.5, "epoch_s": 1800.0})
+        assert not session.report(begin.number, {"epoch": epoch, "val_accuracy": 0.5, "epoch_s": 1800.0})
+    session.keep_time()
+    again = Session(load_sweep(record.path), config)
+    assert again.gpu_before_s == 1800.0
+    begin = again.next()
+    assert not again.report(begin.number, {"epoch": 3, "val_accuracy": 0.5, "epoch_s": 1800.0})
+    assert again.report(begin.number, {"epoch": 4, "val_accuracy": 0.5, "epoch_s": 1800.0})
+    again.complete(begin.number, {"epoch": 4, "val_accuracy": 0.5, "epoch_s": 1800.0})
+    assert again.next() is None
+    trial = load_sweep(record.path).asked()[0]
+    assert trial.state == TrialState.PRUNED
+    assert trial.user_attrs["reason"] == "epoch 4: the sweep's budget of 1 GPU-hours was used up"
+
+
+TWICE = SearchSpace(
+    fixed={"data.name": "synthetic", "training.epochs": 2, "mixing.name": "mixup"},
+    free={"mixing.alpha": CategoricalDistribution((0.5, 1.0))},
+    baselines=({"mixing.alpha": 0.5}, {"mixing.alpha": 1.0}, {"mixing.alpha": 0.5}, {"mixing.alpha": 0.5}),
+)
+
+
+@pytest.mark.parametrize("kill_after", [None, *range(8)])
+def test_a_setting_asked_again_is_a_replicate_on_a_fresh_seed(tmp_path, kill_after):
+    config = plan(space=TWICE, trials=4, scheduler="none", seed=7)
+    record = create(tmp_path, config)
+    work(Session(record, config), kill_after=kill_after)
+    session = Session(load_sweep(record.path), config)
+    work(session)
+    assert [session._config(number).seed for number in range(4)] == [7, 7, 8, 9]
+    assert all(trial.state == TrialState.COMPLETE for trial in session.record.asked())
+
+
+def test_a_setting_asked_again_can_be_served_from_the_record(tmp_path):
+    config = plan(space=TWICE, trials=4, scheduler="none", repeats="serve")
+    record = create(tmp_path, config)
+    trained = []
+    session = Session(record, config)
+    while (begin := session.next()) is not None:
+        trained.append(begin.number)
+        for epoch in (1, 2):
+            step(session, begin, epoch)
+    assert trained == [0, 1]
+    frame = load_sweep(record.path).trials()
+    assert frame["state"].tolist() == ["COMPLETE"] * 4
+    assert frame["val_accuracy"][2] == frame["val_accuracy"][0] == frame["val_accuracy"][3]
+    assert frame["reason"][3] == "the same setting and seed as t0000: its result"
+    assert decisions(load_sweep(record.path)) == decisions(Session(load_sweep(record.path), config).record)
+
+
+def test_repeats_are_trained_as_they_are_when_asked(tmp_path):
+    config = plan(space=TWICE, trials=4, scheduler="none", repeats="train")
+    record = create(tmp_path, config)
+    session = Session(record, config)
+    work(session)
+    assert [session._config(number).seed for number in range(4)] == [0, 0, 0, 0]

@@ -2,19 +2,17 @@
 
 import json
 import os
-import signal
 import time
 from pathlib import Path
 
 import optuna
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.distributions import FloatDistribution
 from ray import cloudpickle, tune
 
 from tune_mixup import load_sweep, sweep
 from tune_mixup.search_space import SearchSpace
 from tune_mixup.tuning import evaluation, trainable
-import tune_mixup.tuning.sweep as sweeping
 from tune_mixup.tuning.sweep import resume
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -113,51 +111,6 @@ def test_two_gpus_at_a_quarter_each_run_exactly_eight_trials_at_once(tmp_path, m
     assert max(at_once) == 8
     first = sorted(came, key=lambda me: came[me][0])[:8]
     assert sorted(came[me][1] for me in first) == ["0"] * 4 + ["1"] * 4  # four on each GPU
-
-
-@pytest.mark.slow
-def test_failures_stay_with_their_trial(tmp_path, monkeypatch):
-    """A deterministic exception is FAIL with its reason, not tried again; a killed worker goes on from its checkpoint."""
-    killed = []
-
-    def kill_a_worker(progress):
-        """Once: SIGKILL the process that trains trial 1, after its first epochs."""
-        folder = tmp_path / "faults" / "trials" / "t0001"
-        epochs = folder / "epochs.jsonl"
-        if not killed and epochs.exists() and len(epochs.read_text().splitlines()) >= 2:
-            pid = lock_holder(folder / "lock")
-            if pid is not None:
-                os.kill(pid, signal.SIGKILL)
-                killed.append(len(epochs.read_text().splitlines()))
-
-    space = SPACE.replace(
-        free={"training.batch_size": CategoricalDistribution((40, 80, 400))},
-        fixed={**{k: v for k, v in FIXED.items() if k != "training.batch_size"}, "training.epochs": 40},
-        baselines=tuple({"training.batch_size": size} for size in (400, 40, 80)),
-    )
-    monkeypatch.setattr(sweeping, "check_data", lambda config: None)  # it would refuse the batch of 400 at the start
-    record = sweep(
-        space, name="faults", root=tmp_path, trials=3, scheduler="none", concurrent=2, listener=kill_a_worker
-    )
-    frame = record.trials()
-    assert killed, "the test killed nobody"
-    assert frame["state"].tolist() == ["FAIL", "COMPLETE", "COMPLETE"]
-    assert "batch size" in frame["reason"][0] and "400" in frame["reason"][0]
-    assert "ValueError" in (record.trial_folder(0).path / "error.txt").read_text()
-    epochs = record.epochs()
-    assert epochs[epochs["trial"] == 1]["epoch"].tolist() == list(range(1, 41))
-
-
-def lock_holder(path):
-    """The process that holds the flock on a file, from /proc/locks."""
-    if not path.exists():
-        return None
-    inode = os.stat(path).st_ino
-    for line in Path("/proc/locks").read_text().splitlines():
-        fields = line.split()
-        if fields[1] == "FLOCK" and fields[5].endswith(f":{inode}"):
-            return int(fields[4])
-    return None
 
 
 @pytest.mark.slow

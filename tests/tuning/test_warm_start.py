@@ -34,6 +34,7 @@ def old(tmp_path):
         record.study.enqueue_trial({"mixing.alpha": alpha, "training.batch_size": batch})
         number = record.study.ask(FREE).number
         folder = record.trial_folder(number)
+        folder.path.mkdir(parents=True)
         folder.write_config(config.trial({"mixing.alpha": alpha, "training.batch_size": batch}).plain())
         for epoch, nll in enumerate(nlls, start=1):
             folder.append_epoch({"epoch": epoch, "val_nll": nll})

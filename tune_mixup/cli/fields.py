@@ -1,7 +1,7 @@
 """What a dotted key of a `TrialConfig` means, in the words of the settings class that declares it."""
 
 from collections.abc import Collection, Iterator
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from optuna.distributions import CategoricalDistribution
 from pydantic.fields import FieldInfo
@@ -21,14 +21,25 @@ def explain_key(key: str, space: SearchSpace) -> str:
 
 
 def _declared(key: str, space: SearchSpace) -> Iterator[FieldInfo]:
-    """The fields that `key` can be: one, or one for each component that its section may hold."""
+    """The fields that `key` can be: one, or one for each component that its section may hold.
+
+    Below a field that maps labels to components, or to numbers, the next part of the key is the label; a component
+    that says no name is the one that its label names.
+    """
     *sections, last = key.split(".")
     owners: list[type[Schema]] = [TrialConfig]
+    labelled: list[FieldInfo] = []
     for depth, section in enumerate(sections, start=1):
+        fields = labelled or [owner.model_fields[section] for owner in owners if section in owner.model_fields]
+        if not labelled and fields and all(get_origin(field.annotation) is dict for field in fields):
+            labelled = fields
+            continue
         names = _possible_names(".".join([*sections[:depth], "name"]), key, space)
-        fields = [owner.model_fields[section] for owner in owners if section in owner.model_fields]
+        if labelled and not names:
+            names = [section]
         owners = [member for field in fields for member in _schemas(field.annotation) if _is_named(member, names)]
-    return (owner.model_fields[last] for owner in owners if last in owner.model_fields)
+        labelled = []
+    return iter(labelled or [owner.model_fields[last] for owner in owners if last in owner.model_fields])
 
 
 def _schemas(annotation: Any) -> Iterator[type[Schema]]:

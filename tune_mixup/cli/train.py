@@ -35,7 +35,7 @@ def train(
         settings = {"seed": seed, **settings}
     trial = configuration(space, config, rank, settings)
 
-    from tune_mixup.training.trainer import Trainer
+    from tune_mixup.training.trainer import Trainer, why_diverged
 
     known = _notes(out)
     trainer = Trainer(trial, folder=out)
@@ -57,7 +57,7 @@ def train(
         print("\n".join(f"{key:20} {value:.4g}" for key, value in last.items() if key.startswith("val_")))
         print(f"Validation numbers after epoch {last['epoch']}; configuration, epochs and checkpoint are in {out}.")
     if trainer.diverged:
-        raise RuntimeError(f"diverged in epoch {last['epoch']}: the loss is NaN or infinite; try a lower optimizer.lr")
+        raise RuntimeError(f"diverged in epoch {last['epoch']}: {why_diverged(last)}; try a lower optimizer.lr")
 
 
 def configuration(space: str | None, file: Path | None, rank: int | None, settings: Mapping[str, Any]) -> "TrialConfig":

@@ -10,7 +10,17 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, Per, State, draw_size, sample_lam
+from tune_mixup.mixing.base import (
+    Alpha,
+    InputMixer,
+    MixedBatch,
+    Mixer,
+    Per,
+    State,
+    draw_size,
+    mean_minor_share,
+    sample_lam,
+)
 from tune_mixup.mixing.boxes import box_around, inside, share_outside
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.masks import mix_by_mask
@@ -33,6 +43,10 @@ class CutMix(Partnered, InputMixer):
         if self.alpha == 0 or self.probability == 0:
             return Erm()
         return self.replace(partners=self.partners.canonical())
+
+    def strength(self) -> float | None:
+        """By the law of lam as drawn; boxes cut off at the edge leave a little more of the image."""
+        return mean_minor_share(self.alpha) * self.probability
 
     def mix(self, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator) -> MixedBatch:
         """Paste a box of the partner into inputs [B, C, H, W]; targets [B, K] are blended by area."""

@@ -17,7 +17,17 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, Per, State, draw_size, sample_lam
+from tune_mixup.mixing.base import (
+    Alpha,
+    InputMixer,
+    MixedBatch,
+    Mixer,
+    Per,
+    State,
+    draw_size,
+    mean_minor_share,
+    sample_lam,
+)
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.masks import mix_by_mask
 from tune_mixup.mixing.paired import Partnered
@@ -42,6 +52,10 @@ class FMix(Partnered, InputMixer):
     def canonical(self) -> Mixer:
         """Without mixing this is plain training."""
         return Erm() if self.alpha == 0 else self.replace(partners=self.partners.canonical())
+
+    def strength(self) -> float | None:
+        """By the law of lam."""
+        return mean_minor_share(self.alpha)
 
     def check_data(self, *, height: int, width: int, num_classes: int) -> None:
         """Raises ValueError for images of one row, where the official variant lacks a second row of frequencies."""

@@ -16,14 +16,16 @@ Differs from the published code:
 - Settings are chosen on validation data, which is not this module's doing. There, on the test set.
 """
 
-from typing import Literal
+from typing import Literal, Self
 
+from pydantic import PrivateAttr, model_validator
 from torch import Generator, Tensor
 
 from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, State
 from tune_mixup.mixing.confusion_partners import ConfusionPartners, ConfusionSettings
 from tune_mixup.mixing.mixup import Mixup
 from tune_mixup.mixing.paired import PairMixer
+from tune_mixup.mixing.partners import Partners
 
 
 class GeneralizedMixup(ConfusionSettings, PairMixer, InputMixer):
@@ -33,19 +35,28 @@ class GeneralizedMixup(ConfusionSettings, PairMixer, InputMixer):
     alpha: Alpha = 1.0
     """Both parameters of lam's Beta: >= 0, no unit. 0 gives lam = 1, that is plain training."""
 
+    _mixup: Mixup = PrivateAttr()
+    """The same method as mixup by confusion; made once, since torch.compile can't trace how settings are parsed."""
+
+    @model_validator(mode="after")
+    def _as_mixup(self) -> Self:
+        rule = ConfusionPartners(**{field: getattr(self, field) for field in ConfusionSettings.model_fields})
+        self._mixup = Mixup(alpha=self.alpha, partners=rule)
+        return self
+
     @property
-    def partner_rule(self) -> ConfusionPartners:
+    def partner_rule(self) -> Partners:
         """The settings beside alpha, as the rule that other methods take."""
-        return ConfusionPartners(**{field: getattr(self, field) for field in ConfusionSettings.model_fields})
+        return self._mixup.partners
 
     def canonical(self) -> Mixer:
         """The same as mixup by confusion, in as few settings as it takes."""
         return self._mixup.canonical()
 
+    def strength(self) -> float | None:
+        """That of mixup; whom an example meets does not count."""
+        return self._mixup.strength()
+
     def mix(self, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator) -> MixedBatch:
         """Blend inputs [B, C, H, W] and targets [B, K] with the same lam; a target's class is its largest entry."""
         return self._mixup.mix(inputs, targets, state, epoch=epoch, generator=generator)
-
-    @property
-    def _mixup(self) -> Mixup:
-        return Mixup(alpha=self.alpha, partners=self.partner_rule)

@@ -1,6 +1,6 @@
 """GridMix: holes on a regular grid show the partner.
 
-GridMixup (Dobrynin, 2020) as in openmixup (`augments/gridmix.py`), which published its numbers under the name GridMix;
+Dobrynin's GridMixup as in openmixup (`augments/gridmix.py`), which published its numbers under the name GridMix;
 it is not the method of Baek et al., "GridMix: Strong regularization through local context mapping", 2021.
 
 Differs from openmixup:
@@ -13,8 +13,10 @@ Differs from openmixup:
 import math
 from typing import Annotated, Literal, NamedTuple
 
+import numpy as np
 import torch
 from pydantic import Field
+from scipy.special import betainc
 from torch import Generator, Tensor
 
 from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, Per, State, draw_size, sample_lam
@@ -57,6 +59,14 @@ class GridMix(Partnered, InputMixer):
     def canonical(self) -> Mixer:
         """Without holes this is plain training."""
         return Erm() if self.alpha == 0 else self.replace(partners=self.partners.canonical())
+
+    def strength(self) -> float | None:
+        """By the laws of lam and of the crop's area; rounding to pixels makes the largest holes a little smaller."""
+        edges = np.linspace(0, 1, 201)
+        law = np.diff(betainc(self.alpha, self.alpha, edges)) if self.alpha > 0 else np.zeros(200)
+        holes_of_crop = (edges[:-1] + edges[1:]) / 2
+        share = holes_of_crop[:, None] * np.linspace(self.min_area, self.max_area, 9)
+        return float(law @ np.minimum(share, 1 - share).mean(axis=1))
 
     def check_data(self, *, height: int, width: int, num_classes: int) -> None:
         """Raises ValueError for images on which even the largest cells have no room for a hole."""

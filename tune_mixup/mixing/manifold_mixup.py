@@ -15,20 +15,30 @@ import torch
 from pydantic import BeforeValidator
 from torch import Generator, Tensor, nn
 
-from tune_mixup.mixing.base import Alpha, MixedBatch, Mixer, Per, State, draw_size, mix_rows, sample_lam
+from tune_mixup.mixing.base import (
+    Alpha,
+    MixedBatch,
+    Mixer,
+    Per,
+    State,
+    draw_size,
+    mean_minor_share,
+    mix_rows,
+    sample_lam,
+)
 from tune_mixup.mixing.mixup import Mixup
 from tune_mixup.mixing.paired import Partnered
 
 
 def _read(layers: Any) -> Any:
-    """Lists and texts as tuples; fit for a field: one or more different numbers from 0 up, sorted."""
-    parts = layers.split(",") if isinstance(layers, str) else layers
+    """Lists and texts as a sorted tuple. Raises ValueError unless it holds one or more different numbers from 0 up."""
+    parts = layers.replace(",", " ").split() if isinstance(layers, str) else layers
     if isinstance(parts, list | tuple):
-        read = [int(part) if isinstance(part, str) and part.strip().isdecimal() else part for part in parts]
+        read = [int(part) if isinstance(part, str) and part.isdecimal() else part for part in parts]
         whole = all(isinstance(depth, int) and not isinstance(depth, bool) and depth >= 0 for depth in read)
         if read and whole and len(set(read)) == len(read):
             return tuple(sorted(read))
-    raise ValueError(f"got {layers!r}, must be one or more different depths from 0 up, such as [0, 1, 2] or 0,1,2")
+    raise ValueError(f"got {layers!r}, must be one or more different depths from 0 up, such as [0, 1, 2] or '0 1 2'")
 
 
 class ManifoldMixup(Partnered):
@@ -38,7 +48,7 @@ class ManifoldMixup(Partnered):
     alpha: Alpha = 2.0
     """Both parameters of lam's Beta: >= 0, no unit. 0 gives lam = 1, that is plain training."""
     layers: Annotated[tuple[int, ...], BeforeValidator(_read)] = (0, 1, 2)
-    """Where features may be blended: 0 is the input, d what stage d puts out. A list, or text such as 0,1,2, which a
+    """Where features may be blended: 0 is the input, d what stage d puts out. A list, or text such as 0 1 2, which a
     search space can hold."""
     per: Per = "batch"
     """Whether a batch shares one lam, or each example has its own; the depth is the batch's in any case."""
@@ -53,6 +63,10 @@ class ManifoldMixup(Partnered):
         if self.alpha == 0 or self.layers == (0,):
             return Mixup(alpha=self.alpha, per=self.per, partners=self.partners).canonical()
         return self.replace(partners=self.partners.canonical())
+
+    def strength(self) -> float | None:
+        """By the law of lam, at whatever depth."""
+        return mean_minor_share(self.alpha)
 
     def blend(
         self, model: nn.Module, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator

@@ -7,7 +7,18 @@ from typing import Literal
 
 from torch import Generator, Tensor
 
-from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, Per, State, draw_size, interpolate, sample_lam
+from tune_mixup.mixing.base import (
+    Alpha,
+    InputMixer,
+    MixedBatch,
+    Mixer,
+    Per,
+    State,
+    draw_size,
+    interpolate,
+    mean_minor_share,
+    sample_lam,
+)
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.paired import Partnered
 
@@ -24,6 +35,10 @@ class Mixup(Partnered, InputMixer):
     def canonical(self) -> Mixer:
         """Without mixing this is plain training."""
         return Erm() if self.alpha == 0 else self.replace(partners=self.partners.canonical())
+
+    def strength(self) -> float | None:
+        """By the law of lam."""
+        return mean_minor_share(self.alpha)
 
     def mix(self, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator) -> MixedBatch:
         """Blend inputs [B, ...] and targets [B, K] with the same lam."""

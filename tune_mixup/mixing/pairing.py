@@ -30,7 +30,8 @@ def draw_birkhoff(pool: Tensor, classes: Tensor, *, generator: Generator) -> Ten
     drawn = pool[torch.randint(len(pool), (per_class,), device=device, generator=generator)]
     own = members_by_class(classes, generator=generator)
     others = members_by_class(classes, generator=generator).reshape(num_classes, per_class)
-    met = others[drawn.T, torch.arange(per_class, device=device)]
+    # A transposed index gives a result of other strides than torch.compile foresees.
+    met = others[drawn.T.contiguous(), torch.arange(per_class, device=device)]
     return torch.empty_like(own).scatter(0, own, met.flatten())
 
 

@@ -11,8 +11,10 @@ rows and columns swapped.
 import math
 from typing import Annotated, Literal
 
+import numpy as np
 import torch
 from pydantic import Field
+from scipy.special import betainc
 from torch import Generator, Tensor
 
 from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, Per, State, draw_size, sample_lam
@@ -48,6 +50,14 @@ class ResizeMix(Partnered, InputMixer):
     def canonical(self) -> Mixer:
         """Without a box this is plain training."""
         return Erm() if self.alpha == 0 else self.replace(partners=self.partners.canonical())
+
+    def strength(self) -> float | None:
+        """By the law of tau, whose square is the share of the box; boxes cut off at the edge are smaller."""
+        edges = np.linspace(self.min_tau, self.max_tau, 101)
+        beta = np.diff(betainc(self.alpha, self.alpha, edges)) if self.alpha > 0 else np.zeros(100)
+        law = beta + (1 - beta.sum()) / 100  # what falls out of the range is drawn once more, uniformly
+        share = ((edges[:-1] + edges[1:]) / 2) ** 2
+        return float((law * np.minimum(share, 1 - share)).sum())
 
     def check_data(self, *, height: int, width: int, num_classes: int) -> None:
         """Raises ValueError for images on which the smallest box is empty: half sides are rounded down."""

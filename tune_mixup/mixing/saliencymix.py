@@ -18,7 +18,7 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor, nn
 
-from tune_mixup.mixing.base import Alpha, MixedBatch, Mixer, Per, State, draw_size, sample_lam
+from tune_mixup.mixing.base import Alpha, MixedBatch, Mixer, Per, State, draw_size, mean_minor_share, sample_lam
 from tune_mixup.mixing.boxes import box_around, inside, share_outside
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.masks import mix_by_mask
@@ -47,6 +47,10 @@ class SaliencyMix(Partnered):
         if self.alpha == 0 or self.probability == 0:
             return Erm()
         return self.replace(partners=self.partners.canonical())
+
+    def strength(self) -> float | None:
+        """By the law of lam as drawn."""
+        return mean_minor_share(self.alpha) * self.probability
 
     def blend(
         self, model: nn.Module, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator

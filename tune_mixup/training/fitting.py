@@ -12,7 +12,8 @@ def load_fitting(config: TrialConfig, *, device: torch.device) -> TrainingData:
     """The configuration's data, on the device once per process.
 
     Raises ValueError, naming what came and what to do, for data that is missing, empty or damaged, for more classes
-    than the model has outputs, for images too small for the model or the mixer, and for batches that the data can't fill.
+    than the model has outputs, for images too small for the model or the mixer, and for batches that the data can't
+    fill.
     """
     data = load(config.data, seed=config.seed, device=device)
     outputs = config.model.outputs(data.num_classes)

@@ -9,7 +9,7 @@ import math
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,6 +25,9 @@ from tune_mixup.training import checkpoint
 from tune_mixup.training.fitting import draw_batches, load_fitting
 from tune_mixup.trial_folder import Epoch, TrialFolder, storage
 
+EXPLODED = 10
+"""A trial has diverged when the loss is this many times that of guessing. A network that starts badly has 2 to 3 times
+it; one that is at 10 times after a whole epoch has weights that no later epoch brings back."""
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -82,7 +85,7 @@ class Trainer:
 
     @property
     def diverged(self) -> bool:
-        """Whether the loss became NaN or infinite."""
+        """Whether the loss became NaN or infinite, or exploded."""
         return bool(self.history) and self.history[-1]["diverged"] == 1
 
     def run(self, listener: Callable[[Epoch], object] | None = None) -> list[Epoch]:
@@ -98,16 +101,20 @@ class Trainer:
 
         Keys: epoch, train_loss, train_accuracy (on the mixed batch: each target's weight where it is the top class),
         val_accuracy, val_nll, val_ece and their `_median` over the last epochs, lr (of the last step), epoch_s,
-        images_per_s, diverged (0 or 1). A diverged epoch has no loss and no metrics: every value there is finite.
+        images_per_s, diverged (0 or 1). A diverged epoch has no metrics, and a loss only where it is finite but has
+        exploded: every value there is finite.
         """
         began = time.perf_counter()
         loss, accuracy, num_images = self._train()
         train_s = time.perf_counter() - began
         metrics = self.evaluate(self.data.validation) if math.isfinite(loss) else {}
-        diverged = not metrics or not all(math.isfinite(value) for value in metrics.values())
+        finite = bool(metrics) and all(math.isfinite(value) for value in metrics.values())
+        exploded = finite and self._has_exploded(loss, metrics["nll"])
+        diverged = not finite or exploded
         report: Epoch = {"epoch": self.epoch + 1}
-        if not diverged:
+        if finite:
             report |= {"train_loss": loss, "train_accuracy": accuracy}
+        if not diverged:
             report |= {f"val_{name}": value for name, value in metrics.items()}
             report |= {f"val_{name}_median": self._median(f"val_{name}", value) for name, value in metrics.items()}
         report |= {
@@ -252,6 +259,12 @@ class Trainer:
             torch.manual_seed(generator(self.config.seed, stream, epoch).initial_seed())
             yield
 
+    def _has_exploded(self, loss: float, nll: float) -> bool:
+        """Whether the epoch's mean loss is far above guessing, and was still at its end, by the validation split."""
+        half_and_half = torch.eye(self.num_classes)[:2].mean(0, keepdim=True)
+        guessing = self.config.loss(torch.zeros(1, self.num_classes), half_and_half).item()
+        return loss > EXPLODED * guessing and nll > EXPLODED * math.log(self.num_classes)
+
     def _median(self, key: str, newest: float) -> float:
         recent = [row[key] for row in self.history[-(self.config.training.median_epochs - 1) :] if key in row]
         if self.config.training.median_epochs == 1:
@@ -292,6 +305,14 @@ class Trainer:
         folder.append_epoch(report)
         if self.done or time.monotonic() - self._saved_at >= 50 * self._save_s:
             self.save()
+
+
+def why_diverged(report: Mapping[str, Any]) -> str:
+    """What was wrong in the epoch that a trial diverged in."""
+    loss = report.get("train_loss", math.nan)
+    if math.isfinite(loss):
+        return f"the loss is {loss:.4g}, more than {EXPLODED} times that of guessing"
+    return "the loss is NaN or infinite"
 
 
 def set_threads(count: int) -> None:

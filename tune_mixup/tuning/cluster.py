@@ -9,6 +9,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from tune_mixup.tuning.resources import Node
@@ -26,6 +27,14 @@ QUIET = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
 """Read by Ray when it is imported; what the user has set stays."""
+
+
+_private_folder: Path | None = None
+
+
+def private_folder() -> Path | None:
+    """Where the files of a Ray are that this process has started for itself; None on a cluster of several hosts."""
+    return _private_folder
 
 
 @contextlib.contextmanager
@@ -59,6 +68,8 @@ def connected(address: str | None) -> Iterator[list[Node]]:
             ray.shutdown()
     else:
         folder = tempfile.mkdtemp(prefix="tm-")  # short: the path of a socket below it may have 107 characters
+        global _private_folder
+        _private_folder = Path(folder)
         try:
             ray.init(
                 address="local",
@@ -69,6 +80,7 @@ def connected(address: str | None) -> Iterator[list[Node]]:
             )
             yield _nodes()
         finally:
+            _private_folder = None
             ray.shutdown()
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -81,9 +93,7 @@ def _knock(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
     except OSError as error:
-        raise ValueError(
-            f"no Ray cluster answers at {address}: {error}; start one or leave out --address"
-        ) from None
+        raise ValueError(f"no Ray cluster answers at {address}: {error}; start one or leave out --address") from None
 
 
 def _nodes() -> list[Node]:

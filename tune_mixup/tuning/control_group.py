@@ -21,6 +21,7 @@ class ControlGroup:
         self.complete: list[Course] = []
         """All: beside the control group, those that every rung has let through."""
         self._came: dict[int, Counter[str]] = defaultdict(Counter)
+        self._said, self._said_of = "", 0
 
     def note(self, trial: FrozenTrial, settings: TrialConfig) -> bool:
         """Take in a trial that has ended; True when it is one more of the control group."""
@@ -46,14 +47,19 @@ class ControlGroup:
 
     def words(self) -> str:
         """The table of the control group in one line; empty when there is nothing to say."""
+        if self._said_of != len(self.spared):
+            self._said, self._said_of = self._say(), len(self.spared)
+        return self._said
+
+    def _say(self) -> str:
         table = [about for about in self.table(self.spared) if about.correlation is not None]
-        if not table:
+        chance = chance_of_any(table)
+        if chance is None:
             return ""
         parts = [
-            f"epoch {about.rung}: {about.correlation:.2f} ({about.low:.2f} to {about.high:.2f})" for about in table
+            f"{about.correlation:.2f} at epoch {about.rung} ({about.low:.2f} to {about.high:.2f})" for about in table
         ]
-        chance = chance_of_any(table)
         return (
-            f"control group of {len(self.spared)}: rank correlation with the end at {', '.join(parts)}; "
-            f"best trial stopped with a chance of about {chance:.0%}"
+            f"rank correlation with the end {', '.join(parts)} in {len(self.spared)} control trials; "
+            f"chance that the best trial was stopped about {chance:.0%}"
         )

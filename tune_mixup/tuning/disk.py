@@ -5,6 +5,7 @@ unfinished one the newest two states. With a budget, more goes when room is need
 """
 
 import shutil
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tune_mixup.config import SweepConfig
 from tune_mixup.record import SweepRecord
-from tune_mixup.trial_folder import TrialFolder, storage
+from tune_mixup.trial_folder import storage
 
 LEADERS = 3
 """So many of the best complete trials keep their weights whatever the budget."""
@@ -83,8 +84,10 @@ class Keeper:
         self.checkpoint_bytes = checkpoint_bytes
         self.running: set[int] = set()
         self._held: dict[int, Held] = {}
-        self._others: dict[int, int] = {}
-        """Trial -> bytes of its files that are no checkpoints."""
+        self._sizes: dict[int, int] = {}
+        """Trial -> bytes of its folder."""
+        self._total = 0
+        """Bytes of all trials' folders."""
         for trial in record.asked():
             if trial.state.is_finished():
                 self.ended(trial.number)
@@ -99,9 +102,8 @@ class Keeper:
 
     def report(self, number: int) -> None:
         """Look at what a trial has written. Raises NoRoom when the budget can't hold it."""
-        if self.budget is not None:
-            self._look(self.record.trial(number))
-            self._make_room()
+        self._look(self.record.trial(number))
+        self._make_room()
 
     def ended(self, number: int) -> None:
         """Delete what an ended trial needs no more; one that is to be tried again keeps everything."""
@@ -126,13 +128,12 @@ class Keeper:
         if excess > 0:
             raise NoRoom(
                 f"the disk budget of {in_words(self.budget)} is used up by the record and by checkpoints that are "
-                f"needed; go on with `tune-mixup resume {self.record.path} --disk-budget` and at least "
-                f"{in_words(self.budget + excess)}"
+                f"needed; allow at least {in_words(self.budget + excess)}: `tune-mixup resume {self.record.path} "
+                "--disk-budget SIZE`"
             )
 
     def _used(self) -> int:
-        own = sum(_size(path) for path in self.record.path.iterdir() if path.name != "trials")
-        return own + sum(self._others.values()) + sum(sum(held.files.values()) for held in self._held.values())
+        return self._total + sum(_size(path) for path in self.record.path.iterdir() if path.name != "trials")
 
     def _reserved(self) -> int:
         """What the running trials may write before anybody looks again."""
@@ -143,13 +144,17 @@ class Keeper:
         return room + RECORD_BYTES
 
     def _look(self, trial: FrozenTrial) -> None:
+        if self.budget is None:
+            return
         folder = self.record.trial_folder(trial.number)
         files = {file.name: _size(file) for file in folder.checkpoints()}
         if files:
             self.checkpoint_bytes = max(self.checkpoint_bytes, *files.values())
         score = self.sign * trial.value if trial.state == TrialState.COMPLETE and trial.value is not None else None
         self._held[trial.number] = Held(trial.number, trial.state, score, files)
-        self._others[trial.number] = _size(folder.path) - sum(files.values())
+        size = _size(folder.path)
+        self._total += size - self._sizes.get(trial.number, 0)
+        self._sizes[trial.number] = size
 
 
 def check_space(root: Path, config: SweepConfig, *, checkpoint_bytes: int, concurrent: int) -> None:
@@ -185,14 +190,13 @@ def _existing(path: Path) -> Path:
 
 
 def _size(path: Path) -> int:
-    """Bytes below `path`: what is written, or what the disk has set aside for it where that is more."""
+    """Bytes at and below `path`: what is written, or what the disk has set aside for it where that is more."""
     try:
-        if path.is_dir() and not path.is_symlink():
-            return sum(_size(child) for child in path.iterdir())
         found = path.lstat()
+        below = sum(_size(child) for child in path.iterdir()) if stat.S_ISDIR(found.st_mode) else 0
     except FileNotFoundError:  # a worker has just renamed or deleted it
         return 0
-    return max(found.st_size, 512 * found.st_blocks)
+    return below + max(found.st_size, 512 * found.st_blocks)
 
 
 def _delete(file: Path) -> None:

@@ -6,17 +6,19 @@ from collections.abc import Iterable
 from tune_mixup.config import SweepConfig, TrialConfig
 
 
-def check_data(config: SweepConfig) -> None:
-    """Load the data of every kind of trial on one worker. Raises ValueError with the first fault, in one line.
+def check_data(config: SweepConfig) -> int:
+    """Load the data of every kind of trial on one worker; returns the bytes of the largest checkpoint to expect.
 
-    What takes long the first time, a download or decoding a folder of images, is then done before the trials start.
+    Raises ValueError with the first fault, in one line. What takes long the first time, a download or decoding a folder
+    of images, is then done before the trials start.
     """
     import ray
 
-    task = ray.remote(num_cpus=config.cpus_per_trial, max_retries=0)(_faults)
-    fault = ray.get(task.remote([trial.plain() for trial in _kinds(config)]))
+    task = ray.remote(num_cpus=config.cpus_per_trial, max_retries=0)(_try)
+    fault, checkpoint_bytes = ray.get(task.remote([trial.plain() for trial in _kinds(config)]))
     if fault is not None:
         raise ValueError(fault)
+    return int(checkpoint_bytes)
 
 
 def _kinds(config: SweepConfig) -> Iterable[TrialConfig]:
@@ -25,7 +27,7 @@ def _kinds(config: SweepConfig) -> Iterable[TrialConfig]:
     for point in (*config.space.baselines, *config.space.corners()):
         trial = config.trial(point)
         values = trial.plain()
-        decisive = {section: _whole(values[section]) for section in ("data", "model", "mixing")}
+        decisive = {section: _whole(values[section]) for section in ("data", "model", "mixing", "optimizer")}
         kinds.setdefault(json.dumps([decisive, trial.training.batch_size], sort_keys=True), trial)
     return kinds.values()
 
@@ -34,14 +36,18 @@ def _whole(settings: dict[str, object]) -> dict[str, object]:
     return {key: value for key, value in settings.items() if not isinstance(value, float)}
 
 
-def _faults(configs: list[dict[str, object]]) -> str | None:
+def _try(configs: list[dict[str, object]]) -> tuple[str | None, int]:
     import torch
 
+    from tune_mixup.training.checkpoint import expected_bytes
     from tune_mixup.training.fitting import load_fitting
 
+    largest = 0
     for values in configs:
+        config = TrialConfig.parse(values)
         try:
-            load_fitting(TrialConfig.parse(values), device=torch.device("cpu"))
+            data = load_fitting(config, device=torch.device("cpu"))
         except (ValueError, OSError) as error:
-            return str(error).splitlines()[0]
-    return None
+            return str(error).splitlines()[0], 0
+        largest = max(largest, expected_bytes(config, channels=data.channels, num_classes=data.num_classes))
+    return None, largest

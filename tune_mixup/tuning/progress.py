@@ -29,6 +29,8 @@ class Progress:
     eta_s: float | None
     """Wall seconds to the end, by the pace of the trials that ended; None before the first."""
     time_budget_s: float | None
+    control: str = ""
+    """What the control group says about the rungs, in one line; empty while it says nothing."""
     message: str
     """The event itself in one line."""
 

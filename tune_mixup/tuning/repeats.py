@@ -11,7 +11,8 @@ class Repeats:
 
     def note(self, number: int, config: TrialConfig) -> None:
         """Trial `number` trains `config`; the first to do so counts."""
-        self._first.setdefault((config.identity(), config.seed), number)
+        key = (config.identity(), config.seed)
+        self._first[key] = min(number, self._first.get(key, number))
 
     def earlier(self, number: int, config: TrialConfig) -> int | None:
         """The trial before `number` that trains the same setting on the same seed, if there is one."""

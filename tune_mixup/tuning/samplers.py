@@ -45,9 +45,7 @@ class TrialSampler(BaseSampler):
         sampler = _make(self._config, self._number, param_name)
         return sampler.sample_independent(study, trial, param_name, param_distribution)
 
-    def after_trial(
-        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
-    ) -> None:
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """What the sampler has to do when the trial ends."""
         self._joint.after_trial(study, trial, state, values)
 
@@ -83,7 +81,7 @@ def _make(config: SweepConfig, number: int, key: str = "") -> BaseSampler:
 
 def _noted(system_attrs: dict[str, Any], sampler: str) -> dict[str, Any] | None:
     """What Optuna's TPE and GP note of a joint draw, as JSON in pieces; None where it is missing or incomplete."""
-    pieces = []
+    pieces: list[str] = []
     while (piece := system_attrs.get(f"{sampler}:relative_params:{len(pieces)}")) is not None:
         pieces.append(piece)
     try:

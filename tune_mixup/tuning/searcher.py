@@ -14,6 +14,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from tune_mixup.trial_folder import StorageFault
+from tune_mixup.tuning.disk import Keeper
 from tune_mixup.tuning.halt import Halt
 from tune_mixup.tuning.session import Begin, Session
 
@@ -23,19 +24,20 @@ T = TypeVar("T")
 class Clerk:
     """Asks and tells the session, until a fault or a signal halts the sweep; then the record stays as it is."""
 
-    def __init__(self, session: Session, halt: Halt) -> None:
+    def __init__(self, session: Session, halt: Halt, keeper: Keeper) -> None:
         self.session = session
         self.halt = halt
+        self.keeper = keeper
 
     def next(self) -> Begin | None:
         """The next trial; None when there is none, or when nothing may start."""
-        return None if self.halt.reason is not None else self._safely(self.session.next, None)
+        return None if self.halt.reason is not None else self._safely(self._next, None)
 
     def report(self, number: int, result: Mapping[str, Any]) -> bool:
         """Record a report; True when the trial must stop."""
         if self.halt.reason is not None and not isinstance(self.halt.reason, KeyboardInterrupt):
             return True
-        stop = self._safely(lambda: self.session.report(number, result), True)
+        stop = self._safely(lambda: self._report(number, result), True)
         return stop or self.halt.reason is not None
 
     def end(self, number: int, result: Mapping[str, Any]) -> None:
@@ -50,7 +52,22 @@ class Clerk:
     def died(self, number: int, reason: str) -> None:
         """Record that a trial's worker died; after a halt it is unfinished, whatever it died of."""
         if self.halt.reason is None:
-            self._safely(lambda: self.session.died(number, reason), None)
+            self._safely(lambda: self._died(number, reason), None)
+
+    def _next(self) -> Begin | None:
+        begin = self.session.next()
+        if begin is not None:
+            self.keeper.begin(begin.number)
+        return begin
+
+    def _report(self, number: int, result: Mapping[str, Any]) -> bool:
+        stop = self.session.report(number, result)
+        self.keeper.report(number)
+        return stop
+
+    def _died(self, number: int, reason: str) -> None:
+        self.session.died(number, reason)
+        self.keeper.ended(number)
 
     def _end(self, number: int, result: Mapping[str, Any]) -> None:
         if "out_of_memory" in result:
@@ -59,6 +76,7 @@ class Clerk:
             self.session.died(number, result["locked_out"])
         elif self.halt.reason is None or self.session.has_ended(number, result):
             self.session.complete(number, result)
+        self.keeper.ended(number)
 
     def _safely(self, call: Callable[[], T], otherwise: T) -> T:
         try:

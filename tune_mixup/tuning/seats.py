@@ -19,10 +19,11 @@ Raise = Mapping[str, Any]
 
 
 class Seats:
-    """Gives each trial its seat."""
+    """Gives each trial its seat; `first` is the number of the sweep's first trial, behind those that it imported."""
 
-    def __init__(self, config: SweepConfig) -> None:
+    def __init__(self, config: SweepConfig, *, first: int = 0) -> None:
         self.config = config
+        self.first = first
 
     @cached_property
     def strata(self) -> Strata:
@@ -35,7 +36,7 @@ class Seats:
         return Seat(
             rungs=tuple(rung for rung in self.rungs(trial) if rung >= grace),
             group=self.strata.name(trial),
-            spared=is_control(number, seed=self.config.seed, fraction=self.config.control_fraction),
+            spared=is_control(number - self.first, seed=self.config.seed, fraction=self.config.control_fraction),
         )
 
     def rungs(self, trial: TrialConfig) -> list[int]:

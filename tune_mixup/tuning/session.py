@@ -18,9 +18,12 @@ from optuna.trial import FrozenTrial, TrialState
 from tune_mixup.config import SweepConfig, TrialConfig
 from tune_mixup.record import Outcome, SweepRecord
 from tune_mixup.search_space import Params
+from tune_mixup.training.trainer import why_diverged
+from tune_mixup.trial_folder import storage
 from tune_mixup.tuning.control import longer_grace
 from tune_mixup.tuning.control_group import ControlGroup
 from tune_mixup.tuning.progress import Listener, Progress
+from tune_mixup.tuning.repeats import Repeats
 from tune_mixup.tuning.samplers import TrialSampler
 from tune_mixup.tuning.scheduler import Seat
 from tune_mixup.tuning.seats import RULES, Raise, Seats
@@ -48,7 +51,7 @@ class Session:
         self.config = config
         self.listener = listener
         self.rule = RULES[config.scheduler](config)
-        self.seats = Seats(config)
+        self.seats = Seats(config, first=record.imported())
         self.control = ControlGroup(config, self.seats)
         self._grace: list[Raise] = record.noted("grace", [])
         self._heard_control = 0
@@ -56,16 +59,25 @@ class Session:
         self._started = time.monotonic()  # the wall clock may be set back while a sweep runs
         runs = record.runs()
         self.worked_before_s = sum(run["worked_s"] for run in runs)
+        self.gpu_before_s = sum(run["gpu_s"] for run in runs)
+        self.gpu_s = 0.0
+        """GPU-seconds that epochs took in this process."""
+        self._metered: tuple[int, int] | None = None
         self.began = max([time.time(), *(run["began"] + 1e-3 for run in runs)])
         self._noted = float("-inf")
         self._configs: dict[int, TrialConfig] = {}
         self._tally = Tally(config.direction)
+        self._repeats = Repeats()
+        self._imported = record.imported()
         for trial in record.asked():
+            if trial.state.is_finished():
+                self._repeats.note(trial.number, self._config(trial.number))
             self._tally.note(trial, self._config(trial.number).training.epochs if trial.state.is_finished() else 0)
         self._ended_before = self._ended()
         self.queue: deque[Begin] = deque()
         self._enqueue_first_points()
         self._restore()
+        self.gpu_s = 0.0  # what was restored is in the ledger already
 
     # What to run
 
@@ -73,19 +85,26 @@ class Session:
         """The next trial to run, asked of the sampler and recorded; None when all that was promised has been asked."""
         if self.queue:
             return self.queue.popleft()
-        number = len(self.record.asked())
-        if number >= self.config.trials or self.over_budget():
+        begun = len(self.record.asked())
+        if begun >= self.config.trials or self.over_budget() is not None:
             return None
+        number = begun + self._imported
         longer = self._lengthen_grace(number)
         self.record.study.sampler = TrialSampler(self.config, number)
         begin = self._begin(self.record.study.ask())
+        if self._serve(begin.number):
+            return self.next()
         self._tell_listener(f"{_name(begin.number)} begins" + longer)
         return begin
 
-    def over_budget(self) -> bool:
-        """Whether the sweep has worked for as long as it may, over all its processes."""
-        budget = self.config.time_budget_s
-        return budget is not None and self.worked_before_s + self.elapsed_s() >= budget
+    def over_budget(self) -> str | None:
+        """Which budget is used up, over all processes that worked on the sweep; None while there is some left."""
+        time_s, gpu_hours = self.config.time_budget_s, self.config.gpu_hours
+        if time_s is not None and self.worked_before_s + self.elapsed_s() >= time_s:
+            return f"the sweep's time budget of {time_s:g} s was used up"
+        if gpu_hours is not None and self.gpu_before_s + self.gpu_s >= 3600 * gpu_hours:
+            return f"the sweep's budget of {gpu_hours:g} GPU-hours was used up"
+        return None
 
     def elapsed_s(self) -> float:
         """Wall seconds that this process has worked on the sweep, however the clock was set."""
@@ -99,6 +118,9 @@ class Session:
         Epochs that the trial had passed already change nothing, and neither do reports of one that was stopped.
         """
         epoch = int(result["epoch"])
+        if self._metered != (number, epoch):  # a stopped trial's last report comes again with its end
+            self._metered = (number, epoch)
+            self.gpu_s += result.get("epoch_s", 0.0) * self._share(number)
         if result.get("failed") or self._fault(result) is not None:
             return True
         stopped = self.record.stopped(number)
@@ -107,9 +129,9 @@ class Session:
         value = float(result[self.config.metric])
         self.record.report(number, epoch, value)
         stop = self._decide(number, epoch, value)
-        if not stop and self.over_budget() and epoch < self._config(number).training.epochs:
-            why = f"epoch {epoch}: the sweep's time budget of {self.config.time_budget_s:g} s was used up"
-            self.record.decide(number, {"epoch": epoch, "stop": True, "why": why})
+        used_up = self.over_budget()
+        if not stop and used_up is not None and epoch < self._config(number).training.epochs:
+            self.record.decide(number, {"epoch": epoch, "stop": True, "why": f"epoch {epoch}: {used_up}"})
             stop = True
         self._note(number)
         self._tell_listener("")
@@ -123,7 +145,7 @@ class Session:
         self.record.finish(number, outcome)
         self._note(number)
         learnt = self.control.note(self.record.trial(number), self._config(number))
-        news = f"; {self.control.words()}" if learnt else ""
+        news = f"; {words}" if learnt and (words := self.control.words()) else ""
         self._tell_listener(f"{_name(number)} {outcome.state.name}: {outcome.reason}{news}")
 
     def has_ended(self, number: int, result: Mapping[str, Any]) -> bool:
@@ -155,7 +177,7 @@ class Session:
 
     def keep_time(self) -> None:
         """Write down how long this process has worked."""
-        self.record.note_run(self.began, self.elapsed_s())
+        self.record.note_run(self.began, self.elapsed_s(), self.gpu_s)
         self._noted = time.monotonic()
 
     def unfinished(self) -> list[int]:
@@ -188,10 +210,7 @@ class Session:
         metric = self.config.metric
         if not result.get("diverged") and (metric not in result or math.isfinite(result[metric])):
             return None
-        loss = result.get("train_loss", math.nan)
-        if math.isfinite(loss):
-            return f"epoch {result['epoch']}: diverged, the loss of {loss:.4g} is far above that of guessing"
-        return f"epoch {result['epoch']}: diverged, the loss is NaN or infinite"
+        return f"epoch {result['epoch']}: diverged, {why_diverged(result)}"
 
     def _at_end(self, number: int) -> bool:
         return (self.record.trial(number).last_step or 0) >= self._config(number).training.epochs
@@ -230,7 +249,7 @@ class Session:
         """Queue the baselines, or all points of a grid, in the study itself, so that a restart finds them."""
         study = self.record.study
         points = self.config.space.grid() if self.config.sampler == "grid" else iter(self.config.space.baselines)
-        known = len(study.get_trials(deepcopy=False))
+        known = len(study.get_trials(deepcopy=False)) - self._imported
         for index, point in enumerate(points):
             if known <= index < self.config.trials:
                 study.enqueue_trial(point)
@@ -239,6 +258,8 @@ class Session:
         """Tell the rule what the record holds, decide what a killed process could not, take up what is unfinished."""
         undecided, unfinished = [], []
         for trial in self.record.asked():
+            if trial.state.is_finished() and "served" in trial.user_attrs:
+                continue  # its values are another trial's, which has a say of its own
             last = trial.last_step
             for epoch, value in sorted(trial.intermediate_values.items()):
                 if trial.state.is_finished() or epoch != last or epoch in self._decided_epochs(trial.number):
@@ -261,6 +282,8 @@ class Session:
         """Bring an unfinished trial's record up to what its folder knows, then end it or queue it again."""
         self.record.study.sampler = TrialSampler(self.config, trial.number)
         begin = self._begin(optuna.trial.Trial(self.record.study, trial._trial_id))
+        if self._serve(trial.number):
+            return
         epochs = self.record.trial_folder(trial.number).read_epochs()
         stop = any([self.report(trial.number, epoch) for epoch in epochs])
         last = epochs[-1] if epochs else None
@@ -274,14 +297,50 @@ class Session:
         for key in self.config.space.order():
             if self.config.space.exists(key, point):
                 point[key] = _suggest(trial, key, self.config.space.free[key])
-        self._configs[trial.number] = self.config.trial(point)
+        self._configs[trial.number] = config = self._distinct(trial.number, self.config.trial(point))
+        self._repeats.note(trial.number, config)
         self._note(trial.number)
         return Begin(trial.number, self._configs[trial.number], self._share(trial.number))
 
     def _config(self, number: int) -> TrialConfig:
         if number not in self._configs:
-            self._configs[number] = self.config.trial(self.record.trial(number).params)
+            trial = self.record.trial(number)
+            config = self.config.trial(trial.params)
+            self._configs[number] = config.replace(seed=trial.user_attrs.get("replicate_seed", config.seed))
         return self._configs[number]
+
+    def _distinct(self, number: int, config: TrialConfig) -> TrialConfig:
+        """The setting itself the first time; asked again, on a fresh seed, or noted as to be served from the record."""
+        facts = self.record.trial(number).user_attrs
+        if "replicate_seed" in facts:
+            return config.replace(seed=facts["replicate_seed"])
+        earlier = self._repeats.earlier(number, config) if self.config.repeats != "train" else None
+        if earlier is None or "served" in facts:
+            return config
+        if self.config.repeats == "serve" and self.record.trial(earlier).state.is_finished():
+            self.record.annotate(number, "served", earlier)
+            return config
+        seed = self._repeats.fresh_seed(config)
+        self.record.annotate(number, "replicate_seed", seed)
+        return config.replace(seed=seed)
+
+    def _serve(self, number: int) -> bool:
+        """End a trial whose setting was trained before with what that brought; False where nothing is to be served."""
+        earlier = self.record.trial(number).user_attrs.get("served")
+        if earlier is None:
+            return False
+        source = self.record.trial(earlier)
+        folder = self.record.trial_folder(number)
+        with storage(folder.path):
+            folder.path.mkdir(parents=True, exist_ok=True)
+        folder.write_config(self._config(number).plain())
+        folder.rewrite_epochs(self.record.trial_folder(earlier).read_epochs())
+        for epoch, value in sorted(source.intermediate_values.items()):
+            self.record.report(number, epoch, value)
+        self.record.finish(number, Outcome(source.state, f"the same setting and seed as {_name(earlier)}: its result"))
+        self._note(number)
+        self._tell_listener(f"{_name(number)} {source.state.name}: served from {_name(earlier)}")
+        return True
 
     def _note(self, number: int) -> None:
         """Bring the counts up to date, and every few seconds the time that was worked."""
@@ -317,6 +376,7 @@ class Session:
             elapsed_s=elapsed,
             eta_s=(self.config.trials - ended) / pace if pace > 0 else None,
             time_budget_s=self.config.time_budget_s,
+            control=self.control.words(),
             message=message,
         )
 

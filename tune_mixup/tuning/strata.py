@@ -6,8 +6,10 @@ first epoch. The space's own strengths are cut into thirds; a method without mix
 
 import random
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -35,7 +37,7 @@ class Strata:
         if config.strata == "none":
             return cls()
         strengths = [strength(trial) for trial in _trials(config)]
-        mixed = sorted(value for value in strengths if value is not None)
+        mixed = [value for value in strengths if value is not None]
         cuts = terciles(mixed)
         return cls(cuts, whole=len(cuts) == 0 and len(mixed) in (0, len(strengths)))
 
@@ -53,11 +55,14 @@ def strength(trial: TrialConfig) -> float | None:
 
 
 def terciles(values: Sequence[float]) -> tuple[float, ...]:
-    """Where sorted values are cut into thirds, each cut a value of the lower part; fewer cuts where values repeat."""
-    if not values:
+    """Where values are cut into thirds, as nearly as repeated values allow; each cut is a value of the lower part."""
+    counts = Counter(values)
+    *distinct, _ = sorted(counts) if counts else [0.0]
+    below = dict(zip(distinct, accumulate(counts[value] for value in distinct), strict=True))
+    if not below:
         return ()
-    cuts = {values[(len(values) * third + 2) // 3 - 1] for third in (1, 2)}
-    return tuple(sorted(cuts - {values[-1]}))
+    nearest = {min(below, key=lambda value: abs(3 * below[value] - third * len(values))) for third in (1, 2)}
+    return tuple(sorted(nearest))
 
 
 def _trials(config: SweepConfig) -> list[TrialConfig]:

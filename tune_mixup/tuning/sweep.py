@@ -14,12 +14,14 @@ from tune_mixup.config import Options, SweepConfig, plan
 from tune_mixup.record import SweepRecord, load_sweep
 from tune_mixup.search_space import SearchSpace
 from tune_mixup.trial_folder import StorageFault, storage
-from tune_mixup.tuning.cluster import connected
+from tune_mixup.tuning.cluster import connected, private_folder
+from tune_mixup.tuning.disk import Keeper, NoRoom, check_space
 from tune_mixup.tuning.halt import Halt, Signals, interruptible
 from tune_mixup.tuning.preflight import check_data
 from tune_mixup.tuning.progress import Listener
 from tune_mixup.tuning.resources import slots
 from tune_mixup.tuning.session import Session
+from tune_mixup.tuning.warm_start import Outside, import_trials
 
 
 def sweep(
@@ -28,28 +30,48 @@ def sweep(
     *,
     root: Path | str = "sweeps",
     address: str | None = None,
+    warm_start: Path | str | None = None,
+    outside: Outside = "drop",
     listener: Listener | None = None,
     **options: Unpack[Options],
 ) -> SweepRecord:
     """Search a space and return the record: `.trials()` and `.epochs()` are pandas frames.
 
     `space` is the name of a shipped space, the path of a `.py` file or a `SearchSpace`; `settings` are fixed on top,
-    by dotted key; `options` are fields of `SweepConfig` and `max_epochs`. Raises ValueError, with nothing written, for
-    anything wrong with these, for a name that exists, and for resources that are not there.
+    by dotted key; `options` are fields of `SweepConfig` and `max_epochs`. The sampler begins with the finished trials
+    of the sweep at `warm_start`; `outside` says what becomes of those outside the space. Raises ValueError, with
+    nothing written, for anything wrong with these, for a name that exists, and for resources that are not there.
     """
-    return start(plan(space, settings, **options), root=root, address=address, listener=listener)
+    config = plan(space, settings, **options)
+    return start(config, root=root, address=address, warm_start=warm_start, outside=outside, listener=listener)
 
 
 def start(
-    config: SweepConfig, *, root: Path | str = "sweeps", address: str | None = None, listener: Listener | None = None
+    config: SweepConfig,
+    *,
+    root: Path | str = "sweeps",
+    address: str | None = None,
+    warm_start: Path | str | None = None,
+    outside: Outside = "drop",
+    listener: Listener | None = None,
 ) -> SweepRecord:
     """Run a sweep that is planned. Raises as `sweep` does."""
     SweepRecord.check_free(Path(root), config.name)
+    source = load_sweep(warm_start) if warm_start is not None else None
     with interruptible() as signals, connected(address) as nodes:
         concurrent = _concurrency(config, nodes)
-        check_data(config)
+        checkpoint_bytes = check_data(config)
+        check_space(Path(root), config, checkpoint_bytes=checkpoint_bytes, concurrent=concurrent)
         record = SweepRecord.create(Path(root), config.name, config.model_dump(mode="json"), direction=config.direction)
         with record.working():
+            record.note("checkpoint_bytes", checkpoint_bytes)
+            if source is not None:
+                try:
+                    imported = import_trials(record, config, source, outside)
+                except ValueError:
+                    record.remove()
+                    raise
+                record.note("warm_start", imported.words(source.name))
             _run(record, config, concurrent, listener, signals)
     return record
 
@@ -60,6 +82,9 @@ def resume(
     trials: int | None = None,
     time_budget_s: float | None = None,
     concurrent: int | None = None,
+    trial_timeout_s: float | None = None,
+    disk_budget: int | None = None,
+    max_failures: int | None = None,
     address: str | None = None,
     listener: Listener | None = None,
 ) -> SweepRecord:
@@ -70,17 +95,28 @@ def resume(
     """
     record = load_sweep(path)
     with interruptible() as signals, record.working():
-        config = _resumed(record, trials=trials, time_budget_s=time_budget_s, concurrent=concurrent)
+        changes = {
+            "trials": trials,
+            "time_budget_s": time_budget_s,
+            "concurrent": concurrent,
+            "trial_timeout_s": trial_timeout_s,
+            "disk_budget": disk_budget,
+            "max_failures": max_failures,
+        }
+        config = _resumed(record, {key: value for key, value in changes.items() if value is not None})
         with connected(address) as nodes:
-            _run(record, config, _concurrency(config, nodes), listener, signals)
+            concurrency = _concurrency(config, nodes)
+            check_space(record.path, config, checkpoint_bytes=_checkpoint_bytes(record), concurrent=concurrency)
+            _run(record, config, concurrency, listener, signals)
     return record
 
 
-def _resumed(
-    record: SweepRecord, *, trials: int | None, time_budget_s: float | None, concurrent: int | None
-) -> SweepConfig:
-    changes = {"trials": trials, "time_budget_s": time_budget_s, "concurrent": concurrent}
-    config = SweepConfig.parse(record.config()).replace(**{k: v for k, v in changes.items() if v is not None})
+def _checkpoint_bytes(record: SweepRecord) -> int:
+    return int(record.noted("checkpoint_bytes", 0))
+
+
+def _resumed(record: SweepRecord, changes: Mapping[str, Any]) -> SweepConfig:
+    config = SweepConfig.parse(record.config()).replace(**changes)
     begun = len(record.asked())
     if config.trials < begun:
         raise ValueError(f"trials: got {config.trials}, but {begun} were begun already; give at least {begun}")
@@ -105,26 +141,28 @@ def _run(
         record.write_config(config.model_dump(mode="json"))
         session = Session(record, config, listener=listener)
         with signals.halting(halt):
-            _fit(session, halt, concurrent)
+            _fit(session, halt, Keeper(record, config, checkpoint_bytes=_checkpoint_bytes(record)), concurrent)
     except Exception as error:
         halt.now(error)
     finally:
         with contextlib.suppress(OSError):
             record.stopping.unlink(missing_ok=True)
-            if session is not None:
+            if session is not None and not isinstance(halt.reason, StorageFault):
                 session.keep_time()
     if isinstance(halt.reason, StorageFault):
         raise RuntimeError(
             f"stopped: {halt.reason.filename} can't be written or read ({halt.reason.strerror}); what was recorded is "
             f"whole, so put that right and go on with `tune-mixup resume {record.path}`"
         ) from halt.reason
+    if isinstance(halt.reason, NoRoom):
+        raise RuntimeError(str(halt.reason)) from None
     if halt.reason is not None:
         raise halt.reason
     if session is not None and session.unfinished():
         raise RuntimeError(f"Ray ended before the sweep did; go on with `tune-mixup resume {record.path}`")
 
 
-def _fit(session: Session, halt: Halt, concurrent: int) -> None:
+def _fit(session: Session, halt: Halt, keeper: Keeper, concurrent: int) -> None:
     from ray import tune
 
     from tune_mixup.tuning.searcher import Clerk, RecordScheduler, RecordSearcher
@@ -132,9 +170,9 @@ def _fit(session: Session, halt: Halt, concurrent: int) -> None:
     from tune_mixup.tuning.watch import Watch
 
     config = session.config
-    searcher = RecordSearcher(Clerk(session, halt), threads=max(1, int(config.cpus_per_trial)))
-    with storage(session.record.path):  # Ray's own files; every node must reach them
-        scratch = tempfile.mkdtemp(prefix="tm-tune-", dir=session.record.path)
+    searcher = RecordSearcher(Clerk(session, halt, keeper), threads=max(1, int(config.cpus_per_trial)))
+    with storage(session.record.path):  # Ray's own files; every host must reach them
+        scratch = tempfile.mkdtemp(prefix="tm-tune-", dir=private_folder() or session.record.path)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what it has to say about faults is in the record
     try:
         with warnings.catch_warnings():

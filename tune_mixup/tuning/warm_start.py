@@ -1,4 +1,4 @@
-"""What another sweep has learnt, as trials of this one's study: the sampler begins with them, nobody runs them again."""
+"""What another sweep has learnt, as trials of this one's study: the sampler begins with them, none is run again."""
 
 from collections import Counter
 from typing import Any, Literal, NamedTuple
@@ -41,8 +41,9 @@ def import_trials(record: SweepRecord, config: SweepConfig, other: SweepRecord, 
         if trial.state not in (TrialState.COMPLETE, TrialState.PRUNED):
             continue
         settings = other.settings(trial.number)
-        values = {int(row["epoch"]): row.get(config.metric) for row in other.trial_folder(trial.number).read_epochs()}
-        if not values or None in values.values():
+        rows = other.trial_folder(trial.number).read_epochs()
+        values = {int(row["epoch"]): row[config.metric] for row in rows if config.metric in row}
+        if not rows or len(values) < len(rows):
             dropped[f"{config.metric} was not measured"] += 1
             continue
         point, moved = _point(config, settings)
@@ -50,7 +51,9 @@ def import_trials(record: SweepRecord, config: SweepConfig, other: SweepRecord, 
             dropped["parameters outside the space"] += 1
             continue
         if moved and outside == "refuse":
-            raise ValueError(f"trial {trial.number} of {other.name} is outside the space: {', '.join(moved)}; drop or clip it")
+            raise ValueError(
+                f"trial {trial.number} of {other.name} is outside the space: {', '.join(moved)}; drop or clip it"
+            )
         if (different := _difference(config, settings, point)) is not None:
             dropped[f"{different} differs"] += 1
             continue
