@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypedDict, Unpack
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, ByteSize, Field, model_validator
 
 from tune_mixup.data import AnyDataset
 from tune_mixup.data.digits import Digits
@@ -164,8 +164,8 @@ class SweepConfig(Schema):
     """How often a trial whose worker died or hung is started again from its checkpoint."""
     trial_timeout_s: float | None = Field(default=None, gt=0)
     """Seconds without a report after which a trial's worker is taken to hang and killed; empty: never."""
-    disk_budget: int | None = Field(default=None, gt=0)
-    """Bytes that the sweep's folder may take; empty: as many as the disk has."""
+    disk_budget: ByteSize | None = Field(default=None, gt=0)
+    """Bytes that the sweep's folder may take, as a number or a text such as 20GB; empty: as many as the disk has."""
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
@@ -221,14 +221,23 @@ def check_name(name: str) -> None:
         )
 
 
-class Options(TypedDict, total=False):
+class Promise(TypedDict, total=False):
+    """The fields of `SweepConfig` that may change when a sweep is resumed: they change no decision that was made."""
+
+    trials: int
+    time_budget_s: float
+    gpu_hours: float
+    concurrent: int
+    max_failures: int
+    trial_timeout_s: float
+    disk_budget: int | str
+
+
+class Options(Promise, total=False):
     """What a caller may say about a sweep beside its space: fields of `SweepConfig`, and the epochs of a trial."""
 
     name: str
-    trials: int
     max_epochs: int
-    time_budget_s: float
-    gpu_hours: float
     repeats: str
     metric: str
     sampler: str
@@ -241,10 +250,6 @@ class Options(TypedDict, total=False):
     seed: int
     cpus_per_trial: float
     gpus_per_trial: float
-    concurrent: int
-    max_failures: int
-    trial_timeout_s: float
-    disk_budget: int
 
 
 def plan(

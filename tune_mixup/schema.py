@@ -114,6 +114,8 @@ def _fault(detail: dict[str, Any], values: Mapping[str, Any]) -> str:
         case "union_tag_invalid":
             known = [tag.strip(" '") for tag in str(context["expected_tags"]).split(",")]
             return f"{key}.name: got {context['tag']!r}, which is not known{suggest(str(context['tag']), known)}"
+        case "byte_size" | "byte_size_unit":
+            return f"{key}: got {got}, must be a number of bytes, or one with a unit such as 500MB or 20GB"
         case "value_error":
             message = str(context["error"])
             return f"{key}: {message}" if key else message

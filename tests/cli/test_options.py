@@ -53,13 +53,13 @@ def test_set_wins_over_data_root_and_later_over_earlier():
     [("90s", 90), ("15m", 900), ("2h", 7200), ("1h30m", 5400), ("1h1m1s", 3661), ("0.5h", 1800), ("1h0m", 3600)],
 )
 def test_durations(text, seconds):
-    assert parse_duration(text) == seconds
+    assert parse_duration(text, "--time-budget") == seconds
 
 
 @given(hours=st.integers(0, 99), minutes=st.integers(0, 99), seconds=st.integers(1, 99))
 @settings(deadline=None, max_examples=20)
 def test_parts_of_a_duration_add_up(hours, minutes, seconds):
-    assert parse_duration(f"{hours}h{minutes}m{seconds}s") == (hours * 60 + minutes) * 60 + seconds
+    assert parse_duration(f"{hours}h{minutes}m{seconds}s", "--time-budget") == (hours * 60 + minutes) * 60 + seconds
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_parts_of_a_duration_add_up(hours, minutes, seconds):
 )
 def test_other_durations_are_refused(text):
     with pytest.raises(ValueError, match="^--time-budget: got .*, must be a duration above zero such as 90s"):
-        parse_duration(text)
+        parse_duration(text, "--time-budget")
 
 
 def test_options_that_are_not_given_keep_their_defaults():

@@ -12,12 +12,15 @@ def ran(monkeypatch, start_sweep, progress):
     calls = []
 
     def install(trials=TRIALS, *, error=None, name="gm"):
-        def sweep(space, settings, *, root, address, listener, **options):
+        def sweep(space, settings, *, root, address, warm_start, outside, listener, **options):
+            if warm_start is not None:
+                options |= {"warm_start": warm_start, "outside": outside}
             calls.append({"space": space, "settings": settings, "root": root, "address": address, **options})
             return finish(listener)
 
-        def resume(path, *, trials, time_budget_s, concurrent, address, listener):
-            calls.append({"path": path, "trials": trials, "time": time_budget_s, "at once": concurrent, "at": address})
+        def resume(path, *, address, listener, **promise):
+            given = {key: value for key, value in promise.items() if value is not None}
+            calls.append({"path": path, "address": address, **given})
             return finish(listener)
 
         def finish(listener):
@@ -59,21 +62,26 @@ def test_every_option_arrives(command, ran):
     calls = ran()
     options = {
         "name": "gm", "trials": 64, "max_epochs": 100, "metric": "val_nll", "sampler": "qmc", "scheduler": "none",
-        "concurrent": 4, "cpus_per_trial": 2.0, "gpus_per_trial": 0.25, "seed": 7,
+        "concurrent": 4, "cpus_per_trial": 2.0, "gpus_per_trial": 0.25, "seed": 7, "strata": "none",
+        "repeats": "serve", "gpu_hours": 8.0, "max_failures": 1, "disk_budget": "20GB",
     }  # fmt: skip
     flags = [word for key, value in options.items() for word in (f"--{key.replace('_', '-')}", value)]
     sets = ["--set", "data.name=cifar10", "--set", "mixing.alpha=1e-1", "--data-root", "/data"]
-    assert command("sweep", "mixup", *flags, *sets, "--time-budget", "1h30m", "--root", "r", "--address", "auto") == 0
+    rest = ["--time-budget", "1h30m", "--trial-timeout", "15m", "--from", "old", "--outside", "clip"]
+    assert command("sweep", "mixup", *flags, *sets, *rest, "--root", "r", "--address", "auto") == 0
     settings = {"data.root": "/data", "data.name": "cifar10", "mixing.alpha": 0.1}
     expected = {"space": "mixup", "settings": settings, "root": Path("r"), "address": "auto", "time_budget_s": 5400.0}
+    expected |= {"trial_timeout_s": 900.0, "warm_start": Path("r/old"), "outside": "clip"}
     assert calls == [{**expected, **options}]
 
 
 def test_resume_passes_on_and_ends_like_a_sweep(command, ran):
     calls = ran()
-    arguments = ["--trials", 8, "--time-budget", "90s", "--concurrent", 2, "--address", "auto"]
-    assert command("resume", "gm", *arguments) == 0
-    assert calls == [{"path": Path("sweeps/gm"), "trials": 8, "time": 90.0, "at once": 2, "at": "auto"}]
+    promise = {"trials": 8, "concurrent": 2, "gpu_hours": 1.5, "max_failures": 0, "disk_budget": "1GiB"}
+    flags = [word for key, value in promise.items() for word in (f"--{key.replace('_', '-')}", value)]
+    assert command("resume", "gm", *flags, "--time-budget", "90s", "--trial-timeout", "2m", "--address", "auto") == 0
+    times = {"time_budget_s": 90.0, "trial_timeout_s": 120.0}
+    assert calls == [{"path": Path("sweeps/gm"), "address": "auto", **promise, **times}]
     assert "tune-mixup export gm --top 3 --to best.yaml" in command.out
 
 

@@ -13,7 +13,8 @@ import typer
 
 from tune_mixup import __version__
 from tune_mixup.cli.check import check
-from tune_mixup.cli.errors import explain
+from tune_mixup.cli.errors import code_and_line
+from tune_mixup.cli.explain import explain
 from tune_mixup.cli.gallery import gallery
 from tune_mixup.cli.results import evaluate, export, leaderboard
 from tune_mixup.cli.sweep import resume, sweep
@@ -26,6 +27,7 @@ VERBS: dict[Callable[..., None], str] = {
     resume: "tune-mixup resume gm --trials 128",
     leaderboard: "tune-mixup leaderboard gm --top 10 --format markdown",
     export: "tune-mixup export gm --top 3 --to best.yaml",
+    explain: "tune-mixup explain gm 12",
     evaluate: "tune-mixup evaluate gm --top 3 --seeds 3",
     gallery: "tune-mixup gallery --data cifar10 --to gallery.png",
 }
@@ -56,7 +58,7 @@ def run(arguments: Sequence[str]) -> int:
     except (Exception, KeyboardInterrupt) as error:
         if os.environ.get("TUNE_MIXUP_TRACEBACK", "0") not in ("", "0"):
             traceback.print_exc()
-        code, line = explain(error)
+        code, line = code_and_line(error)
         print(f"tune-mixup: {line}", file=sys.stderr, flush=True)
         return code
 

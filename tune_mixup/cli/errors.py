@@ -11,7 +11,7 @@ class Interrupted(Exception):
     """The user stopped the command; the message says what was kept and how to go on."""
 
 
-def explain(error: BaseException) -> tuple[int, str]:
+def code_and_line(error: BaseException) -> tuple[int, str]:
     """The exit code and the line for an error that ended a command."""
     match error:
         case Interrupted():

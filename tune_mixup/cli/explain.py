@@ -2,26 +2,39 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from tabulate import tabulate
 
 from tune_mixup.cli.options import Json, Name, Root, sweep_path
+
+if TYPE_CHECKING:
+    from tune_mixup.tuning.replay import Event
 
 
 def explain(
     name: Name,
     trial: Annotated[int | None, typer.Argument(help="Number of a trial: every decision on it.")] = None,
+    order: Annotated[
+        bool,
+        typer.Option("--order", help="Every ask, decision and tell in its order, each made again to compare."),
+    ] = False,
     root: Root = Path("sweeps"),
     as_json: Json = False,
 ) -> None:
     """Say why trials were stopped, and what the control group says about the rungs."""
     from tune_mixup.record import load_sweep
     from tune_mixup.tuning.explanation import explain_sweep, explain_trial
+    from tune_mixup.tuning.replay import replay
 
     record = load_sweep(sweep_path(name, root))
+    if order:
+        events = (event for event in replay(record) if trial is None or event.trial == trial)
+        for line in (json.dumps(asdict(event)) for event in events) if as_json else _order(events):
+            print(line)
+        return
     found = explain_sweep(record) if trial is None else explain_trial(record, trial)
     if as_json:
         print(json.dumps(found, indent=2, allow_nan=False))
@@ -66,20 +79,31 @@ def _trial(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _table(rows: list[Mapping[str, Any]]) -> Iterator[str]:
-    if not rows:
-        return
+    import pandas as pd
+
+    from tune_mixup.analysis.leaderboard import render
+
     cells = [
-        [
-            row["rung"],
-            row["trials"],
-            "" if row["correlation"] is None else f"{row['correlation']:.2f}",
-            "" if row["low"] is None else f"{row['low']:.2f} to {row['high']:.2f}",
-            "" if row["chance_best_stopped"] is None else f"{row['chance_best_stopped']:.0%}",
-        ]
+        {
+            "rung": row["rung"],
+            "trials": row["trials"],
+            "rank correlation with the end": row["correlation"],
+            "95 % interval": "" if row["low"] is None else f"{row['low']:.2f} to {row['high']:.2f}",
+            "chance to stop the best": row["chance_best_stopped"],
+        }
         for row in rows
     ]
-    headers = ["rung", "trials", "rank correlation with the end", "95 % interval", "chance to stop the best"]
-    yield from ("  " + line for line in tabulate(cells, headers, disable_numparse=True).splitlines())
+    yield from (f"  {line}" for line in render(pd.DataFrame(cells), "table").splitlines() if rows)
+
+
+def _order(events: Iterator["Event"]) -> Iterator[str]:
+    asked = same = 0
+    for event in events:
+        again = {True: "", False: "  DIFFERS when made again", None: ""}[event.again]
+        asked, same = asked + (event.again is not None), same + (event.again is True)
+        known = f" ({event.ended} ended, {event.running} running)" if event.kind == "ask" else ""
+        yield f"{event.kind:6} {_name(event.trial)}{known}  {event.what}{again}"
+    yield f"\n{same} of {asked} asks and decisions came out the same when made again from what was known at the time"
 
 
 def _name(number: int) -> str:

@@ -33,6 +33,19 @@ Trials = Annotated[
 TimeBudget = Annotated[
     str | None, typer.Option(metavar="2h", help="Stop after this much wall time: 90s, 15m, 2h, 1h30m.")
 ]
+GpuHours = Annotated[
+    float | None, typer.Option(metavar="X", help="Stop after this many GPU-hours, stopped and failed trials included.")
+]
+DiskBudget = Annotated[
+    str | None, typer.Option(metavar="20GB", help="What the sweep's folder may take. Default: what the disk has.")
+]
+TrialTimeout = Annotated[
+    str | None, typer.Option(metavar="15m", help="Kill and retry a trial that has not reported for so long.")
+]
+MaxFailures = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Retries of a trial whose worker died or hung. Default: 3."),
+]
 Concurrent = Annotated[
     int | None, typer.Option(metavar="N", help="Trials at the same time. Default: as many as fit the resources.")
 ]
@@ -66,15 +79,18 @@ def parse_settings(assignments: Sequence[str] | None, data_root: str | None = No
     return settings
 
 
-def parse_duration(text: str | None) -> float | None:
-    """Seconds, > 0, of a duration such as 90s, 15m, 2h or 1h30m; None of None. Raises ValueError for anything else."""
+def parse_duration(text: str | None, option: str) -> float | None:
+    """Seconds, > 0, of a duration such as 90s, 15m, 2h or 1h30m; None of None.
+
+    Raises ValueError that names `option` for anything else.
+    """
     if text is None:
         return None
     parts = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", text)
     hours, minutes, seconds = (float(part or 0) for part in parts.groups()) if parts else (0.0, 0.0, 0.0)
     total = 3600 * hours + 60 * minutes + seconds
     if not 0 < total < float("inf"):
-        raise ValueError(f"--time-budget: got {text!r}, must be a duration above zero such as 90s, 15m, 2h or 1h30m")
+        raise ValueError(f"{option}: got {text!r}, must be a duration above zero such as 90s, 15m, 2h or 1h30m")
     return total
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -14,8 +14,11 @@ from tune_mixup.cli.options import (
     Address,
     Concurrent,
     DataRoot,
+    DiskBudget,
+    GpuHours,
     Json,
     MaxEpochs,
+    MaxFailures,
     Name,
     Root,
     Sampler,
@@ -24,6 +27,7 @@ from tune_mixup.cli.options import (
     Space,
     TimeBudget,
     Trials,
+    TrialTimeout,
     command_for,
     parse_duration,
     parse_settings,
@@ -32,6 +36,7 @@ from tune_mixup.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from tune_mixup.config import Promise
     from tune_mixup.record import SweepRecord
     from tune_mixup.tuning.progress import Listener
 
@@ -45,6 +50,7 @@ def sweep(
     trials: Trials = None,
     max_epochs: MaxEpochs = None,
     time_budget: TimeBudget = None,
+    gpu_hours: GpuHours = None,
     metric: Annotated[
         str | None, typer.Option(metavar="METRIC", help="What ranks trials. Default: val_accuracy_median.")
     ] = None,
@@ -53,6 +59,25 @@ def sweep(
         str | None,
         typer.Option(metavar="NAME", help="Who stops trials early: asha (default), hyperband, median or none."),
     ] = None,
+    strata: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Compare trials of like mixing strength: strength (default), or none."),
+    ] = None,
+    repeats: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A setting that was asked before: replicate it on a fresh seed (default), serve its result, or train.",
+        ),
+    ] = None,
+    from_: Annotated[
+        str | None,
+        typer.Option("--from", metavar="SWEEP", help="Begin with what another sweep has learnt: its name or folder."),
+    ] = None,
+    outside: Annotated[
+        Literal["drop", "clip", "refuse"],
+        typer.Option(metavar="NAME", help="Its trials outside the space: drop (default), clip or refuse."),
+    ] = "drop",
     concurrent: Concurrent = None,
     cpus_per_trial: Annotated[
         float | None,
@@ -61,6 +86,9 @@ def sweep(
     gpus_per_trial: Annotated[
         float | None, typer.Option(metavar="X", help="GPUs of a trial, likewise; 0.25 puts four on one. Default: 0.")
     ] = None,
+    max_failures: MaxFailures = None,
+    trial_timeout: TrialTimeout = None,
+    disk_budget: DiskBudget = None,
     seed: Seed = None,
     set_: Settings = None,
     data_root: DataRoot = None,
@@ -78,18 +106,33 @@ def sweep(
             "metric": metric,
             "sampler": sampler,
             "scheduler": scheduler,
+            "strata": strata,
+            "repeats": repeats,
             "concurrent": concurrent,
             "cpus_per_trial": cpus_per_trial,
             "gpus_per_trial": gpus_per_trial,
             "seed": seed,
-            "time_budget_s": parse_duration(time_budget),
+            "time_budget_s": parse_duration(time_budget, "--time-budget"),
+            "gpu_hours": gpu_hours,
+            "max_failures": max_failures,
+            "trial_timeout_s": parse_duration(trial_timeout, "--trial-timeout"),
+            "disk_budget": disk_budget,
         }
     )
     from tune_mixup.tuning.sweep import sweep as run
 
     path = root.expanduser() / (name or Path(space).stem)
     _follow(
-        lambda listener: run(space, settings, root=root.expanduser(), address=address, listener=listener, **options),
+        lambda listener: run(
+            space,
+            settings,
+            root=root.expanduser(),
+            address=address,
+            warm_start=None if from_ is None else sweep_path(from_, root),
+            outside=outside,
+            listener=listener,
+            **options,
+        ),
         path,
         as_json,
     )
@@ -99,28 +142,29 @@ def resume(
     name: Name,
     trials: Trials = None,
     time_budget: TimeBudget = None,
+    gpu_hours: GpuHours = None,
     concurrent: Concurrent = None,
+    max_failures: MaxFailures = None,
+    trial_timeout: TrialTimeout = None,
+    disk_budget: DiskBudget = None,
     root: Root = Path("sweeps"),
     address: Address = None,
     as_json: Json = False,
 ) -> None:
     """Go on with a sweep that was interrupted, or add trials to it; no finished trial runs again."""
-    time_budget_s = parse_duration(time_budget)
+    promise = {
+        "trials": trials,
+        "time_budget_s": parse_duration(time_budget, "--time-budget"),
+        "gpu_hours": gpu_hours,
+        "concurrent": concurrent,
+        "max_failures": max_failures,
+        "trial_timeout_s": parse_duration(trial_timeout, "--trial-timeout"),
+        "disk_budget": disk_budget,
+    }
     from tune_mixup.tuning.sweep import resume as run
 
     path = sweep_path(name, root)
-    _follow(
-        lambda listener: run(
-            path,
-            trials=trials,
-            time_budget_s=time_budget_s,
-            concurrent=concurrent,
-            address=address,
-            listener=listener,
-        ),
-        path,
-        as_json,
-    )
+    _follow(lambda listener: run(path, address=address, listener=listener, **cast("Promise", promise)), path, as_json)
 
 
 def _follow(run: Callable[["Listener"], "SweepRecord"], path: Path, as_json: bool) -> None:

@@ -3,15 +3,16 @@
 Dobrynin's GridMixup as in openmixup (`augments/gridmix.py`), which published its numbers under the name GridMix;
 it is not the method of Baek et al., "GridMix: Strong regularization through local context mapping", 2021.
 
-Differs from openmixup:
+Differs from openmixup; `variant=openmixup` is the same as there in the first two points:
 
-- The grid's crop is cut to the image. There, a wide or tall crop starts left of or above it, and negative indices wrap
-  around or drop holes.
+- The grid's crop is cut to the image. There, every other crop is wider or higher than the image, starts left of or
+  above it, and negative indices drop its first holes or wrap them around to the far side.
 - lam = 1 leaves the image whole. There, a hole never has less than one pixel.
+- Crops are laid along the sides of images that are not square. There, rows and columns are swapped.
 """
 
 import math
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -21,10 +22,13 @@ from torch import Generator, Tensor
 
 from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, Per, State, draw_size, sample_lam
 from tune_mixup.mixing.erm import Erm
+from tune_mixup.mixing.grid import holes, lay_grid, wrapped_holes
 from tune_mixup.mixing.masks import mean_weight, mix_by_mask
 from tune_mixup.mixing.paired import Partnered
 from tune_mixup.mixing.ranges import at_least
 
+LARGEST_LAM = 1 - 2**-24
+"""What `variant=openmixup` takes for 1, so that every cell has its hole: the next smaller number of single precision."""
 Holes = Annotated[int, Field(ge=1)]
 Area = Annotated[float, Field(gt=0, le=1)]
 Aspect = Annotated[float, Field(ge=0.1, le=10)]
@@ -37,6 +41,8 @@ class GridMix(Partnered, InputMixer):
     """
 
     name: Literal["gridmix"] = "gridmix"
+    variant: Literal["gridmixup", "openmixup"] = "gridmixup"
+    """gridmixup: the grid lies inside of the image; openmixup: as its code places it, which made the published tables."""
     alpha: Alpha = 0.2
     """Both parameters of the Beta: >= 0, no unit. 0 gives lam = 1, that is plain training."""
     min_holes: Holes = 2
@@ -71,7 +77,9 @@ class GridMix(Partnered, InputMixer):
     def check_data(self, *, height: int, width: int, num_classes: int) -> None:
         """Raises ValueError for images on which even the largest cells have no room for a hole."""
         super().check_data(height=height, width=width, num_classes=num_classes)
-        crop_width = min(width, math.isqrt(int(height * width * self.max_area / self.min_aspect)))
+        crop_width = math.isqrt(int(height * width * self.max_area / self.min_aspect))
+        if self.variant == "gridmixup":
+            crop_width = min(width, crop_width)
         cell_width = math.ceil(crop_width / self.min_holes)
         if min(cell_width, int(cell_width * self.hole_aspect)) < 2:
             raise ValueError(
@@ -90,6 +98,9 @@ class GridMix(Partnered, InputMixer):
         area, aspect, down, across = torch.rand((4, *size), dtype=torch.float64, device=device, generator=generator)
         partner = self.draw_partner(targets, state, generator=generator)
 
+        published = self.variant == "openmixup"
+        if published and self.alpha > 0:
+            drawn = drawn.clamp_max(LARGEST_LAM)
         grid = lay_grid(
             drawn,
             num_holes,
@@ -100,72 +111,9 @@ class GridMix(Partnered, InputMixer):
             hole_aspect=self.hole_aspect,
             height=height,
             width=width,
+            cut_to_image=not published,
         )
-        mask = (~holes(grid, height=height, width=width)).float()
+        in_hole = (wrapped_holes if published else holes)(grid, height=height, width=width)
+        mask = (~in_hole).float()
         lam = mean_weight(mask)
         return mix_by_mask(inputs, targets, mask=mask, lam=lam, partner=partner, other=inputs[partner])
-
-
-class Grid(NamedTuple):
-    """A crop and the cells in it, in pixels, int64 [*]; a hole is the upper left corner of a cell."""
-
-    top: Tensor
-    left: Tensor
-    height: Tensor
-    width: Tensor
-    cell_height: Tensor
-    cell_width: Tensor
-    hole_height: Tensor
-    hole_width: Tensor
-
-
-def lay_grid(
-    lam: Tensor,
-    num_holes: Tensor,
-    area: Tensor,
-    aspect: Tensor,
-    down: Tensor,
-    across: Tensor,
-    *,
-    hole_aspect: float,
-    height: int,
-    width: int,
-) -> Grid:
-    """The grid of `num_holes` int64 [*] cells across a crop of the H x W image.
-
-    Float64 [*]: `area` of the crop in (0, 1], `aspect` its height over its width, `down` and `across` in [0, 1) its
-    place between top and bottom, left and right. `lam` float [*] in [0, 1]: holes fill 1 - lam of their cells, at least
-    one pixel and at most all but one of each side; none for lam = 1.
-    """
-    full_width = ((height * width * area).floor() / aspect).sqrt().floor()
-    crop_width = full_width.long().clamp_max(width)
-    crop_height = (full_width * aspect).floor().long().clamp_max(height)
-    cell_width = ((crop_width + num_holes - 1) // num_holes).clamp_min(1)
-    cell_height = (cell_width * hole_aspect).floor().long().clamp_min(1)
-    shrink = (1 - lam.double()).sqrt()
-    return Grid(
-        top=((height - crop_height) * down).floor().long(),
-        left=((width - crop_width) * across).floor().long(),
-        height=crop_height,
-        width=crop_width,
-        cell_height=cell_height,
-        cell_width=cell_width,
-        hole_height=_hole(cell_height, shrink),
-        hole_width=_hole(cell_width, shrink),
-    )
-
-
-def _hole(cell: Tensor, shrink: Tensor) -> Tensor:
-    length = (cell * shrink).floor().long().clamp_min(1)
-    return torch.minimum(length, cell - 1) * (shrink > 0)
-
-
-def holes(grid: Grid, *, height: int, width: int) -> Tensor:
-    """Which pixels of the H x W image lie in a hole: bool [*, H, W]."""
-    rows = torch.arange(height, device=grid.top.device) - grid.top[..., None]
-    columns = torch.arange(width, device=grid.left.device) - grid.left[..., None]
-    in_rows = (rows >= 0) & (rows < grid.height[..., None])
-    in_rows &= rows % grid.cell_height[..., None] < grid.hole_height[..., None]
-    in_columns = (columns >= 0) & (columns < grid.width[..., None])
-    in_columns &= columns % grid.cell_width[..., None] < grid.hole_width[..., None]
-    return in_rows[..., :, None] & in_columns[..., None, :]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Unpack
 
-from tune_mixup.config import Options, SweepConfig, plan
+from tune_mixup.config import Options, Promise, SweepConfig, plan
 from tune_mixup.record import SweepRecord, load_sweep
 from tune_mixup.search_space import SearchSpace
 from tune_mixup.trial_folder import StorageFault, storage
@@ -22,6 +22,9 @@ from tune_mixup.tuning.progress import Listener
 from tune_mixup.tuning.resources import slots
 from tune_mixup.tuning.session import Session
 from tune_mixup.tuning.warm_start import Outside, import_trials
+
+LEARNING = ("tpe", "gp", "cmaes")
+"""Samplers that learn from the trials that have ended."""
 
 
 def sweep(
@@ -79,30 +82,17 @@ def start(
 def resume(
     path: Path | str,
     *,
-    trials: int | None = None,
-    time_budget_s: float | None = None,
-    concurrent: int | None = None,
-    trial_timeout_s: float | None = None,
-    disk_budget: int | None = None,
-    max_failures: int | None = None,
     address: str | None = None,
     listener: Listener | None = None,
+    **changes: Unpack[Promise],
 ) -> SweepRecord:
-    """Go on with a sweep: finish what was promised, or more with `trials`. No finished trial runs again.
+    """Go on with a sweep: finish what was promised, or what `changes` promise now. No finished trial runs again.
 
     Raises ValueError when there is no such sweep, when another process works on it, or when `trials` is fewer than
     were begun.
     """
     record = load_sweep(path)
     with interruptible() as signals, record.working():
-        changes = {
-            "trials": trials,
-            "time_budget_s": time_budget_s,
-            "concurrent": concurrent,
-            "trial_timeout_s": trial_timeout_s,
-            "disk_budget": disk_budget,
-            "max_failures": max_failures,
-        }
         config = _resumed(record, {key: value for key, value in changes.items() if value is not None})
         with connected(address) as nodes:
             concurrency = _concurrency(config, nodes)
@@ -124,8 +114,16 @@ def _resumed(record: SweepRecord, changes: Mapping[str, Any]) -> SweepConfig:
 
 
 def _concurrency(config: SweepConfig, nodes: list[Any]) -> int:
+    """Trials at the same time; says so when they are too many for a sampler that learns."""
     room = slots(nodes, cpus=config.cpus_per_trial, gpus=config.gpus_per_trial)
-    return min(room, config.concurrent or room, config.trials)
+    concurrent = min(room, config.concurrent or room, config.trials)
+    if config.sampler in LEARNING and 4 * concurrent > config.trials:
+        logging.getLogger(__name__).warning(
+            f"concurrent: {concurrent} trials at the same time are more than a quarter of {config.trials}, so "
+            f"{config.sampler} suggests most of them before it has learnt much; give --concurrent "
+            f"{max(1, config.trials // 4)} or more --trials"
+        )
+    return concurrent
 
 
 def _run(
