@@ -68,6 +68,12 @@ def test_the_table_before_anything_is_known(progress):
     }
 
 
+def test_the_table_says_what_the_control_group_and_the_gpus_say(progress):
+    rows = drawn(progress(control="rank correlation 0.31", gpu_hours_used=1.25, gpu_hours=8.0, epochs=4))
+    assert (rows["rungs"], rows["budget"]) == ("rank correlation 0.31", "4 of 40 epochs (10%), 1.25 of 8 GPU-hours")
+    assert drawn(progress(gpu_hours_used=0.5))["budget"] == "0 of 40 epochs (0%), 0.50 GPU-hours"
+
+
 def test_clocks_go_on_between_events(progress):
     assert drawn(progress(elapsed_s=10.0, eta_s=20.0), since_s=5.0)["time"] == "0:15 ETA 0:15"
     assert drawn(progress(elapsed_s=10.0, eta_s=20.0), since_s=50.0)["time"] == "1:00 ETA 0:00"

@@ -49,6 +49,35 @@ def holes(
     return painted
 
 
+def published_holes(
+    lam: float,
+    num_holes: int,
+    area: float,
+    aspect: float,
+    down: float,
+    across: float,
+    hole_aspect: float,
+    height: int,
+    width: int,
+) -> np.ndarray:
+    """The holes as openmixup places them: crops larger than the image, and whatever Python makes of negative slices."""
+    painted = np.zeros((height, width), dtype=bool)
+    cut_width = int(math.sqrt(int(height * width * area) / aspect))
+    cut_height = int(cut_width * aspect)
+    left, top = int((width - cut_width) * across), int((height - cut_height) * down)
+    cell_width = max(math.ceil(cut_width / num_holes), 1)
+    cell_height = max(int(cell_width * hole_aspect), 1)
+    ratio = math.sqrt(1 - lam)
+    hole_width = min(max(int(cell_width * ratio), 1), cell_width - 1)
+    hole_height = min(max(int(cell_height * ratio), 1), cell_height - 1)
+    for i in range(num_holes + 1):
+        for j in range(math.ceil(cut_height / cell_height) + 1):
+            x, y = min(i * cell_width, cut_width), min(j * cell_height, cut_height)
+            right, bottom = min(x + hole_width, cut_width), min(y + hole_height, cut_height)
+            painted[top + y : top + bottom, left + x : left + right] = True
+    return painted
+
+
 def resized(image: np.ndarray, height: int, width: int, interpolation: str) -> np.ndarray:
     """An image [H, W] at another size, one pixel at a time."""
     small = np.zeros((height, width))

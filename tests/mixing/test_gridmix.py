@@ -5,7 +5,8 @@ import torch
 from scipy import stats
 
 from tune_mixup.mixing.erm import Erm
-from tune_mixup.mixing.gridmix import GridMix, holes, lay_grid
+from tune_mixup.mixing.grid import holes, lay_grid, wrapped_holes
+from tune_mixup.mixing.gridmix import GridMix
 
 CROP = ("top", "left", "height", "width", "cell_height", "cell_width", "hole_height", "hole_width")
 
@@ -14,10 +15,11 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def grid(lam, num_holes, area, aspect, down, across, *, hole_aspect=1.0, height, width):
+def grid(lam, num_holes, area, aspect, down, across, *, hole_aspect=1.0, height, width, cut_to_image=True):
     drawn = [torch.as_tensor(value, dtype=torch.float64) for value in (area, aspect, down, across)]
     lam, num_holes = torch.as_tensor(lam, dtype=torch.float32), torch.as_tensor(num_holes)
-    return lay_grid(lam, num_holes, *drawn, hole_aspect=hole_aspect, height=height, width=width)
+    size = {"height": height, "width": width}
+    return lay_grid(lam, num_holes, *drawn, hole_aspect=hole_aspect, **size, cut_to_image=cut_to_image)
 
 
 def mix(mixer, inputs, seed=0):
@@ -63,6 +65,39 @@ def test_holes_against_painting_them_one_by_one(seed):
     assert int((together.left + together.width).max()) <= width
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_published_holes_against_negative_slices(seed):
+    """Among them crops up to five times as wide or high as the image, and holes longer than a side."""
+    rng = np.random.default_rng(seed)
+    height, width = (int(length) for length in rng.integers(1, 40, 2))
+    hole_aspect = float(rng.choice([0.5, 1.0, 1.7]))
+    draws = [
+        (np.float32(rng.uniform()).item(), int(rng.integers(1, 9)), *rng.uniform([0.3, 0.04, 0, 0], [1, 1, 1, 1]))
+        for _ in range(40)
+    ]
+    draws = [(*draw[:3], draw[3] if rng.uniform() < 0.5 else 1 / draw[3], *draw[4:]) for draw in draws]
+    together = grid(*zip(*draws, strict=True), hole_aspect=hole_aspect, height=height, width=width, cut_to_image=False)
+    got = wrapped_holes(together, height=height, width=width).numpy()
+    expected = [reference.published_holes(*drawn, hole_aspect, height, width) for drawn in draws]
+    np.testing.assert_array_equal(got, expected)
+    if min(height, width) > 10:
+        assert int(together.top.min()) < 0 and int(together.left.min()) < 0
+
+
+def test_variants_differ_where_the_crop_is_larger_than_the_image():
+    inputs = torch.rand(400, 1, 32, 32, generator=generator(1))
+    intended, published = (mix(GridMix(per="sample", variant=v), inputs, 5) for v in ("intended", "openmixup"))
+    assert torch.equal(intended.partner, published.partner)
+    same = (intended.mask == published.mask).flatten(1).all(1)
+    assert 0.5 < same.float().mean() < 0.8
+    for mixed in (intended, published):
+        torch.testing.assert_close(mixed.mask.double().mean((1, 2, 3)).float(), mixed.lam)
+    assert bool((intended.lam == 1).any()) and not bool((published.lam == 1).any())
+    small = {"min_area": 0.3, "max_area": 0.4, "alpha": 1.0}  # a crop of 40 % with sides of up to 2 to 1 fits
+    masks = [mix(GridMix(variant=v, **small), inputs, 6).mask for v in ("intended", "openmixup")]
+    assert torch.equal(*masks)
+
+
 def test_area_of_the_holes_of_whole_cells():
     """4 x 4 cells of 8 x 8 pixels with holes of 4 x 4: a quarter, as 1 - lam says."""
     made = grid(0.75, 4, 1.0, 1.0, 0.0, 0.0, height=32, width=32)
@@ -73,11 +108,12 @@ def test_area_of_the_holes_of_whole_cells():
     assert torch.equal(got, corner.repeat(4, 4))
 
 
+@pytest.mark.parametrize("variant", ["intended", "openmixup"])
 @pytest.mark.parametrize("per", ["batch", "sample"])
 @pytest.mark.parametrize("seed", range(4))
-def test_mix_against_a_loop_over_pixels(per, seed):
+def test_mix_against_a_loop_over_pixels(per, seed, variant):
     inputs = torch.rand(5, 2, 13, 16, generator=generator(50 + seed))
-    mixed = mix(GridMix(alpha=1.0, per=per), inputs, seed)
+    mixed = mix(GridMix(alpha=1.0, per=per, variant=variant), inputs, seed)
     masks = mixed.mask.expand(5, 1, 13, 16)
     for i, j in enumerate(mixed.partner.tolist()):
         kept = 0
@@ -123,11 +159,13 @@ def test_crops_are_as_large_and_as_wide_as_drawn_and_lie_anywhere():
         assert stats.kstest(share.numpy(), "uniform").statistic < 0.05
 
 
+@pytest.mark.parametrize("painted", [holes, wrapped_holes])
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
-def test_grid_and_holes_compile_as_one_graph(backend):
+def test_grid_and_holes_compile_as_one_graph(backend, painted):
     def whole(lam, num_holes, numbers):
-        made = lay_grid(lam, num_holes, *numbers, hole_aspect=1.0, height=9, width=11)
-        return holes(made, height=9, width=11)
+        cut = painted is holes
+        made = lay_grid(lam, num_holes, *numbers, hole_aspect=1.0, height=9, width=11, cut_to_image=cut)
+        return painted(made, height=9, width=11)
 
     compiled = torch.compile(whole, backend=backend, fullgraph=True)
     numbers = torch.rand(4, 3, dtype=torch.float64, generator=generator()) / 2 + 0.5

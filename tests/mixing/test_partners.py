@@ -6,6 +6,7 @@ import mixing_reference as reference
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import nn
 
 from tune_mixup.loss import CrossEntropy
@@ -17,7 +18,7 @@ from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.generalized_mixup import GeneralizedMixup
 from tune_mixup.mixing.mixup import Mixup
 from tune_mixup.mixing.paired import PARTNERS
-from tune_mixup.mixing.partners import RandomPartners
+from tune_mixup.mixing.partners import DerangedPartners, RandomPartners
 from tune_mixup.models.tiny_resnet import TinyResNet
 
 CPU = torch.device("cpu")
@@ -76,6 +77,34 @@ def test_partners_are_random_unless_asked_otherwise(name):
     assert not mixer.needs_stratified_batches
 
 
+@pytest.mark.parametrize(("size", "derangements"), [(2, 1), (3, 2), (4, 9)])
+def test_deranged_partners_are_a_uniform_permutation_without_fixed_points(size, derangements):
+    targets, made = torch.eye(size), generator()
+    seen: dict[tuple[int, ...], int] = {}
+    for _ in range(1_800):
+        drawn = tuple(DerangedPartners().draw(targets, {}, generator=made).tolist())
+        assert sorted(drawn) == list(range(size))
+        seen[drawn] = seen.get(drawn, 0) + 1
+    whole = {drawn: count for drawn, count in seen.items() if all(i != j for i, j in enumerate(drawn))}
+    assert len(whole) == derangements
+    if derangements > 1:
+        assert stats.chisquare(list(whole.values())).pvalue > 0.001
+    # With two, half of the permutations will do; none of eleven draws is one of them once in 2^11 batches.
+    possible = derangements / math.factorial(size)
+    expected = 1_800 * (1 - possible) ** 11
+    assert abs(1_800 - sum(whole.values()) - expected) < 4 * expected**0.5 + 1
+
+
+def test_deranged_partners_of_one_example_and_of_many():
+    assert DerangedPartners().draw(torch.eye(1), {}, generator=generator()).tolist() == [0]
+    itself = torch.arange(100)
+    met = [
+        int((DerangedPartners().draw(torch.eye(100), {}, generator=generator(seed)) == itself).any())
+        for seed in range(300)
+    ]
+    assert sum(met) <= 10  # 2 are expected; of plain permutations it would be 190
+
+
 @every_partnered
 @pytest.mark.parametrize("pairing", ["birkhoff", "sequential", "independent"])
 def test_classes_meet_as_the_pairing_matrix_says(name, pairing):
@@ -131,9 +160,10 @@ def test_training_stays_finite_and_learns_a_pairing(name):
         {"gamma": 0.0, "mu": 0.9},
     ],
 )
-def test_mixup_by_confusion_is_generalized_mixup(settings):
-    nested = Mixup(alpha=0.5, partners=ConfusionPartners(**settings))
-    flat = GeneralizedMixup(alpha=0.5, **settings)
+@pytest.mark.parametrize("per", ["batch", "sample"])
+def test_mixup_by_confusion_is_generalized_mixup(settings, per):
+    nested = Mixup(alpha=0.5, per=per, partners=ConfusionPartners(**settings))
+    flat = GeneralizedMixup(alpha=0.5, per=per, **settings)
     assert nested.canonical() == flat.canonical()
     one, other = train(nested), train(flat)
     assert one[0] == other[0]
@@ -142,7 +172,7 @@ def test_mixup_by_confusion_is_generalized_mixup(settings):
 
 
 def test_generalized_mixup_has_the_settings_of_the_rule_as_its_own():
-    assert set(GeneralizedMixup.model_fields) == {"name", "alpha", *ConfusionSettings.model_fields}
+    assert set(GeneralizedMixup.model_fields) == {"name", "alpha", "per", *ConfusionSettings.model_fields}
     assert set(ConfusionPartners.model_fields) == {"name", *ConfusionSettings.model_fields}
 
 

@@ -98,6 +98,24 @@ def test_gradient_saliency_of_an_image_does_not_depend_on_its_batch():
     torch.testing.assert_close(whole, alone)
 
 
+def test_gradients_of_a_certain_model_survive_half_precision():
+    """At a wrong share of 1e-12 the gradient of the loss is far below what half precision can hold."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(48, 3, bias=False))
+    inputs = torch.randn(6, 3, 4, 4, generator=generator())
+    with torch.no_grad():
+        logits = model(inputs)
+        gaps = logits.topk(2, dim=1).values
+        inputs *= (28 / (gaps[:, 0] - gaps[:, 1]))[:, None, None, None]  # exp(-28) is 7e-13
+    targets = torch.eye(3)[logits.argmax(1)]
+    expected = input_gradient(model, inputs, targets)
+    assert 0 < expected.amax() < 1e-11
+    with torch.autocast("cpu", dtype=torch.float16):
+        maps = input_gradient(model, inputs, targets)
+    torch.testing.assert_close(maps, expected, rtol=0.2, atol=0)
+
+
 def test_peaks_are_the_first_of_the_largest():
     maps = torch.zeros(3, 4, 5)
     maps[0, 3, 4] = maps[1, 0, 2] = maps[1, 2, 0] = 1.0

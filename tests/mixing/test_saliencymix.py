@@ -1,12 +1,14 @@
 import mixing_reference as reference
+import numpy as np
 import pytest
 import torch
-from saliency_reference import blobs
+from saliency_reference import blobs, residual_by_hand
 from torch import nn
 
+from tune_mixup.mixing.base import sample_lam
 from tune_mixup.mixing.boxes import box_around
 from tune_mixup.mixing.erm import Erm
-from tune_mixup.mixing.saliency import peak, spectral_residual
+from tune_mixup.mixing.saliency import SALIENCY, peak, spectral_residual
 from tune_mixup.mixing.saliencymix import SaliencyMix, paste_peaks
 from tune_mixup.models.tiny_resnet import TinyResNet
 
@@ -79,6 +81,65 @@ def test_gradient_looks_where_the_model_looks():
     mixed = pasted_where(SaliencyMix(alpha=1e4, saliency="gradient"), inputs, Keyhole())
     assert bool((mixed.mask[:, 0, 11, 3] == 0).all())
     assert len(mixed.mask.flatten(1).unique(dim=0)) == 1
+
+
+@pytest.mark.parametrize("saliency", ["spectral_residual", "gradient"])
+@pytest.mark.parametrize("per", ["batch", "sample"])
+@pytest.mark.parametrize("variant", ["paper", "official"])
+def test_the_whole_method_against_loops(saliency, per, variant):
+    """Maps, peaks, boxes and labels by hand for ten batches; only lam and partners are drawn as the method draws them.
+
+    The model is W x, so the gradient of the cross-entropy is W^T (softmax(W x) - t).
+    """
+    height, width, classes = 8, 11, 4
+    weight = np.random.default_rng(0).normal(size=(classes, 2 * height * width)).astype(np.float32)
+    linear = nn.Linear(weight.shape[1], classes, bias=False, device="meta")
+    linear.weight = nn.Parameter(torch.tensor(weight))
+    model = nn.Sequential(nn.Flatten(), linear)
+    mixer = SaliencyMix(saliency=saliency, per=per, variant=variant, probability=0.7)
+    for seed in range(10):
+        inputs = torch.randn(5, 2, height, width, generator=generator(100 + seed))
+        targets = torch.eye(classes)[torch.randint(classes, (5,), generator=generator(200 + seed))]
+        mixed = mixer.blend(model, inputs, targets, {}, epoch=0, generator=generator(seed))
+        made = generator(seed)
+        size = (5,) if per == "sample" else ()
+        drawn = sample_lam(1.0, size, device=torch.device("cpu"), generator=made)
+        lam = torch.where(torch.rand(size, generator=made) < 0.7, drawn, 1.0).expand(5).tolist()
+        partner = torch.randperm(5, generator=made).tolist()
+        assert mixed.partner.tolist() == partner
+
+        pixels, labels = inputs.double().numpy(), targets.double().numpy()
+        for i, j in enumerate(partner):
+            k = j if variant == "paper" else partner[0]
+            if saliency == "gradient":
+                powers = np.exp(weight @ pixels[k].ravel() - (weight @ pixels[k].ravel()).max())
+                slope = (weight.T @ (powers / powers.sum() - labels[k])).reshape(2, height, width)
+                look = np.sqrt((slope**2).mean(0))
+            else:
+                look = residual_by_hand(pixels[k].mean(0))
+            row, column = divmod(int(look.argmax()), width)
+            top, bottom, left, right = reference.box(row, column, lam[i], height, width)
+            expected = pixels[i].copy()
+            expected[:, top:bottom, left:right] = pixels[j][:, top:bottom, left:right]
+            np.testing.assert_array_equal(mixed.inputs[i].numpy(), expected)
+            share = 1 - (bottom - top) * (right - left) / (height * width)
+            soft = share * labels[i] + (1 - share) * labels[j]
+            np.testing.assert_allclose(mixed.soft_targets[i].numpy(), soft, atol=1e-6)
+
+
+def test_a_measure_of_saliency_can_be_added(monkeypatch):
+    """One that finds the brightest pixel of the first channel; settings name it like those that ship."""
+    monkeypatch.setitem(SALIENCY, "brightest", lambda model, images, targets: images[:, 0])
+    inputs = torch.rand(12, 3, 16, 16, generator=generator())
+    mixer = SaliencyMix.parse({"alpha": 1e4, "saliency": "brightest"})
+    mixed = pasted_where(mixer, inputs)
+    for i, j in enumerate(mixed.partner.tolist()):
+        row, column = divmod(int(inputs[j, 0].argmax()), 16)
+        assert mixed.mask[i, 0, row, column] == 0 or row + column == 0
+        assert not bool((mixed.mask[i, 0, : max(row - 5, 0)] == 0).any())
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="^saliency: got 'brightest', which is not known; known: gradient, spectral"):
+        SaliencyMix.parse({"saliency": "brightest"})
 
 
 def test_training_mode_and_statistics_survive_a_step():

@@ -58,7 +58,7 @@ def test_a_sweep_from_plan_to_frames(tmp_path):
         assert trial.state.name == row.state and trial.value == row.val_nll
         by_file = epochs[epochs["trial"] == trial.number]
         assert trial.intermediate_values == dict(zip(by_file["epoch"], by_file["val_nll"], strict=True))
-    assert (record.trial_folder(0).path / "snapshots" / "0009.npz").exists()
+    assert (record.trial_folder(0).path / "snapshots" / f"{frame.loc[0, 'epoch']:04d}.npz").exists()
     assert not list(record.path.glob("tm-tune-*")), "Ray's own files are left behind"
     assert heard[-1].states == {"COMPLETE": study_count(study, "COMPLETE"), "PRUNED": study_count(study, "PRUNED"),
                                 "FAIL": 0, "RUNNING": 0, "WAITING": 0}  # fmt: skip
@@ -68,6 +68,24 @@ def test_a_sweep_from_plan_to_frames(tmp_path):
     assert after.iloc[:8].equals(frame) and len(after) == 10 and set(after["state"]) <= {"COMPLETE", "PRUNED"}
     with pytest.raises(ValueError, match="10 were begun already"):
         resume(record.path, trials=9)
+
+    warm = sweep(
+        SPACE.fix({"optimizer.lr": 0.1}), name="warm", root=tmp_path, trials=2, concurrent=2, metric="val_nll",
+        grace_epochs=1, warm_start=record.path, outside="clip",
+    )  # fmt: skip
+    assert warm.imported() == 1, "only the trial at the rate that is fixed now means the same"
+    assert warm.trials()["trial"].tolist() == [1, 2] and "1 trials" in warm.noted("warm_start", "")
+    with pytest.raises(ValueError, match="outside the space"):
+        sweep(
+            SPACE.replace(free={**SPACE.free, "mixing.gamma": FloatDistribution(4.0, 5.0)}, baselines=()),
+            name="cold",
+            root=tmp_path,
+            trials=2,
+            warm_start=record.path,
+            outside="refuse",
+            metric="val_nll",
+        )
+    assert not (tmp_path / "cold").exists()
 
 
 def study_count(study, state):
@@ -96,7 +114,7 @@ class Meeting(tune.Trainable):
         return True
 
 
-def test_two_gpus_at_a_quarter_each_run_exactly_eight_trials_at_once(tmp_path, monkeypatch):
+def test_two_gpus_at_a_quarter_each_run_exactly_eight_trials_at_once(tmp_path, monkeypatch, caplog):
     cloudpickle.register_pickle_by_value(__import__(__name__))
     monkeypatch.setattr(trainable, "MixupTrainable", Meeting)
     space = SPACE.replace(fixed={**FIXED, "training.epochs": 8})  # eight must meet before anybody leaves
@@ -107,6 +125,7 @@ def test_two_gpus_at_a_quarter_each_run_exactly_eight_trials_at_once(tmp_path, m
     left = {p.stem: json.loads(p.read_text()) for p in (record.path / "room").glob("*.left")}
     assert len(came) == len(left) == 12
     assert (record.trials()["state"] == "COMPLETE").all()
+    assert "concurrent: 8 trials at the same time are more than a quarter of 12, so tpe" in caplog.text
     at_once = [sum(came[other][0] <= came[me][0] < left[other] for other in came) for me in came]
     assert max(at_once) == 8
     first = sorted(came, key=lambda me: came[me][0])[:8]

@@ -93,6 +93,8 @@ def table(progress: "Progress", message: str, *, since_s: float) -> "Table":
     drawn.add_row("best", Text(_best(progress)))
     drawn.add_row("budget", _budget(progress))
     drawn.add_row("time", _times(progress, since_s))
+    if progress.control:
+        drawn.add_row("rungs", Text(progress.control))
     drawn.add_row("last", Text(message))
     return drawn
 
@@ -131,7 +133,9 @@ def _best(progress: "Progress") -> str:
 
 def _budget(progress: "Progress") -> str:
     share = f" ({progress.epochs / progress.full_epochs:.0%})" if progress.full_epochs else ""
-    return f"{progress.epochs} of {progress.full_epochs} epochs{share}"
+    limit = "" if progress.gpu_hours is None else f" of {progress.gpu_hours:g}"
+    gpu = f", {progress.gpu_hours_used:.2f}{limit} GPU-hours" if limit or progress.gpu_hours_used else ""
+    return f"{progress.epochs} of {progress.full_epochs} epochs{share}{gpu}"
 
 
 def _times(progress: "Progress", since_s: float) -> str:

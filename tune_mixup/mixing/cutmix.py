@@ -2,6 +2,9 @@
 
 Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features", ICCV 2019,
 arXiv:1905.04899, equations 1 and 2; box arithmetic, clipping and `probability` as in the authors' released code.
+
+Differs from the released code in the default only: there, half of the batches are cut on CIFAR, `probability=0.5`.
+Differs from openmixup: some meet themselves; there, nobody does, `partners.name=deranged`.
 """
 
 from typing import Literal

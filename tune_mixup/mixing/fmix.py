@@ -9,6 +9,8 @@ Differs from the released code:
   There, an index takes the first two rows of frequencies for real and imaginary part. Its shapes vary by at most one
   period across the image, but are rough down it: `variant=official`, with which the numbers were published.
 - lam is the share of the mask. There, it is the drawn share, less than a pixel away.
+
+openmixup, whose tables have alpha 0.2, copies that code, but pairs nobody with themself: `partners.name=deranged`.
 """
 
 from typing import Literal

@@ -21,7 +21,7 @@ from typing import Literal, Self
 from pydantic import PrivateAttr, model_validator
 from torch import Generator, Tensor
 
-from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, State
+from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, Per, State
 from tune_mixup.mixing.confusion_partners import ConfusionPartners, ConfusionSettings
 from tune_mixup.mixing.mixup import Mixup
 from tune_mixup.mixing.paired import PairMixer
@@ -35,18 +35,21 @@ class GeneralizedMixup(ConfusionSettings, PairMixer, InputMixer):
     alpha: Alpha = 1.0
     """Both parameters of lam's Beta: >= 0, no unit. 0 gives lam = 1, that is plain training."""
 
+    per: Per = "batch"
+    """Whether a batch shares one lam, as in the report, or each example has its own."""
+
     _mixup: Mixup = PrivateAttr()
     """The same method as mixup by confusion; made once, since torch.compile can't trace how settings are parsed."""
 
     @model_validator(mode="after")
     def _as_mixup(self) -> Self:
         rule = ConfusionPartners(**{field: getattr(self, field) for field in ConfusionSettings.model_fields})
-        self._mixup = Mixup(alpha=self.alpha, partners=rule)
+        self._mixup = Mixup(alpha=self.alpha, per=self.per, partners=rule)
         return self
 
     @property
     def partner_rule(self) -> Partners:
-        """The settings beside alpha, as the rule that other methods take."""
+        """The settings beside alpha and per, as the rule that other methods take."""
         return self._mixup.partners
 
     def canonical(self) -> Mixer:

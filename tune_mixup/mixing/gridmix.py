@@ -5,8 +5,8 @@ it is not the method of Baek et al., "GridMix: Strong regularization through loc
 
 Differs from openmixup; `variant=openmixup` is the same as there in the first two points:
 
-- The grid's crop is cut to the image. There, every other crop is wider or higher than the image, starts left of or
-  above it, and negative indices drop its first holes or wrap them around to the far side.
+- The grid's crop is cut to the image. There, 45 % of the crops are wider or higher than it, start left of it or
+  above it, and negative indices drop their first holes or wrap them around to the far side.
 - lam = 1 leaves the image whole. There, a hole never has less than one pixel.
 - Crops are laid along the sides of images that are not square. There, rows and columns are swapped.
 """
@@ -41,8 +41,8 @@ class GridMix(Partnered, InputMixer):
     """
 
     name: Literal["gridmix"] = "gridmix"
-    variant: Literal["gridmixup", "openmixup"] = "gridmixup"
-    """gridmixup: the grid lies inside of the image; openmixup: as its code places it, which made the published tables."""
+    variant: Literal["intended", "openmixup"] = "intended"
+    """intended: the grid lies inside of the image; openmixup: as its code places it, which made the published tables."""
     alpha: Alpha = 0.2
     """Both parameters of the Beta: >= 0, no unit. 0 gives lam = 1, that is plain training."""
     min_holes: Holes = 2
@@ -78,7 +78,7 @@ class GridMix(Partnered, InputMixer):
         """Raises ValueError for images on which even the largest cells have no room for a hole."""
         super().check_data(height=height, width=width, num_classes=num_classes)
         crop_width = math.isqrt(int(height * width * self.max_area / self.min_aspect))
-        if self.variant == "gridmixup":
+        if self.variant == "intended":
             crop_width = min(width, crop_width)
         cell_width = math.ceil(crop_width / self.min_holes)
         if min(cell_width, int(cell_width * self.hole_aspect)) < 2:

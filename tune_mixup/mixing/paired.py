@@ -8,10 +8,14 @@ from torch import Generator, Tensor
 
 from tune_mixup.mixing.base import BatchMixer, MixedBatch, State
 from tune_mixup.mixing.confusion_partners import ConfusionPartners
-from tune_mixup.mixing.partners import Partners, RandomPartners
+from tune_mixup.mixing.partners import DerangedPartners, Partners, RandomPartners
 from tune_mixup.schema import one_of
 
-PARTNERS: dict[str, type[Partners]] = {"random": RandomPartners, "confusion": ConfusionPartners}
+PARTNERS: dict[str, type[Partners]] = {
+    "random": RandomPartners,
+    "deranged": DerangedPartners,
+    "confusion": ConfusionPartners,
+}
 
 if TYPE_CHECKING:
     AnyPartners = Partners
@@ -61,7 +65,8 @@ class Partnered(PairMixer):
     """A method whose partners are a setting of their own."""
 
     partners: AnyPartners = RandomPartners()
-    """Who is mixed with whom: random, or confusion for the pairing of generalized mixup."""
+    """Who is mixed with whom: random; deranged, which pairs nobody with themself; or confusion, for the pairing of
+    generalized mixup."""
 
     @property
     def partner_rule(self) -> Partners:

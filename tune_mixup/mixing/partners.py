@@ -14,6 +14,10 @@ from tune_mixup.mixing.base import MixedBatch, State
 from tune_mixup.schema import Schema
 
 
+DRAWS = 11
+"""How many permutations are drawn to find one in which nobody meets themself; each is one with probability 1 / e."""
+
+
 class Partners(Schema, ABC):
     """A rule that draws partners; its state is the mixer's, and the methods of both mean the same."""
 
@@ -60,3 +64,20 @@ class RandomPartners(Partners):
     def draw(self, targets: Tensor, state: State, *, generator: Generator) -> Tensor:
         """Any permutation is equally likely."""
         return torch.randperm(len(targets), device=targets.device, generator=generator)
+
+
+class DerangedPartners(Partners):
+    """A random permutation in which nobody meets themself, as openmixup draws it for CutMix and FMix.
+
+    The first such one of `DRAWS`; should there be none (six batches in a thousand), or only one example, the first.
+    """
+
+    name: Literal["deranged"] = "deranged"
+
+    def draw(self, targets: Tensor, state: State, *, generator: Generator) -> Tensor:
+        """Any derangement is equally likely."""
+        size = len(targets)
+        orders = torch.rand(DRAWS, size, dtype=torch.float64, device=targets.device, generator=generator).argsort(1)
+        meets_itself = (orders == torch.arange(size, device=targets.device)).any(1)
+        first = meets_itself.int().argmin().reshape(1)  # an index of one dimension: one of none waits for the device
+        return orders.index_select(0, first).squeeze(0)

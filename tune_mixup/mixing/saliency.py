@@ -1,11 +1,17 @@
 """Where an image draws the eye, or the model's attention: maps float32 [B, H, W], >= 0, that need no other library.
 
-A map's scale means nothing; only comparisons within one image do.
+A map's scale means nothing; only comparisons within one image do. `SALIENCY` lists the measures that a method can be
+told by name; another one is a function and a line there.
 """
 
+from collections.abc import Callable
+from typing import Annotated
+
 import torch
-import torch.nn.functional as F
+from pydantic import AfterValidator
 from torch import Tensor, nn
+
+from tune_mixup.schema import suggest
 
 BLUR = 2.5 / 64
 """Standard deviation of the final blur as a share of each side: the paper's 2.5 pixels on 64 x 64 maps."""
@@ -48,13 +54,36 @@ def input_gradient(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
     model.eval()
     try:
         with torch.enable_grad():
-            # The sum, not the mean, so that the other images of the batch have no say.
-            loss = F.cross_entropy(model(pixels).float(), targets, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, pixels)
+            logits = model(pixels)
+        # The derivative by each image's logits, for no other image of the batch has a say. Where the model is certain,
+        # single precision would round the one of the right class to 0, and half precision all that comes of it: hence
+        # double, and backward at unit scale.
+        slope = logits.detach().double().softmax(1) - targets
+        scale = slope.abs().amax(1, keepdim=True).clamp_min(torch.finfo(slope.dtype).tiny)
+        (gradient,) = torch.autograd.grad(logits, pixels, (slope / scale).to(logits.dtype))
     finally:
         for module in training:
             module.training = True
-    return gradient.float().square().mean(1).sqrt()
+    return gradient.float().square().mean(1).sqrt() * scale[:, :, None].float()
+
+
+def _of_images(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+    return spectral_residual(images)
+
+
+Measure = Callable[[nn.Module, Tensor, Tensor], Tensor]
+"""From the model, images [B, C, H, W] and targets [B, K] to maps [B, H, W]; no host sync, no trace in the model."""
+SALIENCY: dict[str, Measure] = {"spectral_residual": _of_images, "gradient": input_gradient}
+
+
+def _known(name: str) -> str:
+    if name not in SALIENCY:
+        raise ValueError(f"got {name!r}, which is not known{suggest(name, list(SALIENCY))}")
+    return name
+
+
+SaliencyName = Annotated[str, AfterValidator(_known)]
+"""A key of `SALIENCY`."""
 
 
 def peak(saliency: Tensor) -> tuple[Tensor, Tensor]:

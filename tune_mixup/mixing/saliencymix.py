@@ -23,7 +23,7 @@ from tune_mixup.mixing.boxes import box_around, inside, share_outside
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.masks import mix_by_mask
 from tune_mixup.mixing.paired import Partnered
-from tune_mixup.mixing.saliency import input_gradient, peak, spectral_residual
+from tune_mixup.mixing.saliency import SALIENCY, SaliencyName, peak
 
 
 class SaliencyMix(Partnered):
@@ -36,9 +36,9 @@ class SaliencyMix(Partnered):
     """Both parameters of lam's Beta: >= 0, no unit. 0 gives lam = 1, that is plain training."""
     probability: float = Field(default=1.0, ge=0, le=1)
     """Share of batches, or of examples, that are cut, 0 to 1; the others are trained on as they came."""
-    saliency: Literal["spectral_residual", "gradient"] = "spectral_residual"
+    saliency: SaliencyName = "spectral_residual"
     """What counts as salient: spectral_residual looks at the image alone; gradient asks the model, by one more forward
-    and backward pass."""
+    and backward pass; or what else `SALIENCY` in the module `saliency` names."""
     per: Per = "batch"
     """Whether a batch shares one lam, or each example has its own."""
 
@@ -62,15 +62,8 @@ class SaliencyMix(Partnered):
         partner = self.draw_partner(targets, state, generator=generator)
 
         looked_at = partner if self.variant == "paper" else partner[:1]
-        maps = self._maps(model, inputs[looked_at], targets[looked_at])
+        maps = SALIENCY[self.saliency](model, inputs[looked_at], targets[looked_at])
         return paste_peaks(inputs, targets, maps, lam=torch.where(cut, drawn, 1.0), partner=partner)
-
-    def _maps(self, model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
-        match self.saliency:
-            case "spectral_residual":
-                return spectral_residual(images)
-            case "gradient":
-                return input_gradient(model, images, targets)
 
 
 def paste_peaks(inputs: Tensor, targets: Tensor, maps: Tensor, *, lam: Tensor, partner: Tensor) -> MixedBatch:

@@ -29,6 +29,10 @@ class Progress:
     eta_s: float | None
     """Wall seconds to the end, by the pace of the trials that ended; None before the first."""
     time_budget_s: float | None
+    gpu_hours_used: float = 0.0
+    """GPU-hours over all runs."""
+    gpu_hours: float | None = None
+    """Their budget; None without one."""
     control: str = ""
     """What the control group says about the rungs, in one line; empty while it says nothing."""
     message: str

@@ -102,9 +102,12 @@ class Session:
         time_s, gpu_hours = self.config.time_budget_s, self.config.gpu_hours
         if time_s is not None and self.worked_before_s + self.elapsed_s() >= time_s:
             return f"the sweep's time budget of {time_s:g} s was used up"
-        if gpu_hours is not None and self.gpu_before_s + self.gpu_s >= 3600 * gpu_hours:
+        if gpu_hours is not None and self._gpu_hours_used() >= gpu_hours:
             return f"the sweep's budget of {gpu_hours:g} GPU-hours was used up"
         return None
+
+    def _gpu_hours_used(self) -> float:
+        return (self.gpu_before_s + self.gpu_s) / 3600
 
     def elapsed_s(self) -> float:
         """Wall seconds that this process has worked on the sweep, however the clock was set."""
@@ -376,6 +379,8 @@ class Session:
             elapsed_s=elapsed,
             eta_s=(self.config.trials - ended) / pace if pace > 0 else None,
             time_budget_s=self.config.time_budget_s,
+            gpu_hours_used=self._gpu_hours_used(),
+            gpu_hours=self.config.gpu_hours,
             control=self.control.words(),
             message=message,
         )
