@@ -4,6 +4,7 @@ import math
 import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import optuna
@@ -195,6 +196,25 @@ def test_the_time_budget_counts_every_process_and_ends_trials_as_pruned(tmp_path
     assert not step(session, begin, 2)
     assert record.asked()[0].user_attrs["reason"] == "epoch 2: the sweep's time budget of 1000 s was used up"
     assert record.asked()[0].state == TrialState.PRUNED and session.next() is None
+
+
+def test_a_clock_that_is_set_back_changes_nothing(tmp_path, monkeypatch):
+    config = plan(trials=6)
+    whole = create(tmp_path / "whole", config)
+    work(Session(whole, config))
+    record, hours = create(tmp_path / "back", config), iter(range(1000))
+    true = time.time()
+    monkeypatch.setattr(time, "time", lambda: true - 3600 * next(hours))
+    assert not work(Session(record, config), kill_after=7)
+    for _ in range(3):
+        session = Session(load_sweep(record.path), config)
+        session.keep_time()
+        assert 0 <= session.elapsed_s() < 60
+    work(Session(load_sweep(record.path), config))
+    assert decisions(load_sweep(record.path)) == decisions(whole)
+    runs = load_sweep(record.path).runs()
+    assert len(runs) == 5 and all(0 <= run["worked_s"] < 60 for run in runs)
+    assert [run["began"] for run in runs] == sorted(run["began"] for run in runs)
 
 
 def test_a_grid_runs_every_point_once_in_order(tmp_path):

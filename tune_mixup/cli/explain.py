@@ -45,6 +45,8 @@ def explain(
 def _sweep(found: Mapping[str, Any]) -> Iterator[str]:
     smoothed = f", the median of {found['reports_smoothed']} reports" if found["reports_smoothed"] > 1 else ""
     yield f"{found['name']}: {found['scheduler']} by {found['metric']}{smoothed}"
+    if found["warm_start"]:
+        yield f"  began with what is known {found['warm_start']}"
     for stratum in found["strata"]:
         limit = "above" if stratum["up_to"] is None else f"up to a strength of {stratum['up_to']:.3g}"
         yield f"  {stratum['name']}: {limit}"

@@ -17,6 +17,8 @@ TOO_LOW = 0.3
 """Below this rank correlation a rung decides by luck."""
 ENOUGH = 8
 """Degrees of freedom, in trials, from which on a correlation is taken at its word; below, its interval must say so."""
+FEW = 4
+"""Degrees of freedom below which a correlation says nothing."""
 NORMAL = NormalDist()
 
 
@@ -71,7 +73,7 @@ class Evidence(NamedTuple):
     freedom: int
     """`num` less one for each stratum but the first: what the interval is made of."""
     best_stopped: float | None
-    """Estimated chance that the rung stops the best trial that comes to it."""
+    """Estimated chance that the rung stops the best trial that comes to it; None for too few trials."""
 
 
 def evidence(
@@ -90,7 +92,9 @@ def _about(rung: int, courses: Sequence[Course], reduction_factor: int, compared
     freedom = num - max(0, len(strata) - 1)
     correlation = within(list(strata.values()))
     low, high = interval(correlation, freedom)
-    chance = None if correlation is None else chance_best_stopped(correlation, compared, reduction_factor)
+    chance = None
+    if correlation is not None and freedom >= FEW:
+        chance = chance_best_stopped(correlation, compared, reduction_factor)
     return Evidence(rung, num, correlation, low, high, freedom, chance)
 
 
@@ -118,7 +122,7 @@ def interval(correlation: float | None, num: int, *, level: float = 0.95) -> tup
     estimating Pearson, Kendall and Spearman correlations", Psychometrika 65 (2000). Perfect order counts as half a
     neighbours' swap away from it, which keeps few trials from being certain.
     """
-    if correlation is None or num < 4:
+    if correlation is None or num < FEW:
         return -1.0, 1.0
     most = 1 - 6 / (num * (num**2 - 1))
     kept = min(most, max(-most, correlation))

@@ -37,6 +37,7 @@ def explain_sweep(record: SweepRecord) -> dict[str, Any]:
         "strata": []
         if seats.strata.whole
         else [{"name": name, "up_to": cut} for name, cut in zip(NAMES[len(cuts)], cuts, strict=True)],
+        "warm_start": record.noted("warm_start", ""),
         "longer_grace": record.noted("grace", []),
         "trials": trials,
         "control": [_row(about) for about in control],

@@ -94,7 +94,7 @@ class Session:
         begin = self._begin(self.record.study.ask())
         if self._serve(begin.number):
             return self.next()
-        self._tell_listener(f"{_name(begin.number)} begins" + longer)
+        self.tell(f"{_name(begin.number)} begins" + longer)
         return begin
 
     def over_budget(self) -> str | None:
@@ -137,7 +137,7 @@ class Session:
             self.record.decide(number, {"epoch": epoch, "stop": True, "why": f"epoch {epoch}: {used_up}"})
             stop = True
         self._note(number)
-        self._tell_listener("")
+        self.tell("")
         return stop
 
     def complete(self, number: int, result: Mapping[str, Any] | None, *, error: str | None = None) -> None:
@@ -149,7 +149,7 @@ class Session:
         self._note(number)
         learnt = self.control.note(self.record.trial(number), self._config(number))
         news = f"; {words}" if learnt and (words := self.control.words()) else ""
-        self._tell_listener(f"{_name(number)} {outcome.state.name}: {outcome.reason}{news}")
+        self.tell(f"{_name(number)} {outcome.state.name}: {outcome.reason}{news}")
 
     def has_ended(self, number: int, result: Mapping[str, Any]) -> bool:
         """Whether a trial whose sweep is being stopped has ended for its own sake; else it goes on another day."""
@@ -189,7 +189,7 @@ class Session:
 
     def _again(self, number: int, message: str) -> None:
         self.queue.appendleft(Begin(number, self._config(number), self._share(number)))
-        self._tell_listener(f"{_name(number)}: {message}")
+        self.tell(f"{_name(number)}: {message}")
 
     def _share(self, number: int) -> float:
         return float(self.record.trial(number).user_attrs.get("gpus", self.config.gpus_per_trial))
@@ -342,7 +342,7 @@ class Session:
             self.record.report(number, epoch, value)
         self.record.finish(number, Outcome(source.state, f"the same setting and seed as {_name(earlier)}: its result"))
         self._note(number)
-        self._tell_listener(f"{_name(number)} {source.state.name}: served from {_name(earlier)}")
+        self.tell(f"{_name(number)} {source.state.name}: served from {_name(earlier)}")
         return True
 
     def _note(self, number: int) -> None:
@@ -353,7 +353,8 @@ class Session:
 
     # For whoever listens
 
-    def _tell_listener(self, message: str) -> None:
+    def tell(self, message: str) -> None:
+        """Tell the listener, if there is one, where the sweep stands, and `message`."""
         if self.listener is not None:
             self.listener(self.progress(message))
 

@@ -138,6 +138,7 @@ def _run(
     try:
         record.write_config(config.model_dump(mode="json"))
         session = Session(record, config, listener=listener)
+        session.tell(record.noted("warm_start", "") if not record.asked() else "")
         with signals.halting(halt):
             _fit(session, halt, Keeper(record, config, checkpoint_bytes=_checkpoint_bytes(record)), concurrent)
     except Exception as error:
