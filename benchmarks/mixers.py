@@ -1,12 +1,14 @@
 """What each mixing method costs beside plain mixup: a whole training step, and the mixing alone.
 
-    python benchmarks/mixers.py [--rounds 7] [--compile] [--device cuda]
+    python benchmarks/mixers.py [--rounds 5] [--compile] [--device cuda] [--methods fmix cutmix]
+    python benchmarks/mixers.py --model tiny_resnet --batch-size 16 --rounds 1 --dry-run    # does it run at all?
 
 A step is mixing, forward, loss, backward and SGD on preact_resnet18 with 128 images of 32 x 32 pixels in fp32. Every
-method of the registry takes its turn in each round, between two steps of mixup whose mean its own is divided by; the
-median of these ratios is reported. On a shared machine steps vary by more than mixing costs, so the mixing alone is
-timed too, many calls at a time: `blend_ratio` is 1 + (its time - mixup's) / mixup's step. Features are mixed inside of
-the network, which shows in the step only.
+method of the registry takes its turn in each round, three of them between two steps of mixup, whose mean they are
+divided by; the median of these ratios is reported. On a shared machine steps vary by more than mixing costs, so the
+mixing alone is timed too, many calls at a time: `blend_ratio` is 1 + (its time - mixup's) / mixup's step. Features are
+mixed inside of the network, which shows in the step only. Written to `results/mixers.json`, or `mixers_cuda`,
+`mixers_compiled`, `mixers_cuda_compiled` for what is not the CPU in eager mode.
 """
 
 import argparse
@@ -25,12 +27,18 @@ from tune_mixup.mixing.base import BatchMixer, Mixer, State
 from tune_mixup.models import MODELS
 from tune_mixup.seeding import generator
 
-MODEL, BATCH_SIZE, NUM_CLASSES = "preact_resnet18", 128, 8
-"""Eight classes, because generalized mixup needs each equally often in a batch."""
+NUM_CLASSES = 8
+"""Because generalized mixup needs each equally often in a batch."""
+SETTINGS: dict[str, Mixer] = {name: mixer.parse({}) for name, mixer in MIXERS.items()} | {
+    "saliencymix, gradient": MIXERS["saliencymix"].parse({"saliency": "gradient"}),
+    "fmix, per sample": MIXERS["fmix"].parse({"per": "sample"}),
+}
 TARGETS = {
     **dict.fromkeys(("cutmix", "smoothmix", "gridmix", "resizemix", "fmix"), 1.03),
     "manifold_mixup": 1.05,
 }
+BETWEEN = 3
+"""Steps of other methods between two of mixup."""
 BLENDS = 20
 """Calls at a time when the mixing alone is measured."""
 
@@ -87,21 +95,21 @@ def in_turns(runs: dict[str, Callable[[], None]], rounds: int, device: torch.dev
 def between_mixup(
     runs: dict[str, Callable[[], None]], rounds: int, device: torch.device
 ) -> tuple[dict[str, list[float]], list[float]]:
-    """Each run's seconds over the mean of the mixup runs before and after it, and the seconds of all mixup runs."""
-    ratios: dict[str, list[float]] = {name: [] for name in runs}
-    bases = []
-    for name, run in runs.items():
-        run()  # whatever the first call sets up
-        print(f"{name} is warm", flush=True)
+    """Each run's seconds over the mean of the mixup runs before and after it, and the seconds of all mixup runs.
+
+    Mixup itself is not among the former. Which methods stand together, and in which order, changes with each round.
+    """
+    others = [name for name in runs if name != "mixup"]
+    ratios: dict[str, list[float]] = {name: [] for name in others}
+    bases = [seconds(runs["mixup"], device)]
     for round_ in range(rounds):
-        before = seconds(runs["mixup"], device)
-        for name, run in runs.items():
-            spent = seconds(run, device)
-            after = seconds(runs["mixup"], device)
-            ratios[name].append(2 * spent / (before + after))
-            bases.append(before)
-            before = after
-        print(f"round {round_ + 1} of {rounds}", flush=True)
+        turn = others[round_ % len(others) :] + others[: round_ % len(others)]
+        for first in range(0, len(turn), BETWEEN):
+            spent = {name: seconds(runs[name], device) for name in turn[first : first + BETWEEN]}
+            bases.append(seconds(runs["mixup"], device))
+            for name, run_s in spent.items():
+                ratios[name].append(2 * run_s / (bases[-2] + bases[-1]))
+        print(f"round {round_ + 1} of {rounds}: a step of mixup takes {bases[-1]:.3f} s", flush=True)
     return ratios, bases
 
 
@@ -111,6 +119,7 @@ def summarise(ratios: dict[str, list[float]], bases: list[float], blends: dict[s
     results: dict[str, Any] = {}
     for name, found in ratios.items():
         results[name] = {"step_ratio": median(found), "step_ratios": sorted(found), "target": TARGETS.get(name)}
+        results[name]["meets_target"] = None if name not in TARGETS else median(found) <= TARGETS[name]
         if name in blend_s:
             results[name]["blend_ms"] = 1e3 * blend_s[name]
             results[name]["blend_ratio"] = 1 + (blend_s[name] - blend_s["mixup"]) / step_s
@@ -119,35 +128,54 @@ def summarise(ratios: dict[str, list[float]], bases: list[float], blends: dict[s
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5, help="of a step of every method; the median is over them")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--model", default="preact_resnet18", choices=sorted(MODELS))
+    parser.add_argument("--batch-size", type=int, default=128, help=f"a multiple of {NUM_CLASSES}")
+    parser.add_argument("--methods", nargs="+", default=list(MIXERS), choices=list(SETTINGS), metavar="METHOD")
+    parser.add_argument("--dry-run", action="store_true", help="write nothing")
     parser.add_argument("--compile", action="store_true", help="run the network through torch.compile")
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
     torch.set_num_threads(1)
     torch.manual_seed(0)
 
-    model = MODELS[MODEL].parse({}).build(channels=3, num_classes=NUM_CLASSES).to(device).train()
+    model = MODELS[arguments.model].parse({}).build(channels=3, num_classes=NUM_CLASSES).to(device).train()
     network: Any = torch.compile(model) if arguments.compile else model
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
-    classes = torch.arange(NUM_CLASSES, device=device).repeat(BATCH_SIZE // NUM_CLASSES)
-    inputs = torch.randn(BATCH_SIZE, 3, 32, 32, device=device)
+    classes = torch.arange(NUM_CLASSES, device=device).repeat(arguments.batch_size // NUM_CLASSES)
+    inputs = torch.randn(len(classes), 3, 32, 32, device=device)
     batch = inputs, torch.eye(NUM_CLASSES, device=device)[classes]
-    steps = {name: Step(mixer.parse({}), network, optimizer, batch) for name, mixer in MIXERS.items()}
+    names = ["mixup", *(name for name in arguments.methods if name != "mixup")]
+    steps = {name: Step(SETTINGS[name], network, optimizer, batch) for name in names}
 
-    blends = {name: step.blend for name, step in steps.items() if isinstance(step.mixer, BatchMixer)}
+    # What asks the network too is timed by its steps alone: as many calls as the others have would take minutes.
+    asks_network = "saliencymix, gradient"
+    mixing = {name: step for name, step in steps.items() if isinstance(step.mixer, BatchMixer) and name != asks_network}
+    blends = {name: step.blend for name, step in mixing.items()}
     blend_s = in_turns(blends, arguments.rounds, device)
+    for name in names if arguments.compile or device.type != "cpu" else names[:1]:
+        steps[name]()  # whatever the first step of a kind sets up
+        print(f"{name} is warm", flush=True)
     ratios, bases = between_mixup(dict(steps), arguments.rounds, device)
     results = summarise(ratios, bases, blend_s)
-    name = "_".join(["mixers", device.type, *(["compiled"] if arguments.compile else [])])
-    setup = {"model": MODEL, "batch_size": BATCH_SIZE, "num_classes": NUM_CLASSES, "rounds": arguments.rounds}
-    print(write(name, {**setup, "device": device.type, "compiled": arguments.compile, **results}))
+    kind = [*([] if device.type == "cpu" else [device.type]), *(["compiled"] if arguments.compile else [])]
+    setup = {
+        "model": arguments.model,
+        "batch_size": len(inputs),
+        "num_classes": NUM_CLASSES,
+        "rounds": arguments.rounds,
+        "device": device.type,
+        "compiled": arguments.compile,
+    }
+    if not arguments.dry_run:
+        print(write("_".join(["mixers", *kind]), {**setup, **results}))
     for method, result in results["methods"].items():
         target = "" if result["target"] is None else f"  (target <= {result['target']})"
-        print(
-            f"{method:18} step {result['step_ratio']:.3f}  by the mixing alone {result['blend_ratio']:.3f}"
-            f"  {result['blend_ms']:.2f} ms{target}"
-        )
+        alone = ""
+        if "blend_ratio" in result:
+            alone = f"  by the mixing alone {result['blend_ratio']:.3f}  {result['blend_ms']:.2f} ms"
+        print(f"{method:22} step {result['step_ratio']:.3f}{alone}{target}")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
     tune-mixup sweep gridmix --trials 32 --max-epochs 100 --gpus-per-trial 0.25
 
-openmixup's tables use alpha 0.2 and 2 to 6 holes across the crop; twice as many are what 32 pixels can show. Learning
-rate and weight decay bracket the published 0.1 and 1e-4.
+openmixup's tables use alpha 0.2 and 2 to 6 holes across the crop; twice as many are what 32 pixels can show. alpha up
+to 2 as for the other methods that cut. The tables come from crops that reach beyond the image: `--set
+mixing.variant=openmixup` compares with them. Learning rate and weight decay bracket the published 0.1 and 1e-4.
 """
 
 from optuna.distributions import FloatDistribution, IntDistribution

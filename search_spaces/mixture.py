@@ -2,17 +2,18 @@
 
     tune-mixup sweep mixture --trials 64 --max-epochs 100 --gpus-per-trial 0.25
 
-Weights are relative: mixup's is 1, and the others are drawn up to 4 times as often as it, which reaches most of the
-simplex with one parameter less than there are methods. 0 takes a method out, whose other parameters then do not exist.
-The baselines are openmixup's example, mixup and CutMix at 0.4 to 0.6 with alpha 0.1 and 1, and mixup alone. Learning
-rate and weight decay bracket the published 0.1 and 1e-4.
+Weights are relative: mixup's is 1, and the others are drawn up to 16 times as often as it, which covers the simplex
+with one parameter less than there are methods, but for the edge without mixup, which it comes near to: 1 in 17. 0 takes
+a method out, whose other parameters then do not exist. The baselines are openmixup's example, mixup and CutMix at 0.4
+to 0.6 with alpha 0.1 and 1, and mixup alone. Ranges of alpha are those of the methods' own spaces. Learning rate and
+weight decay bracket the published 0.1 and 1e-4.
 """
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from tune_mixup.search_space import SearchSpace
 
-WEIGHTS = (0.0, 0.5, 1.0, 1.5, 4.0)
+WEIGHTS = (0.0, 0.25, 0.5, 1.0, 1.5, 4.0, 16.0)
 OPTIMIZER = {"optimizer.lr": 0.1, "optimizer.weight_decay": 1e-4}
 
 SPACE = SearchSpace(

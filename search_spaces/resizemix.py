@@ -2,9 +2,10 @@
 
     tune-mixup sweep resizemix --trials 32 --max-epochs 100 --gpus-per-trial 0.25
 
-The paper draws tau uniformly between 0.1 and 0.8 (Qin et al. 2020), which is alpha 1, as in openmixup's tables. The
-smallest box needs 2 pixels a side, so on 32 pixels tau can't start below 0.0625; the range keeps clear of it. Learning
-rate and weight decay bracket the published 0.1 and 1e-4.
+The paper draws tau uniformly between 0.1 and 0.8 (Qin et al. 2020), which is alpha 1, as in openmixup's tables; alpha
+0.2 prefers the ends of that range and 4 its middle, and both ends are searched too. The smallest box needs 2 pixels a
+side, so on 32 pixels tau can't start below 0.0625; the range keeps clear of it. Learning rate and weight decay bracket
+the published 0.1 and 1e-4.
 """
 
 from optuna.distributions import FloatDistribution

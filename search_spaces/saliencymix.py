@@ -3,9 +3,9 @@
     tune-mixup sweep saliencymix --trials 32 --max-epochs 100 --gpus-per-trial 0.25
 
 The authors' CIFAR setting is alpha 1 on half of the batches (Uddin et al. 2021); openmixup's tables use alpha 0.2 on
-all. Both cut one box per batch: `--set mixing.variant=official` compares with them. `--set mixing.saliency=gradient`
-asks the model where to look, for about twice the time. Learning rate and weight decay bracket the published 0.1 and
-1e-4.
+all; the ranges are those of `cutmix`. Both cut one box per batch: `--set mixing.variant=official` compares with them.
+`--set mixing.saliency=gradient` asks the model where to look, for about twice the time. Learning rate and weight decay
+bracket the published 0.1 and 1e-4.
 """
 
 from optuna.distributions import FloatDistribution

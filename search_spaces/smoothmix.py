@@ -3,7 +3,8 @@
     tune-mixup sweep smoothmix --trials 32 --max-epochs 100 --gpus-per-trial 0.25
 
 openmixup's tables come from sigma uniform between 0.25 and 0.5 of a side; the ranges here bracket both ends. On average
-0.1 leaves a twentieth of the image and 0.7 three quarters. Learning rate and weight decay bracket the published 0.1 and
+0.1 leaves a twentieth of the image and 0.7 three quarters. There, labels weigh the wrong image: `--set
+mixing.variant=openmixup` compares with them. Learning rate and weight decay bracket the published 0.1 and
 1e-4.
 """
 

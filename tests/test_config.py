@@ -3,10 +3,13 @@
 import math
 
 import pytest
+import torch
 
 from tune_mixup.config import TrialConfig
+from tune_mixup.mixing import METHODS
 from tune_mixup.mixing.mixture import Mixture
 from tune_mixup.mixing.mixup import Mixup
+from tune_mixup.training.fitting import load_fitting
 
 MIXTURE = {"mixing.name": "mixture"}
 MANIFOLD = {"mixing.name": "manifold_mixup"}
@@ -22,6 +25,10 @@ BAD = [
     ({"mixing.name": "cutmix", "mixing.probability": 1.5}, "mixing.probability: got 1.5"),
     ({"mixing.name": "cutmix", "mixing.probability": -0.1}, "mixing.probability: got -0.1"),
     ({"mixing.name": "saliencymix", "mixing.probability": 1.5}, "mixing.probability: got 1.5"),
+    ({"mixing.name": "cutmix", "mixing.probability": math.nan}, "mixing.probability: got nan"),
+    (MIXTURE | {"mixing.weights.mixup": "0.4", "mixing.weights.cutmix": 0.6}, "mixing.weights.mixup: got '0.4'"),
+    (MIXTURE | {"mixing.members.cutmix.probability": 2.0}, "mixing.members.cutmix.probability: got 2.0"),
+    (MIXTURE | {"mixing.repeats": 0}, "mixing.repeats: got 0"),
     # Unknown methods and members
     ({"mixing.name": "mixupp"}, "mixing.name: got 'mixupp', which is not known; did you mean mixup?"),
     (MIXTURE | {"mixing.members.cutmixx.alpha": 1.0}, "mixing.members.cutmixx.name: got 'cutmixx', which is not known"),
@@ -41,16 +48,29 @@ BAD = [
     # alpha
     *(
         ({"mixing.name": name, "mixing.alpha": alpha} | STRATIFIED, f"mixing.alpha: got {alpha}")
-        for name in ("mixup", "cutmix", "manifold_mixup", "saliencymix", "gridmix", "resizemix", "fmix")
+        for name in METHODS
+        if "alpha" in METHODS[name].model_fields
         for alpha in (-1.0, 1e-4, math.nan, math.inf)
     ),
-    ({"mixing.name": "generalized_mixup", "mixing.alpha": -1.0} | STRATIFIED, "mixing.alpha: got -1.0"),
     ({"mixing.name": "mixup", "mixing.alpha": "1"}, "mixing.alpha: got '1', must be a valid number"),
     (MIXTURE | {"mixing.members.cutmix.alpha": -1.0}, "mixing.members.cutmix.alpha: got -1.0"),
     (MIXTURE | {"mixing.members.cutmix.alpha": 1e-4}, "mixing.members.cutmix.alpha: got 0.0001"),
     # Ranges that leave nothing
     ({"mixing.name": "resizemix", "mixing.min_tau": 0.9, "mixing.max_tau": 0.5}, "mixing.max_tau: got 0.5"),
     ({"mixing.name": "resizemix", "mixing.min_tau": 0.0}, "mixing.min_tau: got 0"),
+    ({"mixing.name": "resizemix", "mixing.max_tau": 1.5}, "mixing.max_tau: got 1.5"),
+    ({"mixing.name": "resizemix", "mixing.min_tau": math.nan}, "mixing.min_tau: got nan"),
+    ({"mixing.name": "gridmix", "mixing.min_area": 0.0}, "mixing.min_area: got 0"),
+    ({"mixing.name": "gridmix", "mixing.min_aspect": 3.0}, "mixing.max_aspect: got 2, must be at least min_aspect"),
+    ({"mixing.name": "fmix", "mixing.decay": -1.0}, "mixing.decay: got -1.0"),
+    # Variants and measures that nobody has
+    ({"mixing.name": "fmix", "mixing.variant": "openmixup"}, "mixing.variant: got 'openmixup', must be"),
+    ({"mixing.name": "gridmix", "mixing.variant": "official"}, "mixing.variant: got 'official', must be"),
+    (
+        {"mixing.name": "saliencymix", "mixing.saliency": "gradients"},
+        "'gradients', which is not known; did you mean gra",
+    ),
+    ({"mixing.name": "cutmix", "mixing.per": "pixel"}, "mixing.per: got 'pixel', must be 'batch' or 'sample'"),
     ({"mixing.name": "smoothmix", "mixing.min_sigma": 0.6}, "mixing.max_sigma: got 0.5, must be at least min_sigma"),
     ({"mixing.name": "gridmix", "mixing.min_holes": 7}, "mixing.max_holes: got 6, must be at least min_holes"),
     # Partners
@@ -58,6 +78,7 @@ BAD = [
         {"mixing.name": "cutmix", "mixing.partners.name": "confusion"},
         "data.batches: got 'shuffled', but mixing.name=cut",
     ),
+    ({"mixing.name": "cutmix", "mixing.partners.name": "derranged"}, "did you mean deranged?"),
     ({"mixing.name": "cutmix", "mixing.partners.gamma": 1.0}, "mixing.partners.name: is missing"),
     ({"mixing.name": "generalized_mixup"}, "data.batches: got 'shuffled'"),
     (
@@ -79,6 +100,29 @@ def test_what_can_not_work_is_refused_in_one_line(settings, message):
     assert "\n" not in str(error.value)
 
 
+# What only the data tells: digits are 8 x 8 pixels in 10 classes. The trainer asks before it builds anything, and a
+# sweep before it is written down.
+UNFIT = [
+    ({"mixing.name": "resizemix"}, "mixing.min_tau: got 0.1, which gives empty boxes on images of 8 x 8 pixels"),
+    (MIXTURE | {"mixing.members.resizemix.min_tau": 0.2}, "mixing.min_tau: got 0.2, which gives empty boxes"),
+    ({"mixing.name": "gridmix", "mixing.min_holes": 8, "mixing.max_holes": 8}, "gridmix: a cell with a hole needs 2 x"),
+    (MIXTURE | {"mixing.members.gridmix.hole_aspect": 0.25}, "gridmix: a cell with a hole needs 2 x 2 pixels"),
+    ({"mixing.name": "generalized_mixup", "training.batch_size": 64} | STRATIFIED, "64"),
+    ({"mixing.name": "generalized_mixup", "model.num_classes": 12} | STRATIFIED, "model.num_classes: got 12"),
+    ({"model.num_classes": 9}, "the data has 10 classes, model.num_classes is 9"),
+    ({"mixing.name": "mixup", "model.name": "vgg11"}, "the images are 8 x 8 pixels, model vgg11 needs at least 16"),
+]
+
+
+@pytest.mark.parametrize(("settings", "message"), UNFIT, ids=lambda value: str(value))
+def test_what_does_not_fit_the_data_is_refused_in_one_line(settings, message):
+    config = TrialConfig.from_dotted({"data.name": "digits"}, settings)
+    with pytest.raises(ValueError) as error:
+        load_fitting(config, device=torch.device("cpu"))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 GOOD = [
     MANIFOLD | {"mixing.layers": [0, 1, 2, 3]},
     MANIFOLD | {"mixing.layers": "5", "model.name": "vgg11"},
@@ -86,6 +130,10 @@ GOOD = [
     MIXTURE | {"mixing.members.mixup.alpha": 0.1, "mixing.members.cutmix": {}, "mixing.repeats": 2},
     {"mixing.name": "cutmix", "mixing.partners.name": "confusion"} | STRATIFIED,
     {"mixing.name": "cutmix", "mixing.partners.name": "confusion", "mixing.partners.pairing": "independent"},
+    {"mixing.name": "cutmix", "mixing.partners.name": "deranged"},
+    {"mixing.name": "gridmix", "mixing.variant": "openmixup"},
+    {"mixing.name": "saliencymix", "mixing.saliency": "gradient"},
+    {"mixing.name": "generalized_mixup", "mixing.per": "sample"} | STRATIFIED,
     {"mixing.name": "mixup", "mixing.alpha": 0, "loss.name": "decoupled", "loss.eta": 1},
 ]
 

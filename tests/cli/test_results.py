@@ -42,7 +42,8 @@ def test_export_says_what_it_wrote_and_how_to_use_it(command, start_sweep):
     record = start_sweep(trials=TRIALS)
     assert command("export", "gm", "--to", "best.yaml") == 0
     assert command.out.startswith(
-        "wrote the best 1 to best.yaml; train the first with `tune-mixup train --config best.yaml "
+        "wrote the best 1 to best.yaml; train the first again with `tune-mixup train --config best.yaml "
+        "--rank 1 --threads 1 --out DIR`"
     )
     assert command("export", "gm", "--top", 3, "--to", "best.json") == 0
     assert command.out.startswith("wrote the best 2 (no more trials are COMPLETE) to best.json;")

@@ -32,7 +32,6 @@ def export(record: SweepRecord, top: int, to: Path) -> int:
         raise ValueError(f"top: got {top}, must be at least 1")
     document = _document(record, top)
     to.parent.mkdir(parents=True, exist_ok=True)
-    to.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(to, lambda file: written.write(file, document))
     return len(document["configurations"])
 

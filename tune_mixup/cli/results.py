@@ -53,8 +53,9 @@ def export(
         print(json.dumps({"file": str(to), "configurations": count}))
         return
     few = " (no more trials are COMPLETE)" if count < top else ""
-    command = f"tune-mixup train --config {shlex.quote(str(to))} --rank 1 --out DIR"
-    print(f"wrote the best {count}{few} to {to}; train the first with `{command}`")
+    threads = max(1, int(record.config()["cpus_per_trial"]))
+    command = f"tune-mixup train --config {shlex.quote(str(to))} --rank 1 --threads {threads} --out DIR"
+    print(f"wrote the best {count}{few} to {to}; train the first again with `{command}`")
 
 
 def evaluate(

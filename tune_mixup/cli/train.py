@@ -27,6 +27,14 @@ def train(
     set_: Settings = None,
     seed: Seed = None,
     data_root: DataRoot = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="CPU threads; with as many as a sweep's trials had (1) the numbers are theirs. Default: torch's.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train one configuration, without Ray; the test split stays closed."""
@@ -35,8 +43,10 @@ def train(
         settings = {"seed": seed, **settings}
     trial = configuration(space, config, rank, settings)
 
-    from tune_mixup.training.trainer import Trainer, why_diverged
+    from tune_mixup.training.trainer import Trainer, set_threads, why_diverged
 
+    if threads is not None:
+        set_threads(threads)
     known = _notes(out)
     trainer = Trainer(trial, folder=out)
     for note in _notes(out)[len(known) :]:

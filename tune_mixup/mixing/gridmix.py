@@ -28,7 +28,7 @@ from tune_mixup.mixing.paired import Partnered
 from tune_mixup.mixing.ranges import at_least
 
 LARGEST_LAM = 1 - 2**-24
-"""What `variant=openmixup` takes for 1, so that every cell has its hole: the next smaller number of single precision."""
+"""What `variant=openmixup` takes for 1, so that every cell has its hole: the next number below in single precision."""
 Holes = Annotated[int, Field(ge=1)]
 Area = Annotated[float, Field(gt=0, le=1)]
 Aspect = Annotated[float, Field(ge=0.1, le=10)]
@@ -42,7 +42,7 @@ class GridMix(Partnered, InputMixer):
 
     name: Literal["gridmix"] = "gridmix"
     variant: Literal["intended", "openmixup"] = "intended"
-    """intended: the grid lies inside of the image; openmixup: as its code places it, which made the published tables."""
+    """intended: the grid lies inside of the image; openmixup: where its code puts it, as for the published tables."""
     alpha: Alpha = 0.2
     """Both parameters of the Beta: >= 0, no unit. 0 gives lam = 1, that is plain training."""
     min_holes: Holes = 2

@@ -13,7 +13,6 @@ from torch import Generator, Tensor
 from tune_mixup.mixing.base import MixedBatch, State
 from tune_mixup.schema import Schema
 
-
 DRAWS = 11
 """How many permutations are drawn to find one in which nobody meets themself; each is one with probability 1 / e."""
 

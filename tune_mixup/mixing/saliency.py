@@ -54,7 +54,7 @@ def input_gradient(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
     model.eval()
     try:
         with torch.enable_grad():
-            logits = model(pixels)
+            logits: Tensor = model(pixels)
         # The derivative by each image's logits, for no other image of the batch has a say. Where the model is certain,
         # single precision would round the one of the right class to 0, and half precision all that comes of it: hence
         # double, and backward at unit scale.
