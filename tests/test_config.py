@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from tune_mixup.config import TrialConfig
+from tune_mixup.data.digits import Digits
+from tune_mixup.data.synthetic import Synthetic
 from tune_mixup.mixing import METHODS
 from tune_mixup.mixing.mixture import Mixture
 from tune_mixup.mixing.mixup import Mixup
@@ -100,14 +102,12 @@ def test_what_can_not_work_is_refused_in_one_line(settings, message):
     assert "\n" not in str(error.value)
 
 
-# What only the data tells: digits are 8 x 8 pixels in 10 classes. The trainer asks before it builds anything, and a
-# sweep before it is written down.
+# What does not fit the data: digits are 8 x 8 pixels in 10 classes, which is known before they are read.
 UNFIT = [
     ({"mixing.name": "resizemix"}, "mixing.min_tau: got 0.1, which gives empty boxes on images of 8 x 8 pixels"),
     (MIXTURE | {"mixing.members.resizemix.min_tau": 0.2}, "mixing.min_tau: got 0.2, which gives empty boxes"),
     ({"mixing.name": "gridmix", "mixing.min_holes": 8, "mixing.max_holes": 8}, "gridmix: a cell with a hole needs 2 x"),
     (MIXTURE | {"mixing.members.gridmix.hole_aspect": 0.25}, "gridmix: a cell with a hole needs 2 x 2 pixels"),
-    ({"mixing.name": "generalized_mixup", "training.batch_size": 64} | STRATIFIED, "64"),
     ({"mixing.name": "generalized_mixup", "model.num_classes": 12} | STRATIFIED, "model.num_classes: got 12"),
     ({"model.num_classes": 9}, "the data has 10 classes, model.num_classes is 9"),
     ({"mixing.name": "mixup", "model.name": "vgg11"}, "the images are 8 x 8 pixels, model vgg11 needs at least 16"),
@@ -116,16 +116,36 @@ UNFIT = [
 
 @pytest.mark.parametrize(("settings", "message"), UNFIT, ids=lambda value: str(value))
 def test_what_does_not_fit_the_data_is_refused_in_one_line(settings, message):
-    config = TrialConfig.from_dotted({"data.name": "digits"}, settings)
     with pytest.raises(ValueError) as error:
-        load_fitting(config, device=torch.device("cpu"))
+        TrialConfig.from_dotted({"data.name": "digits"}, settings)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("settings", "message"), UNFIT, ids=lambda value: str(value))
+def test_what_does_not_fit_data_that_must_be_read_is_refused_before_a_model_is_built(monkeypatch, settings, message):
+    monkeypatch.setattr(Digits, "known_shape", lambda self: None)  # as of a folder of images
+    config = TrialConfig.from_dotted({"data.name": "digits"}, settings)
+    with pytest.raises(ValueError) as error:
+        load_fitting(config, device=torch.device("cpu"))
+    assert message in str(error.value)
+
+
+def test_batches_that_the_data_can_not_fill_are_refused():
+    config = TrialConfig.from_dotted({"mixing.name": "generalized_mixup", "training.batch_size": 64} | STRATIFIED)
+    with pytest.raises(ValueError, match="64"):
+        load_fitting(config, device=torch.device("cpu"))
+
+
+@pytest.mark.parametrize("data", [Digits(), Synthetic(num_classes=3, size=12)])
+def test_the_shape_that_is_known_is_that_of_the_images(data):
+    train, class_names = data.read_train()
+    assert data.known_shape() == (len(class_names), *train.images.shape[-2:])
+
+
 GOOD = [
     MANIFOLD | {"mixing.layers": [0, 1, 2, 3]},
-    MANIFOLD | {"mixing.layers": "5", "model.name": "vgg11"},
+    MANIFOLD | {"mixing.layers": "5", "model.name": "vgg11", "data.name": "cifar10"},
     MIXTURE | {"mixing.weights.mixup": 4, "mixing.weights.cutmix": 6},
     MIXTURE | {"mixing.members.mixup.alpha": 0.1, "mixing.members.cutmix": {}, "mixing.repeats": 2},
     {"mixing.name": "cutmix", "mixing.partners.name": "confusion"} | STRATIFIED,

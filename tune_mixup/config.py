@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self, TypedDict, Unpack
 from pydantic import BeforeValidator, ByteSize, Field, model_validator
 
 from tune_mixup.data import AnyDataset
+from tune_mixup.data.base import Shape
 from tune_mixup.data.digits import Digits
 from tune_mixup.loss import AnyLoss, CrossEntropy
 from tune_mixup.metrics import METRICS
@@ -77,7 +78,21 @@ class TrialConfig(Schema):
                 f"model.name={self.model.name} has {self.model.num_stages} stages; mix earlier or take a deeper model"
             )
         self.schedule.check(self.training.epochs)
+        shape = self.data.known_shape()
+        if shape is not None:
+            self.check_shape(shape)
         return self
+
+    def check_shape(self, shape: Shape) -> None:
+        """Raise ValueError for more classes than the model has outputs, and for images that something can't take."""
+        outputs = self.model.outputs(shape.num_classes)
+        if self.mixing.needs_stratified_batches and outputs != shape.num_classes:
+            raise ValueError(
+                f"model.num_classes: got {outputs}, but the data has {shape.num_classes} classes and "
+                f"{self.mixing.name} pairs every class within a batch; leave model.num_classes empty"
+            )
+        self.model.check_size(shape.height, shape.width)
+        self.mixing.check_data(height=shape.height, width=shape.width, num_classes=shape.num_classes)
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Self:

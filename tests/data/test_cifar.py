@@ -24,6 +24,7 @@ def test_torchvision_files_are_read(tmp_path, monkeypatch, settings, source, num
         assert split.images.is_contiguous()
         assert split.targets.tolist() == [label for name, _ in listed for label in arrays[name][1]]
     assert names == tuple(f"name {k}" for k in range(num_classes))
+    assert settings(root=tmp_path).known_shape() == (num_classes, *train.images.shape[-2:])
 
 
 @pytest.mark.parametrize(("settings", "source", "num_classes"), BOTH)

@@ -133,7 +133,7 @@ def test_real_fashion_mnist():
     dataset = settings(SHARED)
     data = load(dataset, seed=0, device=CPU)
     assert len(data.train.images) + len(data.validation.images) == 30_000
-    assert data.size == (28, 28)
+    assert data.size == (28, 28) and dataset.known_shape() == (10, 28, 28)
     counts = torch.bincount(data.train.targets) + torch.bincount(data.validation.targets)
     assert (int(counts.min()), int(counts.max())) == (2945, 3081)
     assert (torch.bincount(data.validation.targets) - counts.double() / 10).abs().max() <= 0.5

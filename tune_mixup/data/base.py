@@ -47,6 +47,14 @@ class Split(NamedTuple):
     targets: Tensor
 
 
+class Shape(NamedTuple):
+    """What all images of a data set have in common, as far as settings must fit to it."""
+
+    num_classes: int
+    height: int
+    width: int
+
+
 class Dataset(Schema, ABC):
     """A data set. Final classes set `name: Literal[...]`, its key in `DATASETS`."""
 
@@ -82,6 +90,10 @@ class Dataset(Schema, ABC):
         if value is not None and 0 in value:
             raise ValueError(f"got {value}, but pixels are divided by it; each must be greater than 0")
         return value
+
+    def known_shape(self) -> Shape | None:
+        """The shape as it is known before anything is read; None where only the images can tell."""
+        return None
 
     @abstractmethod
     def read_train(self) -> tuple[Split, tuple[str, ...]]:

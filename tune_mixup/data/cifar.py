@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 
 from tune_mixup.data.augment import Augment
-from tune_mixup.data.base import Dataset, PerChannel, Split
+from tune_mixup.data.base import Dataset, PerChannel, Shape, Split
 from tune_mixup.data.download import open_or_download
 
 
@@ -60,6 +60,10 @@ class Cifar10(Cifar):
 
     name: Literal["cifar10"] = "cifar10"
 
+    def known_shape(self) -> Shape:
+        """10 classes, 32 x 32."""
+        return Shape(10, 32, 32)
+
     def _source(self) -> Any:
         from torchvision.datasets import CIFAR10  # here, because the import takes seconds
 
@@ -70,6 +74,10 @@ class Cifar100(Cifar):
     """100 classes, 500 training images each."""
 
     name: Literal["cifar100"] = "cifar100"
+
+    def known_shape(self) -> Shape:
+        """100 classes, 32 x 32."""
+        return Shape(100, 32, 32)
 
     def _source(self) -> Any:
         from torchvision.datasets import CIFAR100

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tune_mixup.data.base import Dataset, Split
+from tune_mixup.data.base import Dataset, Shape, Split
 from tune_mixup.data.stratify import split
 from tune_mixup.seeding import generator
 
@@ -22,6 +22,10 @@ class Digits(Dataset):
     """1,438 images for training and validation, 359 for the test, which are the same for every seed."""
 
     name: Literal["digits"] = "digits"
+
+    def known_shape(self) -> Shape:
+        """10 classes, 8 x 8."""
+        return Shape(10, 8, 8)
 
     def read_train(self) -> tuple[Split, tuple[str, ...]]:
         """The four fifths that are not test."""

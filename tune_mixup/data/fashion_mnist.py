@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from tune_mixup.data.augment import Augment
-from tune_mixup.data.base import Dataset, Split
+from tune_mixup.data.base import Dataset, Shape, Split
 from tune_mixup.data.download import open_or_download
 from tune_mixup.data.idx import read_idx
 
@@ -37,6 +37,10 @@ class FashionMnist(Dataset):
 
     name: Literal["fashion_mnist"] = "fashion_mnist"
     augment: Augment = Augment(crop_padding=4, flip=True)
+
+    def known_shape(self) -> Shape:
+        """10 classes, 28 x 28."""
+        return Shape(10, 28, 28)
 
     def read_train(self) -> tuple[Split, tuple[str, ...]]:
         """The files named train-*."""

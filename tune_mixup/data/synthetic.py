@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from tune_mixup.data.base import Dataset, Split
+from tune_mixup.data.base import Dataset, Shape, Split
 from tune_mixup.seeding import generator
 
 _GRID = 4
@@ -34,6 +34,10 @@ class Synthetic(Dataset):
     """Standard deviation of the pixel noise on the 0..1 scale; 0: all images of a class are equal."""
     data_seed: int = 0
     """Seed of the patterns and the noise; the seed of a trial plays no part."""
+
+    def known_shape(self) -> Shape:
+        """As set."""
+        return Shape(self.num_classes, self.size, self.size)
 
     def read_train(self) -> tuple[Split, tuple[str, ...]]:
         """`num_train` examples."""

@@ -3,7 +3,7 @@
 import torch
 
 from tune_mixup.config import TrialConfig
-from tune_mixup.data.base import TrainingData, load
+from tune_mixup.data.base import Shape, TrainingData, load
 from tune_mixup.data.batches import epoch_batches
 from tune_mixup.seeding import generator
 
@@ -16,15 +16,7 @@ def load_fitting(config: TrialConfig, *, device: torch.device) -> TrainingData:
     fill.
     """
     data = load(config.data, seed=config.seed, device=device)
-    outputs = config.model.outputs(data.num_classes)
-    if config.mixing.needs_stratified_batches and outputs != data.num_classes:
-        raise ValueError(
-            f"model.num_classes: got {outputs}, but the data has {data.num_classes} classes and {config.mixing.name} "
-            "pairs every class within a batch; leave model.num_classes empty"
-        )
-    height, width = data.train.images.shape[-2:]
-    config.model.check_size(height, width)
-    config.mixing.check_data(height=height, width=width, num_classes=data.num_classes)
+    config.check_shape(Shape(data.num_classes, *data.size))
     draw_batches(config, data, epoch=0)
     return data
 
