@@ -6,7 +6,8 @@ import torch
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.mixing import MIXERS
-from tune_mixup.training.trainer import Trainer, why_diverged
+from tune_mixup.training.divergence import why_diverged
+from tune_mixup.training.trainer import Trainer
 
 SMALL = {
     "data.name": "synthetic",

@@ -76,7 +76,7 @@ def test_a_stop_by_the_clock_is_listed_and_not_made_again(tmp_path):
     session = Session(record, config)
     begin = session.next()
     step(session, begin, 1)
-    session.worked_before_s = 1000.0
+    session.ledger.before_s = 1000.0
     step(session, begin, 2)
     events = list(replay(load_sweep(record.path)))
     assert [(event.kind, event.again) for event in events] == [("ask", True), ("decide", None), ("tell", None)]

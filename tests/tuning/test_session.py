@@ -192,7 +192,7 @@ def test_the_time_budget_counts_every_process_and_ends_trials_as_pruned(tmp_path
     session = Session(record, config)
     begin = session.next()
     assert step(session, begin, 1)
-    session.worked_before_s = 1000.0
+    session.ledger.before_s = 1000.0
     assert not step(session, begin, 2)
     assert record.asked()[0].user_attrs["reason"] == "epoch 2: the sweep's time budget of 1000 s was used up"
     assert record.asked()[0].state == TrialState.PRUNED and session.next() is None
@@ -208,8 +208,8 @@ def test_a_clock_that_is_set_back_changes_nothing(tmp_path, monkeypatch):
     assert not work(Session(record, config), kill_after=7)
     for _ in range(3):
         session = Session(load_sweep(record.path), config)
-        session.keep_time()
-        assert 0 <= session.elapsed_s() < 60
+        session.ledger.keep()
+        assert 0 <= session.ledger.elapsed_s() < 60
     work(Session(load_sweep(record.path), config))
     assert decisions(load_sweep(record.path)) == decisions(whole)
     runs = load_sweep(record.path).runs()
@@ -369,9 +369,9 @@ def test_gpu_hours_count_every_epoch_of_every_process_and_end_the_sweep(tmp_path
     for epoch in (1, 2):  # an hour each on half a GPU
         assert not session.report(begin.number, {"epoch": epoch, "val_accuracy": 0.5, "epoch_s": 1800.0})
         assert not session.report(begin.number, {"epoch": epoch, "val_accuracy": 0.5, "epoch_s": 1800.0})
-    session.keep_time()
+    session.ledger.keep()
     again = Session(load_sweep(record.path), config)
-    assert again.gpu_before_s == 1800.0
+    assert again.ledger.gpu_before_s == 1800.0
     begin = again.next()
     assert not again.report(begin.number, {"epoch": 3, "val_accuracy": 0.5, "epoch_s": 1800.0})
     assert again.report(begin.number, {"epoch": 4, "val_accuracy": 0.5, "epoch_s": 1800.0})

@@ -43,7 +43,8 @@ def train(
         settings = {"seed": seed, **settings}
     trial = configuration(space, config, rank, settings)
 
-    from tune_mixup.training.trainer import Trainer, set_threads, why_diverged
+    from tune_mixup.training.divergence import why_diverged
+    from tune_mixup.training.trainer import Trainer, set_threads
 
     if threads is not None:
         set_threads(threads)

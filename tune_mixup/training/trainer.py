@@ -9,7 +9,7 @@ import math
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,12 +22,10 @@ from tune_mixup.data.base import Split, load_test
 from tune_mixup.metrics import METRICS
 from tune_mixup.seeding import Stream, generator
 from tune_mixup.training import checkpoint
+from tune_mixup.training.divergence import has_exploded
 from tune_mixup.training.fitting import draw_batches, load_fitting
 from tune_mixup.trial_folder import Epoch, TrialFolder, storage
 
-EXPLODED = 10
-"""A trial has diverged when the loss is this many times that of guessing. A network that starts badly has 2 to 3 times
-it; one that is at 10 times after a whole epoch has weights that no later epoch brings back."""
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -109,7 +107,9 @@ class Trainer:
         train_s = time.perf_counter() - began
         metrics = self.evaluate(self.data.validation) if math.isfinite(loss) else {}
         finite = bool(metrics) and all(math.isfinite(value) for value in metrics.values())
-        exploded = finite and self._has_exploded(loss, metrics["nll"])
+        exploded = finite and has_exploded(
+            loss, metrics["nll"], loss_function=self.config.loss, num_classes=self.num_classes
+        )
         diverged = not finite or exploded
         report: Epoch = {"epoch": self.epoch + 1}
         if finite:
@@ -259,12 +259,6 @@ class Trainer:
             torch.manual_seed(generator(self.config.seed, stream, epoch).initial_seed())
             yield
 
-    def _has_exploded(self, loss: float, nll: float) -> bool:
-        """Whether the epoch's mean loss is far above guessing, and was still at its end, by the validation split."""
-        half_and_half = torch.eye(self.num_classes)[:2].mean(0, keepdim=True)
-        guessing = self.config.loss(torch.zeros(1, self.num_classes), half_and_half).item()
-        return loss > EXPLODED * guessing and nll > EXPLODED * math.log(self.num_classes)
-
     def _median(self, key: str, newest: float) -> float:
         recent = [row[key] for row in self.history[-(self.config.training.median_epochs - 1) :] if key in row]
         if self.config.training.median_epochs == 1:
@@ -305,14 +299,6 @@ class Trainer:
         folder.append_epoch(report)
         if self.done or time.monotonic() - self._saved_at >= 50 * self._save_s:
             self.save()
-
-
-def why_diverged(report: Mapping[str, Any]) -> str:
-    """What was wrong in the epoch that a trial diverged in."""
-    loss = report.get("train_loss", math.nan)
-    if math.isfinite(loss):
-        return f"the loss is {loss:.4g}, more than {EXPLODED} times that of guessing"
-    return "the loss is NaN or infinite"
 
 
 def set_threads(count: int) -> None:

@@ -1,6 +1,8 @@
 """Settings that were asked before: the same one is never trained twice on the same seed."""
 
 from tune_mixup.config import TrialConfig
+from tune_mixup.record import Outcome, SweepRecord
+from tune_mixup.trial_folder import storage
 
 
 class Repeats:
@@ -25,3 +27,23 @@ class Repeats:
         while (identity, seed) in self._first:
             seed += 1
         return seed
+
+
+def serve(record: SweepRecord, number: int, config: TrialConfig) -> Outcome | None:
+    """End a trial that is noted as served with the epochs and the end of the trial that was trained before.
+
+    Repeating it after a kill changes nothing. None where the trial is to be trained.
+    """
+    earlier = record.trial(number).user_attrs.get("served")
+    if earlier is None:
+        return None
+    source, folder = record.trial(earlier), record.trial_folder(number)
+    with storage(folder.path):
+        folder.path.mkdir(parents=True, exist_ok=True)
+    folder.write_config(config.plain())
+    folder.rewrite_epochs(record.trial_folder(earlier).read_epochs())
+    for epoch, value in sorted(source.intermediate_values.items()):
+        record.report(number, epoch, value)
+    outcome = Outcome(source.state, f"the same setting and seed as t{earlier:04d}: its result")
+    record.finish(number, outcome)
+    return outcome

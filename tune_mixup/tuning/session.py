@@ -6,32 +6,26 @@ that is all there is to resuming: the rungs are filled by replaying the reports,
 
 import functools
 import math
-import time
 from collections import deque
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from tune_mixup.config import SweepConfig, TrialConfig
 from tune_mixup.record import Outcome, SweepRecord
-from tune_mixup.search_space import Params
-from tune_mixup.training.trainer import why_diverged
-from tune_mixup.trial_folder import storage
+from tune_mixup.training.divergence import why_diverged
+from tune_mixup.tuning.asking import Asking
 from tune_mixup.tuning.control import longer_grace
 from tune_mixup.tuning.control_group import ControlGroup
+from tune_mixup.tuning.ledger import Ledger
 from tune_mixup.tuning.progress import Listener, Progress
-from tune_mixup.tuning.repeats import Repeats
-from tune_mixup.tuning.samplers import TrialSampler
+from tune_mixup.tuning.repeats import serve
 from tune_mixup.tuning.scheduler import Seat
 from tune_mixup.tuning.seats import RULES, Raise, Seats
 from tune_mixup.tuning.tally import Tally
 
 ENDINGS = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-KEEP_TIME_S = 5.0
-"""How often the time that was worked is written down: as much of a time budget may a kill give back."""
 
 
 class Begin(NamedTuple):
@@ -56,28 +50,18 @@ class Session:
         self._grace: list[Raise] = record.noted("grace", [])
         self._heard_control = 0
         self._seats: dict[int, Seat] = {}
-        self._started = time.monotonic()  # the wall clock may be set back while a sweep runs
-        runs = record.runs()
-        self.worked_before_s = sum(run["worked_s"] for run in runs)
-        self.gpu_before_s = sum(run["gpu_s"] for run in runs)
-        self.gpu_s = 0.0
-        """GPU-seconds that epochs took in this process."""
-        self._metered: tuple[int, int] | None = None
-        self.began = max([time.time(), *(run["began"] + 1e-3 for run in runs)])
-        self._noted = float("-inf")
-        self._configs: dict[int, TrialConfig] = {}
+        self.ledger = Ledger(record, config)
+        self.asking = Asking(record, config)
+        self._config = self.asking.of
         self._tally = Tally(config.direction)
-        self._repeats = Repeats()
         self._imported = record.imported()
         for trial in record.asked():
-            if trial.state.is_finished():
-                self._repeats.note(trial.number, self._config(trial.number))
             self._tally.note(trial, self._config(trial.number).training.epochs if trial.state.is_finished() else 0)
         self._ended_before = self._ended()
         self.queue: deque[Begin] = deque()
         self._enqueue_first_points()
         self._restore()
-        self.gpu_s = 0.0  # what was restored is in the ledger already
+        self.ledger.gpu_s = 0.0  # what was restored is in it already
 
     # What to run
 
@@ -86,32 +70,15 @@ class Session:
         if self.queue:
             return self.queue.popleft()
         begun = len(self.record.asked())
-        if begun >= self.config.trials or self.over_budget() is not None:
+        if begun >= self.config.trials or self.ledger.used_up() is not None:
             return None
         number = begun + self._imported
         longer = self._lengthen_grace(number)
-        self.record.study.sampler = TrialSampler(self.config, number)
-        begin = self._begin(self.record.study.ask())
-        if self._serve(begin.number):
+        self._note(self.asking.ask(number))
+        if self._serve(number):
             return self.next()
-        self.tell(f"{_name(begin.number)} begins" + longer)
-        return begin
-
-    def over_budget(self) -> str | None:
-        """Which budget is used up, over all processes that worked on the sweep; None while there is some left."""
-        time_s, gpu_hours = self.config.time_budget_s, self.config.gpu_hours
-        if time_s is not None and self.worked_before_s + self.elapsed_s() >= time_s:
-            return f"the sweep's time budget of {time_s:g} s was used up"
-        if gpu_hours is not None and self._gpu_hours_used() >= gpu_hours:
-            return f"the sweep's budget of {gpu_hours:g} GPU-hours was used up"
-        return None
-
-    def _gpu_hours_used(self) -> float:
-        return (self.gpu_before_s + self.gpu_s) / 3600
-
-    def elapsed_s(self) -> float:
-        """Wall seconds that this process has worked on the sweep, however the clock was set."""
-        return time.monotonic() - self._started
+        self.tell(f"{_name(number)} begins" + longer)
+        return self._begin(number)
 
     # What came out
 
@@ -121,9 +88,7 @@ class Session:
         Epochs that the trial had passed already change nothing, and neither do reports of one that was stopped.
         """
         epoch = int(result["epoch"])
-        if self._metered != (number, epoch):  # a stopped trial's last report comes again with its end
-            self._metered = (number, epoch)
-            self.gpu_s += result.get("epoch_s", 0.0) * self._share(number)
+        self.ledger.meter(number, epoch, result.get("epoch_s", 0.0) * self._share(number))
         if result.get("failed") or self._fault(result) is not None:
             return True
         stopped = self.record.stopped(number)
@@ -132,7 +97,7 @@ class Session:
         value = float(result[self.config.metric])
         self.record.report(number, epoch, value)
         stop = self._decide(number, epoch, value)
-        used_up = self.over_budget()
+        used_up = self.ledger.used_up()
         if not stop and used_up is not None and epoch < self._config(number).training.epochs:
             self.record.decide(number, {"epoch": epoch, "stop": True, "why": f"epoch {epoch}: {used_up}"})
             stop = True
@@ -178,17 +143,12 @@ class Session:
         else:
             self.complete(number, None, error=f"{reason} on {f'{share:g} GPU' if share else 'the CPU'}")
 
-    def keep_time(self) -> None:
-        """Write down how long this process has worked."""
-        self.record.note_run(self.began, self.elapsed_s(), self.gpu_s)
-        self._noted = time.monotonic()
-
     def unfinished(self) -> list[int]:
         """Trials that were begun and have not ended."""
         return [trial.number for trial in self.record.asked() if not trial.state.is_finished()]
 
     def _again(self, number: int, message: str) -> None:
-        self.queue.appendleft(Begin(number, self._config(number), self._share(number)))
+        self.queue.appendleft(self._begin(number))
         self.tell(f"{_name(number)}: {message}")
 
     def _share(self, number: int) -> float:
@@ -283,8 +243,8 @@ class Session:
 
     def _take_up(self, trial: FrozenTrial) -> None:
         """Bring an unfinished trial's record up to what its folder knows, then end it or queue it again."""
-        self.record.study.sampler = TrialSampler(self.config, trial.number)
-        begin = self._begin(optuna.trial.Trial(self.record.study, trial._trial_id))
+        self.asking.go_on(trial.number)
+        self._note(trial.number)
         if self._serve(trial.number):
             return
         epochs = self.record.trial_folder(trial.number).read_epochs()
@@ -293,63 +253,24 @@ class Session:
         if stop or self._at_end(trial.number) or "reason" in trial.user_attrs:
             self.complete(trial.number, last)
         else:
-            self.queue.append(begin)
+            self.queue.append(self._begin(trial.number))
 
-    def _begin(self, trial: optuna.Trial) -> Begin:
-        point: Params = {}
-        for key in self.config.space.order():
-            if self.config.space.exists(key, point):
-                point[key] = _suggest(trial, key, self.config.space.free[key])
-        self._configs[trial.number] = config = self._distinct(trial.number, self.config.trial(point))
-        self._repeats.note(trial.number, config)
-        self._note(trial.number)
-        return Begin(trial.number, self._configs[trial.number], self._share(trial.number))
-
-    def _config(self, number: int) -> TrialConfig:
-        if number not in self._configs:
-            trial = self.record.trial(number)
-            config = self.config.trial(trial.params)
-            self._configs[number] = config.replace(seed=trial.user_attrs.get("replicate_seed", config.seed))
-        return self._configs[number]
-
-    def _distinct(self, number: int, config: TrialConfig) -> TrialConfig:
-        """The setting itself the first time; asked again, on a fresh seed, or noted as to be served from the record."""
-        facts = self.record.trial(number).user_attrs
-        if "replicate_seed" in facts:
-            return config.replace(seed=facts["replicate_seed"])
-        earlier = self._repeats.earlier(number, config) if self.config.repeats != "train" else None
-        if earlier is None or "served" in facts:
-            return config
-        if self.config.repeats == "serve" and self.record.trial(earlier).state.is_finished():
-            self.record.annotate(number, "served", earlier)
-            return config
-        seed = self._repeats.fresh_seed(config)
-        self.record.annotate(number, "replicate_seed", seed)
-        return config.replace(seed=seed)
+    def _begin(self, number: int) -> Begin:
+        return Begin(number, self._config(number), self._share(number))
 
     def _serve(self, number: int) -> bool:
         """End a trial whose setting was trained before with what that brought; False where nothing is to be served."""
-        earlier = self.record.trial(number).user_attrs.get("served")
-        if earlier is None:
+        outcome = serve(self.record, number, self._config(number))
+        if outcome is None:
             return False
-        source = self.record.trial(earlier)
-        folder = self.record.trial_folder(number)
-        with storage(folder.path):
-            folder.path.mkdir(parents=True, exist_ok=True)
-        folder.write_config(self._config(number).plain())
-        folder.rewrite_epochs(self.record.trial_folder(earlier).read_epochs())
-        for epoch, value in sorted(source.intermediate_values.items()):
-            self.record.report(number, epoch, value)
-        self.record.finish(number, Outcome(source.state, f"the same setting and seed as {_name(earlier)}: its result"))
         self._note(number)
-        self.tell(f"{_name(number)} {source.state.name}: served from {_name(earlier)}")
+        self.tell(f"{_name(number)} {outcome.state.name}: {outcome.reason}")
         return True
 
     def _note(self, number: int) -> None:
-        """Bring the counts up to date, and every few seconds the time that was worked."""
+        """Bring the counts up to date, and every few seconds the ledger."""
         self._tally.note(self.record.trial(number), self._config(number).training.epochs)
-        if time.monotonic() - self._noted >= KEEP_TIME_S:
-            self.keep_time()
+        self.ledger.keep_if_due()
 
     # For whoever listens
 
@@ -363,7 +284,7 @@ class Session:
         tally = self._tally
         states = {state.name: tally.states[state] for state in ENDINGS}
         ended, begun = self._ended(), tally.begun()
-        elapsed = self.elapsed_s()
+        elapsed = self.ledger.elapsed_s()
         pace = (ended - self._ended_before) / elapsed if elapsed > 0 else 0
         best = tally.best()
         best_epoch, best_value = tally.latest(best) if best is not None else (None, None)
@@ -380,7 +301,7 @@ class Session:
             elapsed_s=elapsed,
             eta_s=(self.config.trials - ended) / pace if pace > 0 else None,
             time_budget_s=self.config.time_budget_s,
-            gpu_hours_used=self._gpu_hours_used(),
+            gpu_hours_used=self.ledger.gpu_hours(),
             gpu_hours=self.config.gpu_hours,
             control=self.control.words(),
             message=message,
@@ -403,18 +324,3 @@ class Session:
 
 def _name(number: int) -> str:
     return f"t{number:04d}"
-
-
-def _suggest(trial: optuna.Trial, key: str, distribution: BaseDistribution) -> Any:
-    match distribution:
-        case CategoricalDistribution():
-            return trial.suggest_categorical(key, distribution.choices)
-        case IntDistribution():
-            return trial.suggest_int(
-                key, distribution.low, distribution.high, step=distribution.step, log=distribution.log
-            )
-        case FloatDistribution():
-            return trial.suggest_float(
-                key, distribution.low, distribution.high, step=distribution.step, log=distribution.log
-            )
-    raise ValueError(f"{key}: {distribution} is none of Optuna's float, int and categorical distributions")

@@ -147,7 +147,7 @@ def _run(
         with contextlib.suppress(OSError):
             record.stopping.unlink(missing_ok=True)
             if session is not None and not isinstance(halt.reason, StorageFault):
-                session.keep_time()
+                session.ledger.keep()
     if isinstance(halt.reason, StorageFault):
         raise RuntimeError(
             f"stopped: {halt.reason.filename} can't be written or read ({halt.reason.strerror}); what was recorded is "
