@@ -1,6 +1,8 @@
 """Random numbers derive from (seed, stream, epoch), so a resumed trial needs no saved generator state."""
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -17,3 +19,12 @@ def generator(seed: int, stream: Stream, epoch: int = 0, device: torch.device | 
     made = torch.Generator(device=device)
     made.manual_seed(int.from_bytes(digest, "little") >> 1)  # 63 bits: manual_seed takes signed 64
     return made
+
+
+@contextlib.contextmanager
+def global_draws(seed: int, stream: Stream, epoch: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's global generators for code that knows no other (layers, dropout), and leave them as they were."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(generator(seed, stream, epoch).initial_seed())
+        yield

@@ -4,12 +4,11 @@ The trainer never asks which mixing method it runs, and no step of an epoch wait
 are read once per epoch.
 """
 
-import contextlib
 import math
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +19,7 @@ from tune_mixup.config import TrialConfig
 from tune_mixup.data.augment import augment_batch, normalise, prepare
 from tune_mixup.data.base import Split, load_test
 from tune_mixup.metrics import METRICS
-from tune_mixup.seeding import Stream, generator
+from tune_mixup.seeding import generator, global_draws
 from tune_mixup.training import checkpoint
 from tune_mixup.training.divergence import has_exploded
 from tune_mixup.training.fitting import draw_batches, load_fitting
@@ -51,7 +50,7 @@ class Trainer:
         self.prepared = prepare(self.data.train.images, config.data.augment)
         self.num_classes = config.model.outputs(self.data.num_classes)
 
-        with self._global_draws("init", 0):  # layers draw their weights from torch's global generator
+        with global_draws(config.seed, "init", 0, self.device):  # no layer knows another generator
             self.model = config.model.build(channels=self.data.channels, num_classes=self.num_classes)
         layout = torch.channels_last if config.training.channels_last else torch.contiguous_format
         self.layout = layout
@@ -204,7 +203,7 @@ class Trainer:
         height, width = self.data.train.images.shape[-2:]
         one_hot = torch.eye(self.num_classes, device=self.device)
         sums = torch.zeros(2, dtype=torch.float64, device=self.device)
-        with self._cudnn(), self._global_draws("dropout", self.epoch):
+        with self._cudnn(), global_draws(config.seed, "dropout", self.epoch, self.device):
             for step, index in enumerate(batches):
                 self._set_rate(self.epoch + step / len(batches))
                 images = augment_batch(
@@ -250,14 +249,6 @@ class Trainer:
     def _cudnn(self) -> Any:
         exact = self.config.training.deterministic
         return torch.backends.cudnn.flags(enabled=True, deterministic=exact, benchmark=not exact)
-
-    @contextlib.contextmanager
-    def _global_draws(self, stream: Stream, epoch: int) -> Iterator[None]:
-        """Seed torch's global generators for code that knows no other, and leave them as they were."""
-        devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices):
-            torch.manual_seed(generator(self.config.seed, stream, epoch).initial_seed())
-            yield
 
     def _median(self, key: str, newest: float) -> float:
         recent = [row[key] for row in self.history[-(self.config.training.median_epochs - 1) :] if key in row]

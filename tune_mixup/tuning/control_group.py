@@ -1,13 +1,14 @@
 """What a sweep's finished trials say about its rungs, brought up to date by events; made of the record alone."""
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
 from tune_mixup.config import SweepConfig, TrialConfig
-from tune_mixup.tuning.control import Course, Evidence, chance_of_any, evidence
+from tune_mixup.tuning.control import Course, Evidence, chance_of_any, evidence, longer_grace
 from tune_mixup.tuning.scheduler import smoothed
-from tune_mixup.tuning.seats import Seats
+from tune_mixup.tuning.seats import Raise, Seats
 
 
 class ControlGroup:
@@ -20,6 +21,7 @@ class ControlGroup:
         """Those of the control group."""
         self.complete: list[Course] = []
         """All: beside the control group, those that every rung has let through."""
+        self._asked_of = 0
         self._came: dict[int, Counter[str]] = defaultdict(Counter)
         self._said, self._said_of = "", 0
 
@@ -44,6 +46,16 @@ class ControlGroup:
         rungs = sorted({rung for course in courses for rung in course.at_rungs})
         compared = {rung: max(came.values()) for rung, came in self._came.items()}
         return evidence(courses, rungs, reduction_factor=self.config.reduction_factor, compared=compared)
+
+    def longer_grace(self, number: int, raises: Sequence[Raise]) -> Raise | None:
+        """A grace longer than those of `raises` from trial `number` on; None where nothing new speaks for one."""
+        if self._asked_of == len(self.spared):
+            return None
+        self._asked_of = len(self.spared)
+        found = longer_grace(self.table(self.spared))
+        if found is None or any(one["epochs"] >= found.epochs for one in raises):
+            return None
+        return {"from_trial": number, **found._asdict()}
 
     def words(self) -> str:
         """The table of the control group in one line; empty when there is nothing to say."""

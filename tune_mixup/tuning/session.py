@@ -16,7 +16,6 @@ from tune_mixup.config import SweepConfig, TrialConfig
 from tune_mixup.record import Outcome, SweepRecord
 from tune_mixup.training.divergence import why_diverged
 from tune_mixup.tuning.asking import Asking
-from tune_mixup.tuning.control import longer_grace
 from tune_mixup.tuning.control_group import ControlGroup
 from tune_mixup.tuning.ledger import Ledger
 from tune_mixup.tuning.progress import Listener, Progress
@@ -48,7 +47,6 @@ class Session:
         self.seats = Seats(config, first=record.imported())
         self.control = ControlGroup(config, self.seats)
         self._grace: list[Raise] = record.noted("grace", [])
-        self._heard_control = 0
         self._seats: dict[int, Seat] = {}
         self.ledger = Ledger(record, config)
         self.asking = Asking(record, config)
@@ -195,16 +193,12 @@ class Session:
 
     def _lengthen_grace(self, number: int) -> str:
         """From trial `number` on, drop the rungs that the control group speaks against; what to say about it."""
-        courses = self.control.spared
-        if len(courses) == self._heard_control or not self.rule.has_rungs:
+        raised = self.control.longer_grace(number, self._grace) if self.rule.has_rungs else None
+        if raised is None:
             return ""
-        self._heard_control = len(courses)
-        found = longer_grace(self.control.table(courses))
-        if found is None or any(one["epochs"] >= found.epochs for one in self._grace):
-            return ""
-        self._grace.append({"from_trial": number, **found._asdict()})
+        self._grace.append(raised)
         self.record.note("grace", self._grace)
-        return f"; from it on {found.why}"
+        return f"; from it on {raised['why']}"
 
     # From the record
 
