@@ -11,6 +11,12 @@ from pathlib import Path
 from tune_mixup.record import load_sweep
 
 DEADLINE_S = 300
+START = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that runs the tests in the background ignores it
+from tune_mixup.cli import main
+main()
+"""
 SPACE = """
 from spaces import space
 SPACE = space(training_epochs={epochs})
@@ -31,7 +37,7 @@ class Command:
         }
         with open(self.output, "w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", "from tune_mixup.cli import main; main()", *map(str, words)],
+                [sys.executable, "-c", START, *map(str, words)],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=environment,

@@ -98,9 +98,10 @@ def test_signals_leave_a_sweep_that_goes_on(tmp_path, root, words):
         command.send(signal.SIGINT)
         assert command.ends() == (130, go_on)
     assert "each trial ends with its epoch and is saved" in command.text()
-    reached = {number: epochs_of(path, number) for number in (0, 1)}
-    assert {trial.number: trial.state.name for trial in asked(path)} == {0: "RUNNING", 1: "RUNNING"}
-    assert saved_epochs(path) == reached, "the last epochs were not saved"
+    reached = reached_epochs(path)
+    states = {trial.number: trial.state.name for trial in asked(path)}
+    assert states == {number: "COMPLETE" if epochs == EPOCHS else "RUNNING" for number, epochs in reached.items()}
+    assert 10 <= reached[1] < EPOCHS and saved_epochs(path) == reached, "the last epochs were not saved"
 
     with Command("resume", path, folder=tmp_path) as command:
         command.until(lambda: epochs_of(path, 1) >= reached[1] + 10)
@@ -109,8 +110,8 @@ def test_signals_leave_a_sweep_that_goes_on(tmp_path, root, words):
         assert command.ends() == (130, go_on)
         assert time.monotonic() - began < 30, "a host that is taken away leaves 30 s"
     assert "SIGTERM: epochs that end within 20 s are saved" in command.text()
-    reached = {number: epochs_of(path, number) for number in reached}
-    assert saved_epochs(path) == reached
+    reached = reached_epochs(path)
+    assert reached[1] < EPOCHS and saved_epochs(path) == reached
 
     with Command("resume", path, folder=tmp_path) as command:
         command.until(lambda: epochs_of(path, 1) >= reached[1] + 5)
@@ -125,11 +126,17 @@ def test_signals_leave_a_sweep_that_goes_on(tmp_path, root, words):
     check_kept_promise(path, trials=3, compared=1)
 
 
+def reached_epochs(path):
+    """Trial -> epochs in its folder: two trials, or more where one was done before the other had begun."""
+    return {trial.number: epochs_of(path, trial.number) for trial in asked(path)}
+
+
 def saved_epochs(path):
+    """Trial -> epochs in its checkpoint, 0 where there is none yet."""
     import torch
 
-    folders = [load_sweep(path).trial_folder(trial.number) for trial in asked(path)]
-    return {index: torch.load(folder.checkpoint)["epoch"] for index, folder in enumerate(folders)}
+    files = {trial.number: load_sweep(path).trial_folder(trial.number).checkpoint for trial in asked(path)}
+    return {number: torch.load(file)["epoch"] if file.exists() else 0 for number, file in files.items()}
 
 
 def test_two_sweeps_side_by_side_on_one_root(tmp_path, root, words):
