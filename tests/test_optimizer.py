@@ -1,4 +1,5 @@
 import copy
+import math
 
 import numpy as np
 import pytest
@@ -134,3 +135,27 @@ def test_the_defaults_are_the_published_protocol():
 def test_bad_settings_are_refused_by_their_dotted_key(values, message):
     with pytest.raises(ValueError, match=message):
         Trial.parse({"optimizer": values})
+
+
+@pytest.mark.parametrize("decay_norms", [True, False])
+@pytest.mark.parametrize("values", [{"name": "sgd"}, {"name": "sgd", "nesterov": True}, {"name": "adamw", "eps": 1e-3}])
+def test_rates_and_decays_from_tensors_do_what_numbers_do(values, decay_norms):
+    """In double precision; 1/4 and 1/16 are exact in single precision, in which the tensors are."""
+    settings = Trial.parse({"optimizer": {**values, "decay_norms": decay_norms}}).optimizer
+    lr, weight_decay = torch.tensor(9.0), torch.tensor(9.0)
+    shapes = [(2, 5), (5,)]
+    plain, captured = (
+        [nn.Parameter(torch.linspace(-1, 1, math.prod(s)).double().reshape(s)) for s in shapes] for _ in "ab"
+    )
+    optimizers = (
+        settings.replace(lr=0.25, weight_decay=0.0625).build(plain),
+        settings.build_captured(captured, lr=lr, weight_decay=weight_decay),
+    )
+    lr.fill_(0.25), weight_decay.fill_(0.0625)
+    for gradient in torch.tensor(gradients()):
+        for parameters, optimizer in zip((plain, captured), optimizers, strict=True):
+            for parameter in parameters:
+                parameter.grad = gradient.expand(parameter.shape).clone()
+            optimizer.step()
+    for one, other in zip(plain, captured, strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-12, atol=1e-14)

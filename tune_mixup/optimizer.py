@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
-from torch import nn
+from torch import Tensor, nn
 
 from tune_mixup.schema import Schema, one_of
 
@@ -26,11 +26,38 @@ class Optimizer(Schema, ABC):
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """torch's fused optimizer over `parameters`, the fastest of its forms on the CPU too."""
 
+    @abstractmethod
+    def decay_(self, parameters: list[nn.Parameter], *, lr: Tensor, weight_decay: Tensor) -> None:
+        """Apply the weight decay in place, to parameters that all have gradients, right before an update without."""
+
+    def build_captured(
+        self, parameters: Iterable[nn.Parameter], *, lr: Tensor, weight_decay: Tensor
+    ) -> torch.optim.Optimizer:
+        """The same over `parameters`, with both numbers read from tensors, float32 [], at each step.
+
+        A CUDA graph of a step then holds for any of their values. torch's kernels take the decay as a number only.
+        """
+        together = list(parameters)
+        decayed = [parameter for parameter in together if self._decays(parameter)]
+        optimizer = self.replace(weight_decay=0.0).build(together)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+
+        @torch.no_grad()
+        def decay(*_: Any) -> None:
+            self.decay_(decayed, lr=lr, weight_decay=weight_decay)
+
+        optimizer.register_step_pre_hook(decay)
+        return optimizer
+
+    def _decays(self, parameter: Tensor) -> bool:
+        return self.decay_norms or parameter.ndim > 1
+
     def _groups(self, parameters: Iterable[nn.Parameter]) -> list[dict[str, Any]]:
         decayed: list[nn.Parameter] = []
         spared: list[nn.Parameter] = []
         for parameter in parameters:
-            (decayed if self.decay_norms or parameter.ndim > 1 else spared).append(parameter)
+            (decayed if self._decays(parameter) else spared).append(parameter)
         groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": spared, "weight_decay": 0.0}]
         return [group for group in groups if group["params"]]
 
@@ -58,6 +85,11 @@ class Sgd(Optimizer):
             self._groups(parameters), lr=self.lr, momentum=self.momentum, nesterov=self.nesterov, fused=True
         )
 
+    def decay_(self, parameters: list[nn.Parameter], *, lr: Tensor, weight_decay: Tensor) -> None:
+        """To the gradients."""
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        torch._foreach_add_(gradients, torch._foreach_mul([*parameters], weight_decay))
+
 
 class AdamW(Optimizer):
     """Adam with decoupled weight decay. Loshchilov and Hutter, ICLR 2019, arXiv:1711.05101, algorithm 2."""
@@ -78,6 +110,10 @@ class AdamW(Optimizer):
         """torch.optim.AdamW."""
         betas = (self.beta1, self.beta2)
         return torch.optim.AdamW(self._groups(parameters), lr=self.lr, betas=betas, eps=self.eps, fused=True)
+
+    def decay_(self, parameters: list[nn.Parameter], *, lr: Tensor, weight_decay: Tensor) -> None:
+        """To the weights."""
+        torch._foreach_mul_([*parameters], 1 - lr * weight_decay)
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": Sgd, "adamw": AdamW}

@@ -15,10 +15,15 @@ def generator(seed: int, stream: Stream, epoch: int = 0, device: torch.device | 
 
     `epoch` counts from 0. Draws on the CPU and on a GPU differ for the same arguments.
     """
-    digest = hashlib.blake2b(f"{seed}/{stream}/{epoch}".encode(), digest_size=8).digest()
     made = torch.Generator(device=device)
-    made.manual_seed(int.from_bytes(digest, "little") >> 1)  # 63 bits: manual_seed takes signed 64
+    reseed(made, seed, stream, epoch)
     return made
+
+
+def reseed(made: torch.Generator, seed: int, stream: Stream, epoch: int) -> None:
+    """Make a generator draw what a fresh one of these arguments would; for one that must stay the same object."""
+    digest = hashlib.blake2b(f"{seed}/{stream}/{epoch}".encode(), digest_size=8).digest()
+    made.manual_seed(int.from_bytes(digest, "little") >> 1)  # 63 bits: manual_seed takes signed 64
 
 
 @contextlib.contextmanager

@@ -163,6 +163,28 @@ def test_medians_are_over_the_last_epochs():
     assert all(h["val_nll_median"] == h["val_nll"] for h in Trainer(config(training__median_epochs=1)).run())
 
 
+def evaluated(history):
+    return [row["epoch"] for row in history if "val_accuracy" in row]
+
+
+def test_validation_at_rungs_only_changes_nothing_but_what_is_known():
+    always = Trainer(config(training__epochs=8, training__median_epochs=2)).run()
+    rare = Trainer(config(training__epochs=8, training__median_epochs=2, training__eval="rungs"), rungs=(3, 4)).run()
+    assert evaluated(rare) == [2, 3, 4, 7, 8]  # the epochs that the medians at 3, 4 and 8 are taken over
+    for one, other in zip(timeless(always), timeless(rare), strict=True):
+        shared = {key: value for key, value in one.items() if key in other and not (key.endswith("median"))}
+        assert shared == {key: value for key, value in other.items() if not key.endswith("median")}
+    for epoch in (3, 4, 8):
+        assert rare[epoch - 1]["val_accuracy_median"] == always[epoch - 1]["val_accuracy_median"]
+    assert all(math.isfinite(row["train_loss"]) and row["diverged"] == 0 for row in rare)
+
+
+def test_without_rungs_validation_is_at_the_end():
+    assert evaluated(Trainer(config(training__eval="rungs", training__median_epochs=1)).run()) == [4]
+    diverged = Trainer(config(training__eval="rungs", optimizer__lr=1e30, training__median_epochs=1)).run()
+    assert diverged[-1]["diverged"] == 1 and not evaluated(diverged)
+
+
 def test_the_schedule_reaches_the_optimizer():
     history = Trainer(config(optimizer__lr=0.04)).run()
     expected = [0.04 * (1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in range(4)]

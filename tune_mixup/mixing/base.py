@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import torch
 from pydantic import AfterValidator, Field
@@ -70,11 +70,21 @@ class Mixer(Schema, ABC):
     """A mixing method. Final classes set `name: Literal[...]`; nothing else of the project changes with a new one."""
 
     name: str
+    between_epochs: ClassVar[frozenset[str]] = frozenset()
+    """Settings that no step knows: what follows from them is in the state."""
 
     @property
     def needs_stratified_batches(self) -> bool:
         """Whether every batch must hold each class equally often (`data.batches = stratified`)."""
         return False
+
+    @property
+    def capturable(self) -> bool:
+        """Whether a step can be captured as a CUDA graph: the same kernels in any epoch, on tensors of the same sizes.
+
+        A method that can't is trained eagerly under `training.compile = graph`.
+        """
+        return True
 
     @property
     def min_stages(self) -> int:
@@ -187,15 +197,24 @@ def draw_size(per: Per, inputs: Tensor) -> tuple[int, ...]:
     return () if per == "batch" else (len(inputs),)
 
 
-def sample_lam(alpha: float, size: tuple[int, ...] = (), *, device: torch.device, generator: Generator) -> Tensor:
+def is_off(alpha: float | Tensor) -> bool:
+    """Whether alpha is 0, so that nothing is mixed. Tensors stand for canonical settings, in which it never is."""
+    return not isinstance(alpha, Tensor) and alpha == 0
+
+
+def sample_lam(
+    alpha: float | Tensor, size: tuple[int, ...] = (), *, device: torch.device, generator: Generator
+) -> Tensor:
     """lam ~ Beta(alpha, alpha), float32 of shape `size`; alpha = 0 gives 1, that is no mixing.
+
+    `alpha` is a number, or float64 [] on the device and above 0; the draws are the same.
 
     Drawn as the logistic of a difference of log-gammas, with log Gamma(a) = log Gamma(a + 1) + log(U) / a, so that a
     small alpha neither underflows nor gives 0/0. No value is read on the host.
     """
-    if alpha == 0:
+    if is_off(alpha):
         return torch.ones(size, device=device)
-    shape = torch.full((2, *size), alpha + 1, dtype=torch.float64, device=device)
+    shape = torch.ones((2, *size), dtype=torch.float64, device=device) + alpha
     uniform = torch.rand((2, *size), dtype=torch.float64, device=device, generator=generator)
     log_gamma = torch._standard_gamma(shape, generator=generator).log()
     log_uniform = (1 - uniform).log()

@@ -16,14 +16,14 @@ from torch import Generator, Tensor
 POOL_SIZE = 512
 """Permutations in a pool, a power of two. Rounding to 1 / 512 adds little to the noise of an epoch's own draws
 (benchmarks/pairing.py measures both)."""
-SCALE_BITS = 40
-"""Row and column sums are 2^40 before halving: float64 still resolves it, and what rounding moves is negligible."""
+SCALE_BITS = 30
+"""Row and column sums are 2^30 before halving: what rounding moves, less than K / 2^30 of an entry, is negligible."""
 
 
 def permutation_pool(pairing: Tensor, *, generator: Generator, size: int = POOL_SIZE) -> Tensor:
     """Random permutations whose average is `pairing`: int64 [size, K], entry [r, c] the partner of class c.
 
-    `pairing` float64 [K, K], doubly stochastic, on the CPU, like `generator`; `size` a power of two up to 2^40. Over
+    `pairing` float64 [K, K], doubly stochastic, on the CPU, like `generator`; `size` a power of two up to 2^30. Over
     the draws of the generator, the share of permutations that send c to d has the mean pairing[c, d] (up to what
     `quantise` moves), and in any one pool it differs by less than 1 / size.
     """

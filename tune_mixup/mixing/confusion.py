@@ -23,9 +23,12 @@ def soft_counts(logits: Tensor, own: Tensor, other: Tensor, lam: Tensor) -> Tens
     1 - lam. A row whose logits are not finite adds nothing. float64 throughout, which autocast and TF32 leave alone.
     """
     num_classes = logits.shape[1]
-    wrong = logits.double().softmax(1).nan_to_num(nan=0.0)
-    wrong = wrong.scatter(1, own[:, None], 0.0).scatter(1, other[:, None], 0.0)
+    wrong = logits.double().softmax(1).nan_to_num_(nan=0.0)
+    wrong = wrong.scatter_(1, torch.stack([own, other], 1), 0.0)
     weight = lam.double().expand(len(logits))[:, None]
+    if logits.device.type == "cpu":  # several times as fast there; a GPU would add up in another order each time
+        counts = wrong.new_zeros(num_classes, num_classes)
+        return counts.index_add_(0, own, weight * wrong).index_add_(0, other, (1 - weight) * wrong)
     classes = torch.arange(num_classes, device=logits.device)
     blend = weight * (own[:, None] == classes) + (1 - weight) * (other[:, None] == classes)
     return blend.T @ wrong

@@ -4,7 +4,7 @@ The module `generalized_mixup` has the source and says how this differs from the
 pairing matrix: confusion to the power gamma, made doubly stochastic.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, field_validator
@@ -65,6 +65,7 @@ class ConfusionPartners(ConfusionSettings, Partners):
     for birkhoff `pool` [P, K] int64, class permutations with the mean `pairing`.
     """
 
+    between_epochs: ClassVar[frozenset[str]] = frozenset(ConfusionSettings.model_fields) - {"pairing"}
     name: Literal["confusion"] = "confusion"
 
     @property

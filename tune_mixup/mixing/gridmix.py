@@ -20,7 +20,7 @@ from pydantic import Field
 from scipy.special import betainc
 from torch import Generator, Tensor
 
-from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, Per, State, draw_size, sample_lam
+from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, Per, State, draw_size, is_off, sample_lam
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.grid import holes, lay_grid, wrapped_holes
 from tune_mixup.mixing.masks import mean_weight, mix_by_mask
@@ -99,7 +99,7 @@ class GridMix(Partnered, InputMixer):
         partner = self.draw_partner(targets, state, generator=generator)
 
         published = self.variant == "openmixup"
-        if published and self.alpha > 0:
+        if published and not is_off(self.alpha):
             drawn = drawn.clamp_max(LARGEST_LAM)
         grid = lay_grid(
             drawn,

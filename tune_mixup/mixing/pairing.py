@@ -28,7 +28,7 @@ def draw_birkhoff(pool: Tensor, classes: Tensor, *, generator: Generator) -> Ten
         )
     device = classes.device
     drawn = pool[torch.randint(len(pool), (per_class,), device=device, generator=generator)]
-    own = members_by_class(classes, generator=generator)
+    own = classes.argsort(stable=True)  # in any order: the permutations are drawn alike, and the others shuffled
     others = members_by_class(classes, generator=generator).reshape(num_classes, per_class)
     # A transposed index gives a result of other strides than torch.compile foresees.
     met = others[drawn.T.contiguous(), torch.arange(per_class, device=device)]

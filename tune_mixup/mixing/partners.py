@@ -5,7 +5,7 @@ makes CutMix, manifold mixup and the rest draw them as generalized mixup does.
 """
 
 from abc import ABC, abstractmethod
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor
@@ -21,6 +21,8 @@ class Partners(Schema, ABC):
     """A rule that draws partners; its state is the mixer's, and the methods of both mean the same."""
 
     name: str
+    between_epochs: ClassVar[frozenset[str]] = frozenset()
+    """Settings that no draw knows: what follows from them is in the state."""
 
     @property
     def needs_stratified_batches(self) -> bool:

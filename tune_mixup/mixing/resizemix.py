@@ -17,7 +17,7 @@ from pydantic import Field
 from scipy.special import betainc
 from torch import Generator, Tensor
 
-from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, Per, State, draw_size, sample_lam
+from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, Per, State, draw_size, is_off, sample_lam
 from tune_mixup.mixing.boxes import box_of_scale, inside, share_outside
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.masks import mix_by_mask
@@ -83,7 +83,7 @@ class ResizeMix(Partnered, InputMixer):
 
         in_range = (drawn >= self.min_tau) & (drawn <= self.max_tau)
         tau = torch.where(in_range, drawn, self.min_tau + (self.max_tau - self.min_tau) * uniform)
-        if self.alpha == 0:
+        if is_off(self.alpha):
             tau = torch.zeros_like(tau)
         box = box_of_scale(row, column, tau, height=height, width=width)
         mask = (~inside(box, height=height, width=width)).float()

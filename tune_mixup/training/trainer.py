@@ -8,24 +8,23 @@ import math
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tune_mixup.config import TrialConfig
-from tune_mixup.data.augment import augment_batch, normalise, prepare
 from tune_mixup.data.base import Split, load_test
 from tune_mixup.metrics import METRICS
+from tune_mixup.models.base import StagedNetwork
 from tune_mixup.seeding import generator, global_draws
 from tune_mixup.training import checkpoint
 from tune_mixup.training.divergence import has_exploded
 from tune_mixup.training.fitting import draw_batches, load_fitting
+from tune_mixup.training.warm import step_for
 from tune_mixup.trial_folder import Epoch, TrialFolder, storage
-
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Trainer:
@@ -37,33 +36,20 @@ class Trainer:
         *,
         folder: Path | str | None = None,
         device: torch.device | str | None = None,
+        rungs: Sequence[int] = (),
     ) -> None:
         """Load the data, build the model, and continue from the folder's checkpoint where there is a whole one.
 
-        Without `folder` nothing is written. `device` defaults to the GPU where there is one. Raises ValueError when
-        the settings do not fit the data or when the folder holds another configuration, and StorageFault when the
-        folder can't be read or written.
+        Without `folder` nothing is written. `device` defaults to the GPU where there is one. `rungs` are the epochs,
+        from 1, after which the trial may be stopped: with `training.eval` of rungs it validates there and at the end.
+        Raises ValueError when the settings do not fit the data or the device, or when the folder holds another
+        configuration, and StorageFault when the folder can't be read or written.
         """
         self.config = config
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.data = load_fitting(config, device=self.device)
-        self.prepared = prepare(self.data.train.images, config.data.augment)
-        self.num_classes = config.model.outputs(self.data.num_classes)
-
-        with global_draws(config.seed, "init", 0, self.device):  # no layer knows another generator
-            self.model = config.model.build(channels=self.data.channels, num_classes=self.num_classes)
-        layout = torch.channels_last if config.training.channels_last else torch.contiguous_format
-        self.layout = layout
-        self.model = self.model.to(self.device).to(memory_format=layout)
-        self.forward: nn.Module = self.model
-        if config.training.compile == "model":
-            self.forward = cast(nn.Module, torch.compile(self.model))
-        self.optimizer = config.optimizer.build(self.model.parameters())
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.training.precision == "fp16")
-        self.mixer = config.mixing.canonical()  # settings of one identity train alike, to the bit
-        self.mixer_state = self.mixer.init(
-            self.num_classes, device=self.device, generator=generator(config.seed, "init", epoch=1)
-        )
+        self.rungs = (*rungs, config.training.epochs)
+        self.step = step_for(config, self.data, self.device, user=self)
         self.epoch = 0
         """Finished epochs."""
         self.history: list[Epoch] = []
@@ -79,6 +65,16 @@ class Trainer:
     def done(self) -> bool:
         """Whether the trial has reached its budget or diverged."""
         return self.epoch >= self.config.training.epochs or self.diverged
+
+    @property
+    def model(self) -> StagedNetwork:
+        """The network, with the weights of the last finished step."""
+        return self.step.model
+
+    @property
+    def mixer_state(self) -> Mapping[str, Tensor]:
+        """The mixer's state; its tensors change as training goes on."""
+        return self.step.mixer_state
 
     @property
     def diverged(self) -> bool:
@@ -99,15 +95,16 @@ class Trainer:
         Keys: epoch, train_loss, train_accuracy (on the mixed batch: each target's weight where it is the top class),
         val_accuracy, val_nll, val_ece and their `_median` over the last epochs, lr (of the last step), epoch_s,
         images_per_s, diverged (0 or 1). A diverged epoch has no metrics, and a loss only where it is finite but has
-        exploded: every value there is finite.
+        exploded: every value there is finite. An epoch after which no validation is due has no metrics either.
         """
         began = time.perf_counter()
         loss, accuracy, num_images = self._train()
         train_s = time.perf_counter() - began
-        metrics = self.evaluate(self.data.validation) if math.isfinite(loss) else {}
-        finite = bool(metrics) and all(math.isfinite(value) for value in metrics.values())
-        exploded = finite and has_exploded(
-            loss, metrics["nll"], loss_function=self.config.loss, num_classes=self.num_classes
+        due = math.isfinite(loss) and self._evaluation_due(self.epoch + 1)
+        metrics = self.evaluate(self.data.validation) if due else {}
+        finite = all(math.isfinite(value) for value in (loss, *metrics.values()))
+        exploded = bool(metrics) and has_exploded(
+            loss, metrics["nll"], loss_function=self.config.loss, num_classes=self.step.num_classes
         )
         diverged = not finite or exploded
         report: Epoch = {"epoch": self.epoch + 1}
@@ -117,14 +114,13 @@ class Trainer:
             report |= {f"val_{name}": value for name, value in metrics.items()}
             report |= {f"val_{name}_median": self._median(f"val_{name}", value) for name, value in metrics.items()}
         report |= {
-            "lr": self.optimizer.param_groups[0]["lr"],
+            "lr": self.step.lr,
             "epoch_s": time.perf_counter() - began,
             "images_per_s": num_images / train_s,
             "diverged": int(diverged),
         }
-        self.mixer_state = self.mixer.end_epoch(
-            self.mixer_state, epoch=self.epoch, generator=generator(self.config.seed, "init", epoch=self.epoch + 2)
-        )
+        made = generator(self.config.seed, "init", epoch=self.epoch + 2)
+        self.step.set_mixer_state(self.step.mixer.end_epoch(self.mixer_state, epoch=self.epoch, generator=made))
         self.epoch += 1
         self.history.append(report)
         if self.folder is not None:
@@ -136,9 +132,10 @@ class Trainer:
         """Each metric of `METRICS` over a split, in evaluation mode, without augmentation."""
         self.model.eval()
         parts = []
-        for images in torch.split(split.images, self.config.training.eval_batch_size):
-            with self._autocast():
-                parts.append(self.forward(self._inputs(images)).float())
+        with self.step.kernels():
+            for images in torch.split(split.images, self.config.training.eval_batch_size):
+                with self.step.autocast():
+                    parts.append(self.step.forward(self.step.inputs(images)).float())
         logits = torch.cat(parts)
         values = torch.stack([metric.function(logits, split.targets) for metric in METRICS.values()])
         return dict(zip(METRICS, values.tolist(), strict=True))
@@ -155,8 +152,8 @@ class Trainer:
             "epoch": self.epoch,
             "history": self.history,
             "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
+            "optimizer": self.step.optimizer.state_dict(),
+            "scaler": self.step.scaler.state_dict(),
             "mixer": dict(self.mixer_state),
         }
 
@@ -166,9 +163,9 @@ class Trainer:
             raise ValueError("the checkpoint belongs to another configuration or seed; give the trial its own folder")
         self.model.load_state_dict(state["model"])
         if "optimizer" in state:
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.scaler.load_state_dict(state["scaler"])
-        self.mixer_state = {name: tensor.to(self.device) for name, tensor in state["mixer"].items()}
+            self.step.load_optimizer(state["optimizer"])
+            self.step.scaler.load_state_dict(state["scaler"])
+        self.step.set_mixer_state(state["mixer"])
         self.epoch = state["epoch"]
         self.history = list(state["history"])
 
@@ -195,60 +192,21 @@ class Trainer:
 
     def _train(self) -> tuple[float, float, int]:
         """One pass over the training split: mean loss, mean accuracy on mixed targets, images seen."""
-        self.model.train()
-        config = self.config
-        augment_generator = generator(config.seed, "augment", self.epoch, self.device)
-        mix_generator = generator(config.seed, "mix", self.epoch, self.device)
+        config, step = self.config, self.step
         batches = draw_batches(config, self.data, self.epoch)
-        height, width = self.data.train.images.shape[-2:]
-        one_hot = torch.eye(self.num_classes, device=self.device)
-        sums = torch.zeros(2, dtype=torch.float64, device=self.device)
-        with self._cudnn(), global_draws(config.seed, "dropout", self.epoch, self.device):
-            for step, index in enumerate(batches):
-                self._set_rate(self.epoch + step / len(batches))
-                images = augment_batch(
-                    self.prepared, index, size=(height, width), augment=config.data.augment, generator=augment_generator
-                )
-                targets = one_hot[self.data.train.targets[index]]
-                with self._autocast():
-                    output = self.mixer.step(
-                        self.forward,
-                        self._inputs(images),
-                        targets,
-                        self.mixer_state,
-                        epoch=self.epoch,
-                        generator=mix_generator,
-                        loss=config.loss,
-                    )
-                self.mixer_state = output.state
-                self.optimizer.zero_grad(set_to_none=True)
-                torch.autograd.backward(self.scaler.scale(output.loss))
-                self.scaler.step(self.optimizer)
-                self.scaler.update()
-                sums += self._sums(output.loss, output.logits, output.soft_targets)
-        loss, accuracy = (sums / len(batches)).tolist()
+        step.begin_epoch(self.epoch)
+        with step.kernels(), global_draws(config.seed, "dropout", self.epoch, self.device):
+            for number, index in enumerate(batches):
+                factor = config.schedule.lr_factor(self.epoch + number / len(batches), config.training.epochs)
+                step.set_rate(config.optimizer.lr * factor)
+                step(index)
+        loss, accuracy = (step.sums / len(batches)).tolist()
         return loss, accuracy, batches.numel()
 
-    def _sums(self, loss: Tensor, logits: Tensor, soft_targets: Tensor) -> Tensor:
-        top = logits.detach().argmax(1, keepdim=True)
-        return torch.stack([loss.detach().double(), soft_targets.gather(1, top).double().mean()])
-
-    def _inputs(self, images: Tensor) -> Tensor:
-        inputs = normalise(images, self.data.mean, self.data.std)
-        return inputs.contiguous(memory_format=self.layout)
-
-    def _set_rate(self, progress_epochs: float) -> None:
-        factor = self.config.schedule.lr_factor(progress_epochs, self.config.training.epochs)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.optimizer.lr * factor
-
-    def _autocast(self) -> torch.autocast:
-        dtype = DTYPES[self.config.training.precision]
-        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32)
-
-    def _cudnn(self) -> Any:
-        exact = self.config.training.deterministic
-        return torch.backends.cudnn.flags(enabled=True, deterministic=exact, benchmark=not exact)
+    def _evaluation_due(self, epoch: int) -> bool:
+        """Whether some value is taken from epoch `epoch` (from 1): a rung's, the last one, or one of their medians."""
+        training = self.config.training
+        return training.eval == "epochs" or any(rung - training.median_epochs < epoch <= rung for rung in self.rungs)
 
     def _median(self, key: str, newest: float) -> float:
         recent = [row[key] for row in self.history[-(self.config.training.median_epochs - 1) :] if key in row]
@@ -281,14 +239,14 @@ class Trainer:
     def _keep(self, folder: TrialFolder, report: Epoch) -> None:
         """The checkpoint first: an epoch that was reported but not saved is trained again, with the same numbers.
 
-        Between the first and the last epoch a state is saved only when training has gone on for 50 times as long as
-        saving took, which keeps its share of the time below 2 %.
+        Between the first and the last epoch a state is saved only when training has gone on for 100 times as long as
+        saving took: 1 % of the time, and with the first and the last one hardly ever 2 %.
         """
-        snapshot = self.mixer.snapshot(self.mixer_state)
+        snapshot = self.step.mixer.snapshot(self.mixer_state)
         if snapshot:
             folder.write_snapshot(self.epoch, {name: tensor.numpy() for name, tensor in snapshot.items()})
         folder.append_epoch(report)
-        if self.done or time.monotonic() - self._saved_at >= 50 * self._save_s:
+        if self.done or time.monotonic() - self._saved_at >= 100 * self._save_s:
             self.save()
 
 

@@ -1,0 +1,217 @@
+"""The step as it is captured, on the CPU: capturing is replaced by calling, everything else is the real thing."""
+
+import math
+
+import pytest
+import torch
+
+from tune_mixup.config import TrialConfig
+from tune_mixup.mixing import MIXERS
+from tune_mixup.training import graph, warm
+from tune_mixup.training.step import Step
+from tune_mixup.training.trainer import Trainer
+
+SMALL = {
+    "data.name": "synthetic",
+    "data.num_classes": 4,
+    "data.num_train": 200,
+    "data.num_test": 40,
+    "data.size": 20,
+    "data.batches": "stratified",
+    "data.augment.crop_padding": 2,
+    "data.augment.flip": True,
+    "model.name": "tiny_resnet",
+    "model.width": 4,
+    "optimizer.lr": 0.0625,  # exact in single precision, in which a graph keeps it
+    "optimizer.weight_decay": 0.0,
+    "schedule.name": "constant",
+    "training.epochs": 3,
+    "training.batch_size": 40,
+}
+
+
+def config(**changes):
+    return TrialConfig.from_dotted(SMALL, {key.replace("__", "."): value for key, value in changes.items()})
+
+
+def graphed(**changes):
+    return config(training__compile="graph", **changes)
+
+
+def timeless(history):
+    return [{k: v for k, v in row.items() if k not in ("epoch_s", "images_per_s")} for row in history]
+
+
+@pytest.fixture
+def captures(monkeypatch):
+    """Makes steps capturable here; a list that grows by the steps that were captured."""
+    made = []
+
+    def capture(body, generators):
+        assert len(list(generators)) == 2
+        for _ in range(graph.WARM_UP_STEPS):
+            body()
+        made.append(body)
+        return body
+
+    monkeypatch.setattr(graph, "capture", capture)
+    monkeypatch.setattr(graph, "DEVICES", ("cuda", "cpu"))
+    monkeypatch.setattr(warm, "_warm", [])
+    return made
+
+
+@pytest.mark.parametrize("name", MIXERS)
+def test_a_captured_step_trains_to_the_bit_as_the_eager_one(name, captures):
+    eager = Trainer(config(mixing__name=name))
+    captured = Trainer(graphed(mixing__name=name))
+    assert timeless(captured.run()) == timeless(eager.run())
+    assert len(captures) == 1
+    for key, tensor in eager.model.state_dict().items():
+        assert torch.equal(tensor, captured.model.state_dict()[key]), key
+    for key, tensor in eager.mixer_state.items():
+        assert torch.equal(tensor, captured.mixer_state[key]), key
+
+
+@pytest.mark.parametrize("optimizer", [{"optimizer__name": "sgd"}, {"optimizer__name": "adamw"}])
+def test_weight_decay_is_the_same_up_to_rounding(optimizer, captures):
+    changes = {**optimizer, "optimizer__lr": 0.01, "optimizer__weight_decay": 0.02, "schedule__name": "cosine"}
+    eager, captured = Trainer(config(**changes)).run(), Trainer(graphed(**changes)).run()
+    for one, other in zip(eager, captured, strict=True):
+        assert other["train_loss"] == pytest.approx(one["train_loss"], rel=1e-4)
+        assert other["lr"] == one["lr"]
+
+
+def test_the_next_trial_of_the_same_structure_captures_nothing(captures):
+    Trainer(graphed(mixing__name="generalized_mixup")).run()
+    changes = {"mixing__alpha": 0.3, "mixing__gamma": 2.0, "optimizer__lr": 0.125, "training__epochs": 2}
+    again = Trainer(graphed(mixing__name="generalized_mixup", **changes)).run()
+    assert len(captures) == 1
+    assert timeless(again) == timeless(Trainer(config(mixing__name="generalized_mixup", **changes)).run())
+    Trainer(graphed(mixing__name="generalized_mixup", optimizer__weight_decay=0.1)).run()
+    assert len(captures) == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mixing__name": "cutmix"},
+        {"training__batch_size": 20},
+        {"optimizer__momentum": 0.5},
+        {"model__width": 2},
+        {"loss__label_smoothing": 0.1},
+        {"data__augment__flip": False},
+        {"seed": 1},  # another split
+    ],
+)
+def test_a_trial_of_another_structure_does(changes, captures):
+    Trainer(graphed(mixing__name="mixup")).train_epoch()
+    changes = {"mixing__name": "mixup", **changes}
+    assert timeless(Trainer(graphed(**changes)).run()) == timeless(Trainer(config(**changes)).run())
+    assert len(captures) == 2
+
+
+def test_two_trials_at_a_time_do_not_share_a_step(captures):
+    first, second = Trainer(graphed()), Trainer(graphed(optimizer__lr=0.125))
+    assert first.step is not second.step
+    first.train_epoch(), second.train_epoch()
+    assert timeless(first.history) == timeless(Trainer(config(training__epochs=3)).run()[:1])
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_resumed_trial_goes_on_bit_for_bit_in_a_warm_process(optimizer, captures, tmp_path):
+    settings = graphed(mixing__name="generalized_mixup", optimizer__name=optimizer)
+    whole = Trainer(settings).run()
+    first = Trainer(settings, folder=tmp_path)
+    first.train_epoch()
+    first.save()
+    del first
+    Trainer(graphed(mixing__name="generalized_mixup", optimizer__name=optimizer, mixing__alpha=0.1)).train_epoch()
+    assert timeless(Trainer(settings, folder=tmp_path).run()) == timeless(whole)
+    assert len(captures) == 1
+
+
+def test_a_method_that_cannot_be_captured_is_trained_eagerly(captures, monkeypatch):
+    monkeypatch.setattr(MIXERS["mixup"], "capturable", False)
+    assert timeless(Trainer(graphed(mixing__name="mixup")).run()) == timeless(
+        Trainer(config(mixing__name="mixup")).run()
+    )
+    assert not captures
+
+
+def test_without_a_gpu_a_graph_is_refused():
+    with pytest.raises(ValueError, match=r"training.compile: got 'graph', which captures a CUDA graph.*on the cpu"):
+        Trainer(graphed(), device="cpu")
+
+
+def test_a_graph_and_a_loss_scale_are_refused():
+    with pytest.raises(ValueError, match="compile is graph and precision fp16"):
+        graphed(training__precision="fp16")
+
+
+def test_kernels_are_as_asked_inside_and_as_before_outside():
+    before = (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark)
+    for precision, deterministic in (("fp32", True), ("tf32", False), ("bf16", True)):
+        trainer = Trainer(config(training__precision=precision, training__deterministic=deterministic))
+        with trainer.step.kernels():
+            assert torch.backends.cudnn.allow_tf32 == (precision != "fp32")
+            assert torch.backends.cudnn.deterministic == deterministic
+            assert torch.backends.cudnn.benchmark != deterministic
+        now = (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark)
+        assert now == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["model", "step"])
+def test_compiled_trials_agree_with_eager_ones_and_compile_once(mode):
+    """The inductor sums in another order, so single precision differs in its last digits; one epoch of five steps."""
+    changes = [
+        {"mixing__name": "generalized_mixup", "optimizer__weight_decay": 1e-3},
+        {"mixing__name": "generalized_mixup", "mixing__alpha": 0.3, "mixing__gamma": 2.0, "optimizer__lr": 0.02},
+        {"mixing__name": "generalized_mixup", "seed": 1},
+    ]
+    stance = "default"
+    for settings in changes:
+        eager = Trainer(config(**settings, training__epochs=1)).run()
+        torch.compiler.set_stance(stance)  # from the second trial on, compiling again is an error
+        try:
+            compiled = Trainer(config(**settings, training__epochs=1, training__compile=mode)).run()
+        finally:
+            torch.compiler.set_stance("default")
+        stance = "fail_on_recompile"
+        assert compiled[0]["train_loss"] == pytest.approx(eager[0]["train_loss"], rel=1e-3)
+        assert math.isfinite(compiled[0]["val_nll"])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", MIXERS)
+def test_a_graph_on_the_gpu_trains_as_the_eager_step_does(name):
+    """Kernels are the same and repeatable, so only the weight decay's rounding could differ, and it is off."""
+    warm._warm.clear()
+    for changes in ({}, {"mixing__alpha": 0.3} if name not in ("erm", "smoothmix", "mixture") else {}):
+        eager = Trainer(config(mixing__name=name, **changes), device="cuda").run()
+        captured = Trainer(graphed(mixing__name=name, **changes), device="cuda").run()
+        for one, other in zip(eager, captured, strict=True):
+            assert other["train_loss"] == pytest.approx(one["train_loss"], rel=1e-4)
+
+
+@pytest.mark.gpu
+def test_no_step_waits_for_the_gpu():
+    for mode in ("none", "graph"):
+        trainer = Trainer(config(mixing__name="generalized_mixup", training__compile=mode), device="cuda")
+        trainer.train_epoch()
+        index = torch.arange(40, device="cuda")
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            trainer.step(index)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+
+def test_a_step_keeps_its_tensors_in_their_places(captures):
+    trainer = Trainer(graphed(mixing__name="generalized_mixup"))
+    assert isinstance(trainer.step, Step)
+    places = {key: tensor.data_ptr() for key, tensor in {**trainer.model.state_dict(), **trainer.mixer_state}.items()}
+    trainer.run()
+    trainer.load_state_dict(trainer.state_dict())
+    now = {key: tensor.data_ptr() for key, tensor in {**trainer.model.state_dict(), **trainer.mixer_state}.items()}
+    assert now == places
