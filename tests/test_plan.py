@@ -69,6 +69,10 @@ def test_every_space_holds_together(name):
         ({}, {"gpus_per_trial": 1.5}, ["gpus_per_trial", "1.5", "whole number"]),
         ({}, {"cpus_per_trial": 2.5}, ["cpus_per_trial", "2.5", "whole number"]),
         ({}, {"gpus_per_trial": -0.25}, ["gpus_per_trial", "-0.25"]),
+        ({}, {"gpus_per_trial": "many"}, ["gpus_per_trial: got 'many'", "number", "auto"]),
+        ({}, {"gpus_per_trial": True}, ["gpus_per_trial: got True"]),
+        ({}, {"cpus_per_trial": 0.0}, ["cpus_per_trial: got 0, must be greater than 0"]),
+        ({}, {"cpus_per_trial": "auto", "gpus_per_trial": "auto"}, ["cpus_per_trial: got auto", "trials use a GPU"]),
         ({}, {"sampler": "bohb"}, ["sampler", "'bohb'", "tpe"]),
         ({}, {"time_budget_s": 0.0}, ["time_budget_s", "got 0"]),
         ({}, {"sampler": "grid"}, ["continuous", "grid"]),
@@ -116,3 +120,20 @@ def test_a_section_without_a_name_is_for_the_default_component():
     assert (config.optimizer.name, config.optimizer.lr, config.schedule.name) == ("sgd", 0.3, "cosine")
     with pytest.raises(ValueError, match="^optimizer.lr: got nan, must be a finite number$"):
         TrialConfig.from_dotted({"optimizer.lr": math.nan})
+
+
+@pytest.mark.parametrize(
+    ("settings", "options", "message"),
+    [
+        ({"training.compile": "graph"}, {}, "training.compile: got 'graph'.*trials use no GPU"),
+        ({"training.eval": "rungs"}, {"scheduler": "median"}, "training.eval: got 'rungs', but the median rule"),
+        ({"training.eval": "rungs"}, {"metric": "val_nll", "smoothing": 7}, "5 epochs up to each rung.* 7 reports"),
+    ],
+)
+def test_how_to_train_must_go_with_the_sweep(settings, options, message):
+    with pytest.raises(ValueError, match=message):
+        plan("quickstart", settings, **options)
+    (
+        plan("quickstart", {"training.eval": "rungs"}),
+        plan("quickstart", {"training.compile": "graph"}, gpus_per_trial=0.5),
+    )

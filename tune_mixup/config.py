@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,18 +38,28 @@ class Training(Schema):
     """Passes over the training split: the full budget of a trial and the horizon of its schedule."""
     batch_size: int = Field(default=100, ge=1)
     """Examples per step."""
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Arithmetic of the forward and backward pass; weights and statistics stay fp32. fp16 scales the loss."""
-    compile: Literal["none", "model"] = "none"
-    """`model` runs the network through torch.compile; worth it for long trials only."""
+    precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
+    """Arithmetic of the forward and backward pass; weights and statistics stay fp32. tf32 multiplies with 10 bits of
+    mantissa where the GPU can, as the two below do for what they leave in fp32; fp16 scales the loss."""
+    compile: Literal["none", "model", "step", "graph"] = "none"
+    """What is compiled. `model`: the network, and `step`: all up to the loss, by torch.compile, which takes up to a
+    minute per worker; `graph`: the whole step with backward pass and update as one CUDA graph, which takes seconds."""
     channels_last: bool = False
     """Memory layout of images and weights; faster convolutions on GPUs with bf16 or fp16."""
     deterministic: bool = True
     """Bit-for-bit repeatable cuDNN kernels; False lets cuDNN pick the fastest. No effect on CPUs."""
+    eval: Literal["epochs", "rungs"] = "epochs"
+    """When to validate: after every epoch, or only for the epochs that a rung's and the last value are taken from."""
     eval_batch_size: int = Field(default=1000, ge=1)
     """Examples per forward pass when validating."""
     median_epochs: int = Field(default=5, ge=1)
     """Epochs at the end of the run so far over which the `_median` metrics are taken."""
+
+    @model_validator(mode="after")
+    def _captured_in_one_precision(self) -> Self:
+        if self.compile == "graph" and self.precision == "fp16":
+            raise ValueError("compile is graph and precision fp16, whose loss scale the host adjusts; use bf16")
+        return self
 
 
 class TrialConfig(Schema):
@@ -137,6 +148,17 @@ def _refuse_pbt(scheduler: object) -> object:
     return scheduler
 
 
+def _refuse_other_words(amount: object) -> object:
+    number = isinstance(amount, (int, float)) and not isinstance(amount, bool) and math.isfinite(amount)
+    if not number and amount != "auto":
+        raise ValueError(f"got {amount!r}, must be a number, or auto to have it measured")
+    return amount
+
+
+Amount = Annotated[float | Literal["auto"], BeforeValidator(_refuse_other_words)]
+"""A number, or `auto`: a probe of the space's largest setting decides when the sweep starts."""
+
+
 class SweepConfig(Schema):
     """A sweep's promise: what is searched, for how long, with what, judged by what."""
 
@@ -169,10 +191,10 @@ class SweepConfig(Schema):
     """Reports over whose median a rung decides; empty: 5, or 1 for `_median` metrics, which are medians already."""
     control_fraction: float = Field(default=0.05, ge=0, le=1)
     """Share of the trials that are never stopped, to measure what stopping does: 0 to 1; at least 2 of the first 20."""
-    cpus_per_trial: float = Field(default=1, gt=0)
-    """Logical CPUs per trial; also its number of threads (at least one)."""
-    gpus_per_trial: float = Field(default=0, ge=0)
-    """GPUs per trial: a fraction up to 1, or a whole number."""
+    cpus_per_trial: Amount = 1.0
+    """Logical CPUs per trial, also its number of threads (at least one); `auto`: measured, for trials without a GPU."""
+    gpus_per_trial: Amount = 0.0
+    """GPUs per trial: a fraction up to 1, or a whole number; `auto`: measured for each type of GPU."""
     concurrent: int | None = Field(default=None, ge=1)
     """Trials at the same time; empty: as many as the resources hold."""
     max_failures: int = Field(default=3, ge=0)
@@ -196,11 +218,32 @@ class SweepConfig(Schema):
             )
         if self.gpu_hours is not None and not self.gpus_per_trial:
             raise ValueError(f"gpu_hours: got {self.gpu_hours:g}, but trials use no GPU; give gpus_per_trial too")
-        for field in ("cpus_per_trial", "gpus_per_trial"):
-            amount = getattr(self, field)
+        if self.cpus_per_trial == "auto" and self.gpus_per_trial:
+            raise ValueError("cpus_per_trial: got auto, but trials use a GPU; give a number (1 will do)")
+        for field, amount in (("cpus_per_trial", self.cpus_per_trial), ("gpus_per_trial", self.gpus_per_trial)):
+            if amount == "auto":
+                continue
+            if amount < 0 or (amount == 0 and field == "cpus_per_trial"):
+                least = "greater than 0" if field == "cpus_per_trial" else "0 or more"
+                raise ValueError(f"{field}: got {amount:g}, must be {least}, or auto")
             if amount > 1 and amount != int(amount):
                 raise ValueError(f"{field}: got {amount}, must be at most 1 or a whole number; use {round(amount)}")
         return self
+
+    @property
+    def cpus(self) -> float:
+        """CPUs of a trial; as long as they are not decided on, one."""
+        return 1.0 if isinstance(self.cpus_per_trial, str) else self.cpus_per_trial
+
+    @property
+    def gpus(self) -> float:
+        """GPUs of a trial; as long as they are not decided on, a whole one."""
+        return 1.0 if isinstance(self.gpus_per_trial, str) else self.gpus_per_trial
+
+    @property
+    def threads(self) -> int:
+        """CPU threads of a trial."""
+        return max(1, int(self.cpus))
 
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
@@ -221,10 +264,28 @@ class SweepConfig(Schema):
     def check(self) -> None:
         """Try every baseline, both ends and every choice of the space. Raises ValueError for the first that fails."""
         for point in (*self.space.baselines, *self.space.corners()):
-            self.trial(point)
+            self._check_trial(self.trial(point))
         if self.sampler == "grid":
             for point in self.space.grid():
-                self.trial(point)
+                self._check_trial(self.trial(point))
+
+    def _check_trial(self, trial: TrialConfig) -> None:
+        """Raise ValueError for settings of a trial that do not go with the sweep's."""
+        training = trial.training
+        if training.compile == "graph" and not self.gpus_per_trial:
+            raise ValueError(
+                "training.compile: got 'graph', which captures a CUDA graph, but trials use no GPU; give "
+                "gpus_per_trial too, or take step, model or none"
+            )
+        if training.eval == "rungs" and self.scheduler == "median":
+            raise ValueError(
+                "training.eval: got 'rungs', but the median rule compares after every epoch; take epochs, or asha"
+            )
+        if training.eval == "rungs" and self.reports_smoothed > training.median_epochs:
+            raise ValueError(
+                f"training.eval: got 'rungs', which validates for {training.median_epochs} epochs up to each rung, but "
+                f"a rung decides by {self.reports_smoothed} reports; lower smoothing or raise training.median_epochs"
+            )
 
 
 def check_name(name: str) -> None:
@@ -263,8 +324,8 @@ class Options(Promise, total=False):
     smoothing: int
     control_fraction: float
     seed: int
-    cpus_per_trial: float
-    gpus_per_trial: float
+    cpus_per_trial: float | Literal["auto"]
+    gpus_per_trial: float | Literal["auto"]
 
 
 def plan(

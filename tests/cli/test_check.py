@@ -52,6 +52,23 @@ def test_a_space_is_laid_out_and_nothing_is_written(command, space, tmp_path):
     assert command.err == "" and list(tmp_path.iterdir()) == [space]
 
 
+@pytest.mark.parametrize(
+    ("options", "line", "amounts"),
+    [
+        ([], "CPUs per trial: 1, GPUs: 0", [1.0, 0.0]),
+        (["--cpus-per-trial", 2, "--gpus-per-trial", 0.25], "CPUs per trial: 2, GPUs: 0.25", [2.0, 0.25]),
+        (["--gpus-per-trial", "auto"], "CPUs per trial: 1, GPUs: the share with which most", [1.0, "auto"]),
+        (["--set", "sweep.cpus_per_trial=auto"], "CPUs per trial: the threads with which most", ["auto", 0.0]),
+    ],
+)
+def test_what_a_trial_runs_on(command, space, options, line, amounts):
+    assert command("check", space, *options) == 0
+    assert any(printed.startswith(line) for printed in command.out.splitlines())
+    assert command("check", space, "--json", *options) == 0
+    found = json.loads(command.out)
+    assert [found["cpus_per_trial"], found["gpus_per_trial"]] == amounts
+
+
 def test_samples_are_valid_points_and_depend_on_the_seed_only(command, space):
     def samples(*arguments):
         assert command("check", space, "--json", *arguments) == 0

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tune_mixup.cli.options import command_for, parse_duration, parse_settings, sweep_options, sweep_path
+from tune_mixup.cli.options import (
+    command_for,
+    parse_amount,
+    parse_duration,
+    parse_settings,
+    sweep_options,
+    sweep_path,
+)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +76,17 @@ def test_parts_of_a_duration_add_up(hours, minutes, seconds):
 def test_other_durations_are_refused(text):
     with pytest.raises(ValueError, match="^--time-budget: got .*, must be a duration above zero such as 90s"):
         parse_duration(text, "--time-budget")
+
+
+@pytest.mark.parametrize("text, amount", [(None, None), ("auto", "auto"), ("0.25", 0.25), ("2", 2.0), ("0", 0.0)])
+def test_amounts(text, amount):
+    assert parse_amount(text, "--gpus-per-trial") == amount
+
+
+@pytest.mark.parametrize("text", ["", "AUTO", "1/4", "half"])
+def test_other_amounts_are_refused(text):
+    with pytest.raises(ValueError, match="^--gpus-per-trial: got .*, must be a number, or auto to have it measured$"):
+        parse_amount(text, "--gpus-per-trial")
 
 
 def test_options_that_are_not_given_keep_their_defaults():

@@ -75,6 +75,13 @@ def test_every_option_arrives(command, ran):
     assert calls == [{**expected, **options}]
 
 
+@pytest.mark.parametrize("option", ["cpus_per_trial", "gpus_per_trial"])
+def test_auto_arrives_as_a_word(command, ran, option):
+    calls = ran()
+    assert command("sweep", "mixup", f"--{option.replace('_', '-')}", "auto") == 0
+    assert calls[0][option] == "auto"
+
+
 def test_resume_passes_on_and_ends_like_a_sweep(command, ran):
     calls = ran()
     promise = {"trials": 8, "concurrent": 2, "gpu_hours": 1.5, "max_failures": 0, "disk_budget": "1GiB"}
@@ -154,6 +161,19 @@ def test_an_interrupt_before_the_sweep_began_says_so(command, ran):
         (["sweep", "quickstart", "--cpus-per-trial", "nan"], "cpus_per_trial: got nan, must be"),
         (["sweep", "quickstart", "--gpus-per-trial", "inf"], "gpus_per_trial: got inf, must be"),
         (["sweep", "quickstart", "--gpus-per-trial", "1.5"], "gpus_per_trial: got 1.5, must be at most 1 or a whole"),
+        (
+            ["sweep", "quickstart", "--gpus-per-trial", "many"],
+            "--gpus-per-trial: got 'many', must be a number, or auto",
+        ),
+        (
+            ["sweep", "quickstart", "--cpus-per-trial", "Auto"],
+            "--cpus-per-trial: got 'Auto', must be a number, or auto",
+        ),
+        (["sweep", "quickstart", "--set", "sweep.gpus_per_trial=many"], "gpus_per_trial: got 'many', must be a number"),
+        (
+            ["sweep", "quickstart", "--cpus-per-trial", "auto", "--gpus-per-trial", "0.5"],
+            "cpus_per_trial: got auto, but trials use a GPU",
+        ),
         (["sweep", "quickstart", "--seed", "-1"], "seed: got -1, must be"),
         (["sweep", "quickstart", "--time-budget", "2"], "--time-budget: got '2', must be a duration"),
         (["sweep", "quickstart", "--time-budget", "0s"], "--time-budget: got '0s', must be a duration"),

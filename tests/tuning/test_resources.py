@@ -1,6 +1,6 @@
 import pytest
 
-from tune_mixup.tuning.resources import slots
+from tune_mixup.tuning.resources import asking_for, gpu_types, of_type, slots
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,26 @@ def test_what_can_never_run_is_refused(nodes, cpus, gpus, words):
     with pytest.raises(ValueError) as caught:
         slots(nodes, cpus=cpus, gpus=gpus)
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+A, B = {"CPU": 8, "GPU": 2, "accelerator_type:A": 1}, {"CPU": 8, "GPU": 1, "accelerator_type:B": 1}
+PLAIN = {"CPU": 4}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "types"),
+    [
+        ([PLAIN], {}),
+        ([A, B, A, PLAIN], {"A": [A, A], "B": [B]}),
+        ([{**PLAIN, "accelerator_type:C": 1}, A], {"A": [A]}),  # its GPUs are not Ray's
+        ([{"CPU": 1, "GPU": 1}, PLAIN], {"": [{"CPU": 1, "GPU": 1}]}),
+        ([A, {"CPU": 1, "GPU": 1}], {"": [A, {"CPU": 1, "GPU": 1}]}),  # nobody can ask for the one without a type
+    ],
+)
+def test_types_of_gpu_and_their_nodes(nodes, types):
+    assert gpu_types(nodes) == list(types)
+    assert {gpu_type: of_type(nodes, gpu_type) for gpu_type in types} == types
+
+
+def test_a_type_is_asked_for_by_a_trace_of_its_resource():
+    assert asking_for("A") == {"accelerator_type:A": 0.001} and asking_for("") == {}

@@ -13,6 +13,7 @@ from ray import cloudpickle, tune
 from tune_mixup import load_sweep, sweep
 from tune_mixup.search_space import SearchSpace
 from tune_mixup.tuning import evaluation, trainable
+from tune_mixup.tuning.replay import replay
 from tune_mixup.tuning.sweep import resume
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -171,3 +172,27 @@ def test_what_cannot_start_writes_nothing(tmp_path):
     with pytest.raises(ValueError, match="data.path: .*none"):
         sweep("mixup", {"data.name": "imagefolder", "data.path": str(tmp_path / "none")}, name="x", root=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("metric", ["val_nll", "val_accuracy_median"])
+def test_validating_at_rungs_only_decides_alike(tmp_path, metric):
+    """One trial at a time and random points, so that both sweeps do the same; only what is known between differs."""
+    settings = {"training.median_epochs": 2, "training.epochs": 12}
+    smoothing = {"smoothing": 2} if metric == "val_nll" else {}
+    often, rarely = (
+        sweep(
+            SPACE, {**settings, "training.eval": when}, name=when, root=tmp_path, trials=8, grace_epochs=1,
+            concurrent=1, metric=metric, sampler="random", strata="none", **smoothing,
+        )
+        for when in ("epochs", "rungs")
+    )  # fmt: skip
+    for key in ("state", "epoch", "mixing.gamma", "optimizer.lr", metric):
+        assert often.trials()[key].tolist() == rarely.trials()[key].tolist()
+    assert {"COMPLETE", "PRUNED"} == set(rarely.trials()["state"])
+    assert [often.decisions(number) for number in range(8)] == [rarely.decisions(number) for number in range(8)]
+    epochs = rarely.epochs()
+    complete = epochs[epochs["trial"] == rarely.trials().query("state == 'COMPLETE'")["trial"].iloc[0]]
+    assert complete["epoch"].tolist() == list(range(1, 13))
+    assert complete.loc[complete["val_nll"].notna(), "epoch"].tolist() == [1, 2, 3, 8, 9, 11, 12]
+    assert all(event.again for event in replay(rarely) if event.again is not None)

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tune_mixup.cli.options import (
+    CpusPerTrial,
     DataRoot,
+    GpusPerTrial,
     Json,
     MaxEpochs,
     Sampler,
     Seed,
     Settings,
     Space,
+    parse_amount,
     parse_settings,
     sweep_options,
 )
@@ -33,6 +36,8 @@ def check(
     seed: Seed = None,
     max_epochs: MaxEpochs = None,
     sampler: Sampler = None,
+    cpus_per_trial: CpusPerTrial = None,
+    gpus_per_trial: GpusPerTrial = None,
     samples: Annotated[int, typer.Option(metavar="N", min=0, help="How many configurations to draw.")] = 5,
     everything: Annotated[bool, typer.Option("--all", help="Show the settings with a default too.")] = False,
     as_json: Json = False,
@@ -40,7 +45,15 @@ def check(
     """List the settings and ranges of a search space and draw samples; starts nothing."""
     from tune_mixup.config import plan
 
-    options = sweep_options({"seed": seed, "max_epochs": max_epochs, "sampler": sampler})
+    options = sweep_options(
+        {
+            "seed": seed,
+            "max_epochs": max_epochs,
+            "sampler": sampler,
+            "cpus_per_trial": parse_amount(cpus_per_trial, "--cpus-per-trial"),
+            "gpus_per_trial": parse_amount(gpus_per_trial, "--gpus-per-trial"),
+        }
+    )
     config = plan(space, parse_settings(set_, data_root), **options)
     drawn = draw(config, samples)
     for point in drawn:
@@ -91,6 +104,8 @@ def _describe(config: "SweepConfig", drawn: list["Params"]) -> dict[str, Any]:
         "direction": config.direction,
         "sampler": config.sampler,
         "scheduler": config.scheduler,
+        "cpus_per_trial": config.cpus_per_trial,
+        "gpus_per_trial": config.gpus_per_trial,
         "seed": config.seed,
         "fixed": flatten(space.fixed),
         "free": free,
@@ -125,6 +140,7 @@ def _lines(found: Mapping[str, Any], everything: bool) -> Iterator[str]:
     yield f"{found['name']}: {found['trials']} trials of at most {found['max_epochs']} epochs"
     yield f"ranked by {found['metric']} ({found['direction']}), which is measured on validation"
     yield f"sampler {found['sampler']}, scheduler {found['scheduler']}"
+    yield _resources(found["cpus_per_trial"], found["gpus_per_trial"])
     yield "\nFixed" + ("" if everything else " (--all shows the other settings, with their defaults)")
     for key, value in found["fixed"].items():
         yield f"  {key:{width}}  {value}"
@@ -149,6 +165,15 @@ def _lines(found: Mapping[str, Any], everything: bool) -> Iterator[str]:
             for index, point in enumerate(points, start=1):
                 yield f"  {index:2}. " + "  ".join(f"{key}={_short(value)}" for key, value in point.items())
     yield "\nEverything fits together. Nothing was started and nothing written."
+
+
+def _resources(cpus: float | str, gpus: float | str) -> str:
+    """What a trial runs on; of `auto`, what will be measured when the sweep starts."""
+    if cpus == "auto":
+        return "CPUs per trial: the threads with which most trials end per hour, measured when the sweep starts"
+    if gpus == "auto":
+        gpus = "the share with which most trials end per hour, measured when the sweep starts"
+    return f"CPUs per trial: {cpus:g}, GPUs: {gpus if isinstance(gpus, str) else format(gpus, 'g')}"
 
 
 def _indented(note: str, width: int) -> list[str]:

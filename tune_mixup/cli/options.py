@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -49,6 +49,16 @@ MaxFailures = Annotated[
 Concurrent = Annotated[
     int | None, typer.Option(metavar="N", help="Trials at the same time. Default: as many as fit the resources.")
 ]
+CpusPerTrial = Annotated[
+    str | None,
+    typer.Option(metavar="X", help="CPUs of a trial: a fraction up to 1, a whole number, or auto. Default: 1."),
+]
+GpusPerTrial = Annotated[
+    str | None,
+    typer.Option(
+        metavar="X", help="GPUs of a trial, likewise; 0.25 puts four on one, auto as many as pay. Default: 0."
+    ),
+]
 Address = Annotated[
     str | None,
     typer.Option(metavar="ADDRESS", help="An existing Ray cluster (auto, or HOST:PORT). Default: a local one."),
@@ -92,6 +102,16 @@ def parse_duration(text: str | None, option: str) -> float | None:
     if not 0 < total < float("inf"):
         raise ValueError(f"{option}: got {text!r}, must be a duration above zero such as 90s, 15m, 2h or 1h30m")
     return total
+
+
+def parse_amount(text: str | None, option: str) -> float | Literal["auto"] | None:
+    """A number or `auto`; None of None. Raises ValueError that names `option` for anything else."""
+    if text is None or text == "auto":
+        return cast("Literal['auto'] | None", text)
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{option}: got {text!r}, must be a number, or auto to have it measured") from None
 
 
 def sweep_options(given: Mapping[str, Any]) -> "Options":

@@ -19,6 +19,7 @@ from tune_mixup.record import SweepRecord, load_sweep
 from tune_mixup.tuning.cluster import connected
 from tune_mixup.tuning.progress import Listener
 from tune_mixup.tuning.sweep import resume, start
+from tune_mixup.tuning.worker_environment import worker_environment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +44,7 @@ def evaluate(
     if seeds < 1 or not trials:
         raise ValueError(f"evaluate: got {len(trials)} trials and {seeds} seeds, must be at least one of each")
     plan = _plan(record, config, trials, seeds)
-    with connected(address):
+    with connected(address, worker_environment(plan)):
         folder = record.path / "evaluations" / plan.name
         if (folder / "sweep.yaml").exists():
             retrained = resume(folder, listener=listener)
@@ -91,7 +92,7 @@ def _measure(retrained: SweepRecord, plan: SweepConfig) -> dict[int, dict[str, f
     """The test metrics of each retrained trial that reached its full budget, measured where a trial would run."""
     import ray
 
-    run = ray.remote(num_cpus=plan.cpus_per_trial, num_gpus=plan.gpus_per_trial)(_test)
+    run = ray.remote(num_cpus=plan.cpus, num_gpus=plan.gpus)(_test)
     complete = [trial.number for trial in retrained.asked() if trial.state == TrialState.COMPLETE]
     folders = [str(retrained.trial_folder(number).path) for number in complete]
     return dict(zip(complete, ray.get([run.remote(folder) for folder in folders]), strict=True))

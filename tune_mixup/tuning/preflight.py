@@ -14,7 +14,7 @@ def check_data(config: SweepConfig) -> int:
     """
     import ray
 
-    task = ray.remote(num_cpus=config.cpus_per_trial, max_retries=0)(_try)
+    task = ray.remote(num_cpus=config.cpus, max_retries=0)(_try)
     fault, checkpoint_bytes = ray.get(task.remote([trial.plain() for trial in _kinds(config)]))
     if fault is not None:
         raise ValueError(fault)

@@ -1,7 +1,16 @@
 """Where a sweep stands: what a terminal, or anybody else who listens, is told after each event."""
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+from optuna.trial import TrialState
+
+from tune_mixup.config import SweepConfig
+from tune_mixup.tuning.ledger import Ledger
+from tune_mixup.tuning.tally import Tally
+
+ENDINGS = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,3 +49,56 @@ class Progress:
 
 
 Listener = Callable[[Progress], None]
+
+
+class Standing:
+    """Where a sweep stands, from its counts and its ledger; made when a process takes it up."""
+
+    def __init__(self, name: str, config: SweepConfig, tally: Tally, ledger: Ledger) -> None:
+        self.name = name
+        self.config = config
+        self.tally = tally
+        self.ledger = ledger
+        self._ended_before = self._ended()
+
+    def progress(self, control: str, message: str) -> Progress:
+        """Now, with what the control group and the event say."""
+        tally = self.tally
+        states = {state.name: tally.states[state] for state in ENDINGS}
+        ended, begun = self._ended(), tally.begun()
+        elapsed = self.ledger.elapsed_s()
+        pace = (ended - self._ended_before) / elapsed if elapsed > 0 else 0
+        best = tally.best()
+        best_epoch, best_value = tally.latest(best) if best is not None else (None, None)
+        return Progress(
+            name=self.name,
+            trials=self.config.trials,
+            states={**states, "RUNNING": begun - ended, "WAITING": max(0, self.config.trials - begun)},
+            metric=self.config.metric,
+            best_trial=best,
+            best_value=best_value,
+            best_epoch=best_epoch,
+            epochs=tally.epochs,
+            full_epochs=self._full_epochs(),
+            elapsed_s=elapsed,
+            eta_s=(self.config.trials - ended) / pace if pace > 0 else None,
+            time_budget_s=self.config.time_budget_s,
+            gpu_hours_used=self.ledger.gpu_hours(),
+            gpu_hours=self.config.gpu_hours,
+            control=control,
+            message=message,
+        )
+
+    def _ended(self) -> int:
+        return sum(self.tally.states[state] for state in ENDINGS)
+
+    def _full_epochs(self) -> int:
+        begun = self.tally.begun()
+        mean = self.tally.full_epochs / begun if begun else self._any_epochs
+        return round(mean * self.config.trials)
+
+    @functools.cached_property
+    def _any_epochs(self) -> int:
+        """The full budget of some trial of the space, for the time before the first one begins."""
+        points = (*self.config.space.baselines, *self.config.space.corners())
+        return self.config.trial(next(iter(points))).training.epochs

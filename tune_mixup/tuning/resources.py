@@ -3,7 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 Node = Mapping[str, float]
-"""What one living node offers: CPU, GPU."""
+"""What one living node offers: CPU, GPU, memory in bytes, `accelerator_type:X` for its GPUs, `node:IP` for itself."""
+TYPE = "accelerator_type:"
+ANY_TYPE = ""
+"""The type of all GPUs where not every node says its own."""
 
 
 def slots(nodes: Sequence[Node], *, cpus: float, gpus: float) -> int:
@@ -11,7 +14,7 @@ def slots(nodes: Sequence[Node], *, cpus: float, gpus: float) -> int:
 
     Raises ValueError when not even one fits.
     """
-    total = sum(_on_node(node, cpus, gpus) for node in nodes)
+    total = fitting(nodes, cpus=cpus, gpus=gpus)
     if total:
         return total
     if gpus and not any(node.get("GPU", 0) for node in nodes):
@@ -23,6 +26,34 @@ def slots(nodes: Sequence[Node], *, cpus: float, gpus: float) -> int:
         f"a trial needs {cpus:g} CPUs and {gpus:g} GPUs, but the largest node has {largest.get('CPU', 0):g} and "
         f"{largest.get('GPU', 0):g}; lower --cpus-per-trial or --gpus-per-trial"
     )
+
+
+def fitting(nodes: Sequence[Node], *, cpus: float, gpus: float) -> int:
+    """As `slots`, but 0 when none fits."""
+    return sum(_on_node(node, cpus, gpus) for node in nodes)
+
+
+def gpu_types(nodes: Sequence[Node]) -> list[str]:
+    """The types of GPU of a cluster; one type, `ANY_TYPE`, as soon as some node does not say which it has.
+
+    A trial can ask Ray for a type, but not for a GPU without one.
+    """
+    types = {_gpu_type(node) for node in nodes if node.get("GPU", 0) > 0}
+    return [ANY_TYPE] if ANY_TYPE in types else sorted(types)
+
+
+def of_type(nodes: Sequence[Node], gpu_type: str) -> list[Node]:
+    """The nodes with GPUs of one of `gpu_types`."""
+    return [node for node in nodes if node.get("GPU", 0) > 0 and gpu_type in (ANY_TYPE, _gpu_type(node))]
+
+
+def asking_for(gpu_type: str) -> dict[str, float]:
+    """What to ask Ray for beside GPUs, so that they are of this type."""
+    return {} if gpu_type == ANY_TYPE else {TYPE + gpu_type: 0.001}
+
+
+def _gpu_type(node: Node) -> str:
+    return next((key.removeprefix(TYPE) for key in sorted(node) if key.startswith(TYPE)), ANY_TYPE)
 
 
 def _on_node(node: Node, cpus: float, gpus: float) -> int:

@@ -113,7 +113,9 @@ class RecordSearcher(Searcher):
             "folder": str(record.trial_folder(begin.number).path),
             "stopping": str(record.stopping),
             "threads": self.threads,
-            "gpus": begin.gpus,
+            "rungs": self.clerk.session.rungs(begin.number),
+            "gpus": begin.place.gpus,
+            "gpu_type": begin.place.gpu_type,
             "config": json.dumps(begin.config.plain()),  # one string: Ray keeps several copies for each trial
         }
 

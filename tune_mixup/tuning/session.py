@@ -4,7 +4,6 @@ Ray's searcher and scheduler (`searcher.py`) only pass on what is decided here. 
 that is all there is to resuming: the rungs are filled by replaying the reports, unfinished trials queue again.
 """
 
-import functools
 import math
 from collections import deque
 from collections.abc import Mapping
@@ -18,30 +17,40 @@ from tune_mixup.training.divergence import why_diverged
 from tune_mixup.tuning.asking import Asking
 from tune_mixup.tuning.control_group import ControlGroup
 from tune_mixup.tuning.ledger import Ledger
-from tune_mixup.tuning.progress import Listener, Progress
+from tune_mixup.tuning.progress import Listener, Progress, Standing
 from tune_mixup.tuning.repeats import serve
 from tune_mixup.tuning.scheduler import Seat
 from tune_mixup.tuning.seats import RULES, Raise, Seats
+from tune_mixup.tuning.shares import FixedShares, Place, Shares
 from tune_mixup.tuning.tally import Tally
-
-ENDINGS = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 class Begin(NamedTuple):
-    """A trial to run: its number, its configuration and its share of a GPU (or several)."""
+    """A trial to run: its number, its configuration, and where."""
 
     number: int
     config: TrialConfig
-    gpus: float
+    place: Place
 
 
 class Session:
     """What to run next, whether to go on, and how each trial ended."""
 
-    def __init__(self, record: SweepRecord, config: SweepConfig, *, listener: Listener | None = None) -> None:
-        """Read the record and take up what is unfinished. The caller holds the record's lock."""
+    def __init__(
+        self,
+        record: SweepRecord,
+        config: SweepConfig,
+        *,
+        shares: Shares | None = None,
+        listener: Listener | None = None,
+    ) -> None:
+        """Read the record and take up what is unfinished. The caller holds the record's lock.
+
+        `shares` places the trials; without it each has the configuration's share of a GPU.
+        """
         self.record = record
         self.config = config
+        self.shares = shares or FixedShares(record, config)
         self.listener = listener
         self.rule = RULES[config.scheduler](config)
         self.seats = Seats(config, first=record.imported())
@@ -55,8 +64,9 @@ class Session:
         self._imported = record.imported()
         for trial in record.asked():
             self._tally.note(trial, self._config(trial.number).training.epochs if trial.state.is_finished() else 0)
-        self._ended_before = self._ended()
-        self.queue: deque[Begin] = deque()
+        self._standing = Standing(record.name, config, self._tally, self.ledger)
+        self.queue: deque[int] = deque()
+        """Trials that were begun and are to go on."""
         self._enqueue_first_points()
         self._restore()
         self.ledger.gpu_s = 0.0  # what was restored is in it already
@@ -64,9 +74,14 @@ class Session:
     # What to run
 
     def next(self) -> Begin | None:
-        """The next trial to run, asked of the sampler and recorded; None when all that was promised has been asked."""
+        """The next trial to run, asked of the sampler and recorded.
+
+        None when all that was promised has been asked, and as long as running trials leave no room for another.
+        """
+        if not self.shares.has_room():
+            return None
         if self.queue:
-            return self.queue.popleft()
+            return self._begin(self.queue.popleft())
         begun = len(self.record.asked())
         if begun >= self.config.trials or self.ledger.used_up() is not None:
             return None
@@ -86,15 +101,17 @@ class Session:
         Epochs that the trial had passed already change nothing, and neither do reports of one that was stopped.
         """
         epoch = int(result["epoch"])
-        self.ledger.meter(number, epoch, result.get("epoch_s", 0.0) * self._share(number))
+        self.ledger.meter(number, epoch, result.get("epoch_s", 0.0) * self.shares.of(number))
         if result.get("failed") or self._fault(result) is not None:
             return True
         stopped = self.record.stopped(number)
         if stopped is not None or epoch <= (self.record.trial(number).last_step or 0):
             return stopped is not None
-        value = float(result[self.config.metric])
-        self.record.report(number, epoch, value)
-        stop = self._decide(number, epoch, value)
+        stop = False
+        if self.config.metric in result:  # else there was no validation after this epoch
+            value = float(result[self.config.metric])
+            self.record.report(number, epoch, value)
+            stop = self._decide(number, epoch, value)
         used_up = self.ledger.used_up()
         if not stop and used_up is not None and epoch < self._config(number).training.epochs:
             self.record.decide(number, {"epoch": epoch, "stop": True, "why": f"epoch {epoch}: {used_up}"})
@@ -109,6 +126,7 @@ class Session:
             self.report(number, result)
         outcome = self._outcome(number, result, error)
         self.record.finish(number, outcome)
+        self.shares.release(number)
         self._note(number)
         learnt = self.control.note(self.record.trial(number), self._config(number))
         news = f"; {words}" if learnt and (words := self.control.words()) else ""
@@ -132,25 +150,26 @@ class Session:
             self._again(number, f"{reason}; it goes on from its checkpoint (failure {len(deaths)}, allowed {allowed})")
 
     def out_of_memory(self, number: int, reason: str) -> None:
-        """A trial needed more memory than its share of a GPU has: it goes on with twice the share, or has failed."""
-        share = self._share(number)
-        if 0 < share < 1:
-            larger = min(1.0, 2 * share)
-            self.record.annotate(number, "gpus", larger)
-            self._again(number, f"{reason} on {share:g} of a GPU; it goes on from its checkpoint with {larger:g}")
+        """A trial needed more memory than its share of a GPU has: it goes on with a larger share, or has failed."""
+        share = self.shares.of(number)
+        larger = self.shares.enlarge(number)
+        if larger is not None:
+            self._again(number, f"{reason} on {share:g} of a GPU; it goes on from its checkpoint with {larger}")
         else:
             self.complete(number, None, error=f"{reason} on {f'{share:g} GPU' if share else 'the CPU'}")
+
+    def rungs(self, number: int) -> list[int]:
+        """The epochs after which a trial's value may be needed; a longer grace only takes some away."""
+        return self.seats.rungs(self._config(number))
 
     def unfinished(self) -> list[int]:
         """Trials that were begun and have not ended."""
         return [trial.number for trial in self.record.asked() if not trial.state.is_finished()]
 
     def _again(self, number: int, message: str) -> None:
-        self.queue.appendleft(self._begin(number))
+        self.shares.release(number)
+        self.queue.appendleft(number)
         self.tell(f"{_name(number)}: {message}")
-
-    def _share(self, number: int) -> float:
-        return float(self.record.trial(number).user_attrs.get("gpus", self.config.gpus_per_trial))
 
     def _outcome(self, number: int, result: Mapping[str, Any] | None, error: str | None) -> Outcome:
         trial = self.record.trial(number)
@@ -247,10 +266,10 @@ class Session:
         if stop or self._at_end(trial.number) or "reason" in trial.user_attrs:
             self.complete(trial.number, last)
         else:
-            self.queue.append(self._begin(trial.number))
+            self.queue.append(trial.number)
 
     def _begin(self, number: int) -> Begin:
-        return Begin(number, self._config(number), self._share(number))
+        return Begin(number, self._config(number), self.shares.take(number))
 
     def _serve(self, number: int) -> bool:
         """End a trial whose setting was trained before with what that brought; False where nothing is to be served."""
@@ -275,45 +294,7 @@ class Session:
 
     def progress(self, message: str = "") -> Progress:
         """Where the sweep stands."""
-        tally = self._tally
-        states = {state.name: tally.states[state] for state in ENDINGS}
-        ended, begun = self._ended(), tally.begun()
-        elapsed = self.ledger.elapsed_s()
-        pace = (ended - self._ended_before) / elapsed if elapsed > 0 else 0
-        best = tally.best()
-        best_epoch, best_value = tally.latest(best) if best is not None else (None, None)
-        return Progress(
-            name=self.record.name,
-            trials=self.config.trials,
-            states={**states, "RUNNING": begun - ended, "WAITING": max(0, self.config.trials - begun)},
-            metric=self.config.metric,
-            best_trial=best,
-            best_value=best_value,
-            best_epoch=best_epoch,
-            epochs=tally.epochs,
-            full_epochs=self._full_epochs(),
-            elapsed_s=elapsed,
-            eta_s=(self.config.trials - ended) / pace if pace > 0 else None,
-            time_budget_s=self.config.time_budget_s,
-            gpu_hours_used=self.ledger.gpu_hours(),
-            gpu_hours=self.config.gpu_hours,
-            control=self.control.words(),
-            message=message,
-        )
-
-    def _ended(self) -> int:
-        return sum(self._tally.states[state] for state in ENDINGS)
-
-    def _full_epochs(self) -> int:
-        begun = self._tally.begun()
-        mean = self._tally.full_epochs / begun if begun else self._any_epochs
-        return round(mean * self.config.trials)
-
-    @functools.cached_property
-    def _any_epochs(self) -> int:
-        """The full budget of some trial of the space, for the time before the first one begins."""
-        points = (*self.config.space.baselines, *self.config.space.corners())
-        return self.config.trial(next(iter(points))).training.epochs
+        return self._standing.progress(self.control.words(), message)
 
 
 def _name(number: int) -> str:

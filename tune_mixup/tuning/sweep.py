@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -14,14 +14,18 @@ from tune_mixup.config import Options, Promise, SweepConfig, plan
 from tune_mixup.record import SweepRecord, load_sweep
 from tune_mixup.search_space import SearchSpace
 from tune_mixup.trial_folder import StorageFault, storage
+from tune_mixup.tuning.auto import check_resources, decide
 from tune_mixup.tuning.cluster import connected, private_folder
 from tune_mixup.tuning.disk import Keeper, NoRoom, check_space
 from tune_mixup.tuning.halt import Halt, Signals, interruptible
+from tune_mixup.tuning.packing import Decision
 from tune_mixup.tuning.preflight import check_data
 from tune_mixup.tuning.progress import Listener
-from tune_mixup.tuning.resources import slots
+from tune_mixup.tuning.resources import Node, asking_for
 from tune_mixup.tuning.session import Session
+from tune_mixup.tuning.shares import Shares, room, shares_for
 from tune_mixup.tuning.warm_start import Outside, import_trials
+from tune_mixup.tuning.worker_environment import worker_environment
 
 LEARNING = ("tpe", "gp", "cmaes")
 """Samplers that learn from the trials that have ended."""
@@ -61,9 +65,12 @@ def start(
     """Run a sweep that is planned. Raises as `sweep` does."""
     SweepRecord.check_free(Path(root), config.name)
     source = load_sweep(warm_start) if warm_start is not None else None
-    with interruptible() as signals, connected(address) as nodes:
-        concurrent = _concurrency(config, nodes)
+    with interruptible() as signals, connected(address, worker_environment(config)) as nodes:
+        check_resources(config, nodes)
         checkpoint_bytes = check_data(config)
+        decision = decide(config, nodes, Decision())
+        config = decision.applied(config)
+        concurrent = _concurrency(config, nodes, decision)
         check_space(Path(root), config, checkpoint_bytes=checkpoint_bytes, concurrent=concurrent)
         record = SweepRecord.create(Path(root), config.name, config.model_dump(mode="json"), direction=config.direction)
         with record.working():
@@ -75,7 +82,9 @@ def start(
                     record.remove()
                     raise
                 record.note("warm_start", imported.words(source.name))
-            _run(record, config, concurrent, listener, signals)
+            _note(record, decision)
+            shares = shares_for(record, config, nodes, decision)
+            _run(record, config, shares, decision.words(), concurrent, listener, signals)
     return record
 
 
@@ -94,11 +103,21 @@ def resume(
     record = load_sweep(path)
     with interruptible() as signals, record.working():
         config = _resumed(record, {key: value for key, value in changes.items() if value is not None})
-        with connected(address) as nodes:
-            concurrency = _concurrency(config, nodes)
-            check_space(record.path, config, checkpoint_bytes=_checkpoint_bytes(record), concurrent=concurrency)
-            _run(record, config, concurrency, listener, signals)
+        with connected(address, worker_environment(config)) as nodes:
+            known = Decision.parse(record.noted("packing", {}))
+            decision = decide(config, nodes, known)
+            config = decision.applied(config)
+            concurrent = _concurrency(config, nodes, decision)
+            check_space(record.path, config, checkpoint_bytes=_checkpoint_bytes(record), concurrent=concurrent)
+            _note(record, decision)
+            news = decision.words() if decision != known else ""
+            _run(record, config, shares_for(record, config, nodes, decision), news, concurrent, listener, signals)
     return record
+
+
+def _note(record: SweepRecord, decision: Decision) -> None:
+    if decision != Decision():
+        record.note("packing", decision.model_dump(mode="json"))
 
 
 def _checkpoint_bytes(record: SweepRecord) -> int:
@@ -113,10 +132,10 @@ def _resumed(record: SweepRecord, changes: Mapping[str, Any]) -> SweepConfig:
     return config
 
 
-def _concurrency(config: SweepConfig, nodes: list[Any]) -> int:
+def _concurrency(config: SweepConfig, nodes: Sequence[Node], decision: Decision) -> int:
     """Trials at the same time; says so when they are too many for a sampler that learns."""
-    room = slots(nodes, cpus=config.cpus_per_trial, gpus=config.gpus_per_trial)
-    concurrent = min(room, config.concurrent or room, config.trials)
+    most = room(config, nodes, decision)
+    concurrent = min(most, config.concurrent or most, config.trials)
     if config.sampler in LEARNING and 4 * concurrent > config.trials:
         logging.getLogger(__name__).warning(
             f"concurrent: {concurrent} trials at the same time are more than a quarter of {config.trials}, so "
@@ -127,7 +146,13 @@ def _concurrency(config: SweepConfig, nodes: list[Any]) -> int:
 
 
 def _run(
-    record: SweepRecord, config: SweepConfig, concurrent: int, listener: Listener | None, signals: Signals
+    record: SweepRecord,
+    config: SweepConfig,
+    shares: Shares,
+    news: str,
+    concurrent: int,
+    listener: Listener | None,
+    signals: Signals,
 ) -> None:
     """Let Ray run what the session hands out until it has nothing more. The caller holds the record's lock.
 
@@ -137,8 +162,9 @@ def _run(
     session = None
     try:
         record.write_config(config.model_dump(mode="json"))
-        session = Session(record, config, listener=listener)
-        session.tell(record.noted("warm_start", "") if not record.asked() else "")
+        session = Session(record, config, shares=shares, listener=listener)
+        learnt = record.noted("warm_start", "") if not record.asked() else ""
+        session.tell("; ".join(words for words in (learnt, news) if words))
         with signals.halting(halt):
             _fit(session, halt, Keeper(record, config, checkpoint_bytes=_checkpoint_bytes(record)), concurrent)
     except Exception as error:
@@ -169,7 +195,7 @@ def _fit(session: Session, halt: Halt, keeper: Keeper, concurrent: int) -> None:
     from tune_mixup.tuning.watch import Watch
 
     config = session.config
-    searcher = RecordSearcher(Clerk(session, halt, keeper), threads=max(1, int(config.cpus_per_trial)))
+    searcher = RecordSearcher(Clerk(session, halt, keeper), threads=config.threads)
     with storage(session.record.path):  # Ray's own files; every host must reach them
         scratch = tempfile.mkdtemp(prefix="tm-tune-", dir=private_folder() or session.record.path)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what it has to say about faults is in the record
@@ -177,7 +203,7 @@ def _fit(session: Session, halt: Halt, keeper: Keeper, concurrent: int) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tune.Tuner(
-                tune.with_resources(MixupTrainable, _Resources(config.cpus_per_trial)),
+                tune.with_resources(MixupTrainable, _Resources(config.cpus)),
                 tune_config=tune.TuneConfig(
                     search_alg=searcher,
                     scheduler=RecordScheduler(searcher),
@@ -200,7 +226,7 @@ def _fit(session: Session, halt: Halt, keeper: Keeper, concurrent: int) -> None:
 
 
 class _Resources:
-    """What a trial needs: its share of a GPU is its own, since one that ran out of memory gets a larger one."""
+    """What a trial needs: its share of a GPU, and the GPU's type, are its own."""
 
     def __init__(self, cpus: float) -> None:
         self.cpus = cpus
@@ -208,4 +234,4 @@ class _Resources:
     def __call__(self, trial: Mapping[str, Any]) -> Any:
         from ray import tune
 
-        return tune.PlacementGroupFactory([{"CPU": self.cpus, "GPU": trial["gpus"]}])
+        return tune.PlacementGroupFactory([{"CPU": self.cpus, "GPU": trial["gpus"], **asking_for(trial["gpu_type"])}])

@@ -36,9 +36,9 @@ class MixupTrainable(tune.Trainable):
     """
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Take on a trial: number, folder, threads, share of a GPU, configuration as JSON. Work begins with `step`.
+        """Take on a trial: number, folder, threads, rungs, share of a GPU, configuration as JSON.
 
-        So that whatever may hang, hangs where the sweep looks for it.
+        Work begins with `step`, so that whatever may hang, hangs where the sweep looks for it.
         """
         self.trainer: Trainer | None = None
         self.folder = TrialFolder(Path(config["folder"]))
@@ -100,7 +100,7 @@ class MixupTrainable(tune.Trainable):
         set_threads(self.config["threads"])
         device = "cuda" if self.config["gpus"] and torch.cuda.is_available() else "cpu"
         config = TrialConfig.parse(json.loads(self.config["config"]))
-        return Trainer(config, folder=self.folder.path, device=device)
+        return Trainer(config, folder=self.folder.path, device=device, rungs=self.config["rungs"])
 
     def _ended(self, key: str, value: object) -> dict[str, Any]:
         return {"epoch": self.trainer.epoch if self.trainer is not None else 0, "done": True, key: value}
