@@ -1,12 +1,9 @@
 """What a sweep costs its driver as it grows: memory, and the time of a report through session and record.
 
-    python benchmarks/driver_memory.py [--trials 2000] [--reports 10]
-
 Trials that train nothing run through the real sweep, Ray included, in a worker that is reused; ASHA decides on every
 report. Memory is the resident set of the driver; growth is from the 20th trial, when all code is loaded, to the end.
 """
 
-import argparse
 import os
 import sys
 import tempfile
@@ -16,10 +13,10 @@ from statistics import median
 from typing import Any
 
 import ray
-from evidence import write
 from optuna.distributions import FloatDistribution
 from ray import cloudpickle, tune
 
+from benchmarks.rows import row
 from tune_mixup import sweep
 from tune_mixup.search_space import SearchSpace
 from tune_mixup.tuning import trainable
@@ -78,7 +75,7 @@ def resident_mb() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def measure(trials: int, reports: int, *, scheduler: str = "asha", sampler: str = "random") -> dict[str, Any]:
+def measure_sweep(trials: int, reports: int, *, scheduler: str = "asha", sampler: str = "random") -> dict[str, Any]:
     """Run one sweep in the Ray that is there and return its costs."""
     gauge, original, report = Gauge(), trainable.MixupTrainable, Session.report
     space = SearchSpace(
@@ -128,18 +125,16 @@ def start_ray(reports: int) -> None:
     ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="error")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--trials", type=int, default=2000)
-    parser.add_argument("--reports", type=int, default=10)
-    arguments = parser.parse_args()
-    start_ray(arguments.reports)
-    results = {
-        scheduler: measure(arguments.trials, arguments.reports, scheduler=scheduler) for scheduler in ("none", "asha")
-    }
+def measure(trials: int = 2000, reports: int = 10) -> dict[str, Any]:
+    start_ray(reports)
+    results = {scheduler: measure_sweep(trials, reports, scheduler=scheduler) for scheduler in ("none", "asha")}
     ray.shutdown()
-    print(write("driver_memory", results), results)
-
-
-if __name__ == "__main__":
-    main()
+    rows = [
+        row(
+            f"the driver's memory over {found['trials']} trials of {reports} reports, scheduler {scheduler}",
+            ours=found["growth_mb"], unit="MB more", value=found["growth_mb"], value_unit="MB",
+            note=f"From the {WARM_TRIALS}th trial on, when all code is loaded.",
+        )
+        for scheduler, found in results.items()
+    ]  # fmt: skip
+    return {"rows": rows, **results}

@@ -1,7 +1,5 @@
 """What stopping trials early costs and saves, on made-up mixup curves: strong mixing rises late but ends higher.
 
-    python benchmarks/early_stopping.py [--repeats 100]
-
 Our rule with its defaults and less one part at a time, Ray's ASHA and no stopping get the same trials, curves, order
 and epoch times. Trials run in 4 slots and are decided on as their reports come in. No model is trained.
 docs/early_stopping.md says what the numbers mean; its figure is drawn here.
@@ -10,23 +8,19 @@ The constants of the curves were fitted so that Ray's ASHA alone comes out as in
 (`FITTED_TO`); what ours does with them had no part in it.
 """
 
-import argparse
-import heapq
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple
 
 import numpy as np
-from evidence import write
-from mixup_curves import EPOCHS, SPACE, TRIALS, Curves, Floats, Sweep, make_sweep, seats_of
 from optuna.trial import FrozenTrial, TrialState
-from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
-from tune_mixup.tuning.control_group import ControlGroup
-from tune_mixup.tuning.scheduler import Seat
-from tune_mixup.tuning.seats import RULES, Raise
+from benchmarks.mixup_curves import EPOCHS, SPACE, TRIALS, Curves, Floats, Sweep, make_sweep, seats_of
+from benchmarks.rows import row
+from benchmarks.slots import Judge, run
+from benchmarks.stoppers import OurStopper, RayStopper
 
 SLOTS = 4
 """Trials at a time."""
@@ -39,47 +33,25 @@ CONDITIONS = {
 """Name -> how much slower strong mixing is, and the law of the curves; noise as in training logs is larger still."""
 
 
-class Judge(Protocol):
-    """A method of stopping at work on one sweep."""
-
-    def begin(self, trial: int) -> None:
-        """A trial begins."""
-
-    def report(self, trial: int, epoch: int) -> bool:
-        """Whether a trial stops after an epoch; not asked after the last one."""
-
-    def end(self, trial: int, epoch: int) -> None:
-        """A trial has ended after `epoch` epochs."""
-
-
 class Ours:
-    """Our rule, seats and control group, put together as `tuning/session.py` does."""
+    """Our rule, seats and control group; `options` are a sweep's that differ from its defaults."""
 
     def __init__(self, sweep: Sweep, repeat: int, **options: Any) -> None:
-        self.places = seats_of(repeat, **options)
-        self.config = self.places.config
+        places = seats_of(repeat, **options)
+        values = sweep.median if places.config.metric.endswith("_median") else sweep.raw
+        self.stopper = OurStopper(places.config, places)
         self.settings = sweep.settings
-        self.values = sweep.median if self.config.metric.endswith("_median") else sweep.raw
-        self.rule = RULES[self.config.scheduler](self.config)
-        self.rows = self.values.tolist()
-        self.control = ControlGroup(self.config, self.places)
-        self.seats: dict[int, Seat] = {}
-        self.grace: list[Raise] = []
+        self.rows = values.tolist()
 
     def begin(self, trial: int) -> None:
-        raised = self.control.longer_grace(trial, self.grace) if self.rule.has_rungs else None
-        if raised is not None:
-            self.grace.append(raised)
-        self.seats[trial] = self.places.of(trial, self.settings[trial], self.grace)
+        self.stopper.lengthen_grace(trial)
+        self.stopper.begin(trial, self.settings[trial])
 
     def report(self, trial: int, epoch: int) -> bool:
-        decision = self.rule.report(trial, epoch, self.rows[trial][epoch - 1], self.seats[trial])
-        return decision is not None and decision.stop
+        return self.stopper.report(trial, epoch, self.rows[trial][epoch - 1])
 
     def end(self, trial: int, epoch: int) -> None:
-        if epoch == EPOCHS:
-            self.rule.note(trial, epoch, self.rows[trial][-1], self.seats[trial])
-        self.control.note(self._frozen(trial, epoch), self.settings[trial])
+        self.stopper.end(trial, epoch, self.rows[trial][epoch - 1], self._frozen(trial, epoch))
 
     def _frozen(self, trial: int, epoch: int) -> FrozenTrial:
         values = dict(enumerate(self.rows[trial][:epoch], start=1))
@@ -90,57 +62,27 @@ class Ours:
         )  # fmt: skip
 
 
-class RayTrial(NamedTuple):
-    """All that Ray's scheduler wants of a trial."""
-
-    trial_id: str
-
-
 class Rays:
-    """Ray's own ASHA, called as its controller does; `max_t` is what a user must set, the rest its defaults."""
+    """Ray's own ASHA; `options` are its arguments beside `max_t`."""
 
     def __init__(self, sweep: Sweep, repeat: int, **options: Any) -> None:
         self.rows = sweep.raw.tolist()
-        self.scheduler = AsyncHyperBandScheduler(metric="accuracy", mode="max", max_t=EPOCHS, **options)
+        self.stopper = RayStopper(max_t=EPOCHS, **options)
 
     def begin(self, trial: int) -> None:
-        self.scheduler.on_trial_add(cast(Any, None), cast(Any, RayTrial(str(trial))))
+        self.stopper.begin(trial)
 
     def report(self, trial: int, epoch: int) -> bool:
-        result = {"training_iteration": epoch, "accuracy": self.rows[trial][epoch - 1]}
-        answer = self.scheduler.on_trial_result(cast(Any, None), cast(Any, RayTrial(str(trial))), result)
-        return answer == TrialScheduler.STOP
+        return self.stopper.report(trial, epoch, self.rows[trial][epoch - 1])
 
     def end(self, trial: int, epoch: int) -> None:
-        result = {"training_iteration": epoch, "accuracy": self.rows[trial][epoch - 1]}
-        self.scheduler.on_trial_complete(cast(Any, None), cast(Any, RayTrial(str(trial))), result)
+        self.stopper.end(trial, epoch, self.rows[trial][epoch - 1])
 
 
-def run(sweep: Sweep, judge: Judge) -> list[int]:
-    """How many epochs each trial was trained for: reports are judged in the order of their times."""
-    reached = [0] * TRIALS
+def run_sweep(sweep: Sweep, judge: Judge) -> list[int]:
+    """How many epochs each trial of a sweep was trained for."""
     ends = sweep.ends.tolist()
-    waiting = iter(range(TRIALS))
-    running: list[tuple[float, int, float]] = []
-
-    def begin(now: float) -> None:
-        trial = next(waiting, None)
-        if trial is not None:
-            judge.begin(trial)
-            heapq.heappush(running, (now + ends[trial][0], trial, now))
-
-    for _ in range(SLOTS):
-        begin(0.0)
-    while running:
-        now, trial, began = heapq.heappop(running)
-        reached[trial] += 1
-        epoch = reached[trial]
-        if epoch == EPOCHS or judge.report(trial, epoch):
-            judge.end(trial, epoch)
-            begin(now)
-        else:
-            heapq.heappush(running, (began + ends[trial][epoch], trial, began))
-    return reached
+    return run(judge, lambda trial: ends[trial], epochs=EPOCHS, slots=SLOTS, trials=TRIALS)
 
 
 class Outcome(NamedTuple):
@@ -247,17 +189,14 @@ def draw_figure(cells: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--repeats", type=int, default=100)
-    repeats = parser.parse_args().repeats
+def measure(repeats: int = 100) -> dict[str, Any]:
     outcomes: dict[str, dict[str, list[Outcome]]] = {name: {method: [] for method in METHODS} for name in CONDITIONS}
     began = time.monotonic()
     for repeat in range(repeats):
         for condition, (slower, law) in CONDITIONS.items():
             sweep = make_sweep(repeat, slower, law)
             for name, method in METHODS.items():
-                outcomes[condition][name].append(outcome(sweep, run(sweep, method(sweep, repeat))))
+                outcomes[condition][name].append(outcome(sweep, run_sweep(sweep, method(sweep, repeat))))
         if (repeat + 1) % 10 == 0:
             print(f"{repeat + 1} of {repeats} repeats, {time.monotonic() - began:.0f} s", flush=True)
     cells = {
@@ -270,7 +209,6 @@ def main() -> None:
         "conditions": {name: {"slower": slower, **law._asdict()} for name, (slower, law) in CONDITIONS.items()},
         "target": TARGET, "fitted_to": FITTED_TO,
     }  # fmt: skip
-    write("early_stopping", {**setting, "cells": cells})
     for condition, methods in cells.items():
         print(f"\n{condition:28s} regret (interval)         kept  cost    regret by last")
         for name, cell in methods.items():
@@ -279,7 +217,24 @@ def main() -> None:
                 f"{name:28s} {cell['regret']['mean']:.3f} ({low:.3f} to {high:.3f})   {cell['kept']['mean']:.2f}  "
                 f"{cell['cost']['mean']:6.1%}  {cell['regret_by_last']['mean']:.3f}"
             )
+    return {"rows": rows(cells), **setting, "cells": cells}
 
 
-if __name__ == "__main__":
-    main()
+def rows(cells: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Per condition, the best trial's accuracy that stopping lost and the epochs it took, beside Ray's ASHA."""
+    found = []
+    for condition, methods in cells.items():
+        ours, rays = methods["ours"], methods["ray, default"]
+        for measure_, name, unit, scale in (
+            ("regret", "best trial lost to early stopping", "points", 1),
+            ("cost", "epochs trained of full budgets", "%", 100),
+        ):
+            value = scale * ours[measure_]["mean"]
+            found.append(
+                row(
+                    f"{name}, simulated, slow start {condition}, against Ray's ASHA with its defaults",
+                    ours=value, other=scale * rays[measure_]["mean"], unit=unit, value=value, value_unit=unit,
+                    at_most=scale * TARGET[measure_] if condition in SEVERITIES else None,
+                )
+            )  # fmt: skip
+    return found

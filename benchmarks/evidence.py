@@ -1,8 +1,4 @@
-"""Where a measurement ran and with what: writes results as dated JSON beside this file, in `results/`.
-
-from evidence import write
-write("pairing", {"birkhoff_s": 0.0002})
-"""
+"""Where a measurement ran and with what: results as dated JSON beside this file, in `results/`."""
 
 import json
 import os
@@ -13,15 +9,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+RESULTS = Path(__file__).resolve().parent / "results"
 PACKAGES = ("torch", "torchvision", "torchaudio", "numpy", "scipy", "scikit-learn", "ray", "optuna", "pandas")
 
 
 def write(name: str, results: dict[str, Any]) -> Path:
     """Write `results/<name>.json`: date, command, machine, versions, results. Returns its path."""
-    path = Path(__file__).resolve().parent / "results" / f"{name}.json"
+    path = RESULTS / f"{name}.json"
     evidence = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "command": f"python -m benchmarks run --only {name}",
         "machine": machine(),
         "versions": versions(),
         "results": results,
@@ -29,6 +26,12 @@ def write(name: str, results: dict[str, Any]) -> Path:
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(evidence, indent=2) + "\n")
     return path
+
+
+def read(name: str) -> dict[str, Any]:
+    """What `write` wrote. Raises FileNotFoundError for what has not been measured."""
+    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+    return found
 
 
 def machine() -> dict[str, Any]:

@@ -1,51 +1,28 @@
 """Images per second of the input pipeline: whole batches as tensors against one image at a time with Pillow.
 
-    python benchmarks/input_pipeline.py
-
 10,000 random images of CIFAR's size; random crop with padding 4, flip, normalisation to float32, batches of 128. One
 thread for tensors; the DataLoader's worker process comes on top and may use another core, which favours the baseline.
 Both pipelines take turns, and a round's ratio compares with the faster of the two DataLoaders of that round.
 """
 
-import os
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
-import numpy as np
 import torch
-from evidence import write
-from PIL import Image
-from torch.utils.data import DataLoader, Dataset
-from torchvision import transforms
+from torch.utils.data import DataLoader
 
+from benchmarks.baselines.published_loop import OneByOne, pipeline
+from benchmarks.rows import row
 from tune_mixup.data.augment import Augment, augment_batch, normalise, prepare
+from tune_mixup.data.base import Split
 from tune_mixup.data.batches import epoch_batches
 
 COUNT, BATCH, ROUNDS, EPOCHS = 10_000, 128, 7, 5
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 AUGMENT = Augment(crop_padding=4, flip=True)
-
-
-class OneByOne(Dataset):
-    """Images [N, H, W, C] as torchvision's own data sets give them: to Pillow, then through the transforms."""
-
-    def __init__(self, pixels: np.ndarray, targets: list[int]) -> None:
-        self.pixels, self.targets = pixels, targets
-        self.transform = transforms.Compose(
-            [
-                transforms.RandomCrop(32, padding=4),
-                transforms.RandomHorizontalFlip(),
-                transforms.ToTensor(),
-                transforms.Normalize(MEAN, STD),
-            ]
-        )
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
-        return self.transform(Image.fromarray(self.pixels[i])), self.targets[i]
+TARGET = 13
 
 
 class Batched:
@@ -76,7 +53,7 @@ class Batched:
         return batches.numel()
 
 
-def loader_epoch(loader: DataLoader) -> int:
+def loader_epoch(loader: DataLoader[Any]) -> int:
     count = 0
     for inputs, _ in loader:
         count += len(inputs)
@@ -90,15 +67,13 @@ def images_per_s(epoch: Callable[[], int], epochs: int) -> tuple[float, float]:
     return count / (time.perf_counter() - began), count / (time.process_time() - cpu_began)
 
 
-def main() -> None:
-    load_before = os.getloadavg()[0]
+def measure(count: int = COUNT, rounds: int = ROUNDS) -> dict[str, Any]:
     torch.set_num_threads(1)
     torch.manual_seed(0)  # the baseline's transforms draw from the global generator
-    pixels = np.random.default_rng(0).integers(0, 256, (COUNT, 32, 32, 3), dtype=np.uint8)
-    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
-    targets = torch.arange(COUNT) % 10
-    baseline = OneByOne(pixels, targets.tolist())
-    options = {"batch_size": BATCH, "shuffle": True, "drop_last": True}
+    images = torch.randint(256, (count, 3, 32, 32), dtype=torch.uint8)
+    targets = torch.arange(count) % 10
+    baseline = OneByOne(Split(images, targets), pipeline(list(MEAN), list(STD), size=(32, 32), augment=AUGMENT))
+    options: dict[str, Any] = {"batch_size": BATCH, "shuffle": True, "drop_last": True}
     alone = DataLoader(baseline, num_workers=0, **options)
     with_worker = DataLoader(baseline, num_workers=1, persistent_workers=True, **options)
     shuffled, stratified = (Batched(images, targets, stratified=choice) for choice in (False, True))
@@ -111,23 +86,31 @@ def main() -> None:
     }
     for epoch, _ in pipelines.values():
         epoch()
-    rounds = [{name: images_per_s(epoch, epochs) for name, (epoch, epochs) in pipelines.items()} for _ in range(ROUNDS)]
-    walls = [{name: wall for name, (wall, _) in row.items()} for row in rounds]
-    ratios = [row["batched"] / max(row["dataloader_0_workers"], row["dataloader_1_worker"]) for row in walls]
-    cpu_ratios = [row["batched"][1] / row["dataloader_0_workers"][1] for row in rounds]
-    epoch_s = COUNT / statistics.median(row["batched"] for row in walls)
-    results = {
-        "images": COUNT,
+    turns = [{name: images_per_s(epoch, epochs) for name, (epoch, epochs) in pipelines.items()} for _ in range(rounds)]
+    walls = [{name: wall for name, (wall, _) in turn.items()} for turn in turns]
+    fastest = [max(turn["dataloader_0_workers"], turn["dataloader_1_worker"]) for turn in walls]
+    ratios = [turn["batched"] / other for turn, other in zip(walls, fastest, strict=True)]
+    cpu_ratios = [turn["batched"][1] / turn["dataloader_0_workers"][1] for turn in turns]
+    ours = statistics.median(turn["batched"] for turn in walls)
+    return {
+        "rows": [
+            row(
+                "crop, flip and normalise 32 x 32 images, one thread, against DataLoader with Pillow",
+                ours=ours, other=statistics.median(fastest), unit="images/s", value=statistics.median(ratios),
+                value_unit="x", at_least=TARGET,
+                note=f"Medians of {rounds} turns; ratios from {min(ratios):.1f} to {max(ratios):.1f}, against the "
+                "faster of no and one worker process in each.",
+            )
+        ],
+        "images": count,
         "batch_size": BATCH,
-        "rounds": ROUNDS,
-        "load_average_before": round(load_before, 1),
-        "images_per_s": {name: spread([row[name] for row in walls], 0) for name in pipelines},
+        "rounds": rounds,
+        "images_per_s": {name: spread([turn[name] for turn in walls], 0) for name in pipelines},
         "ratio_to_the_faster_dataloader": spread(ratios, 1),
         "ratio_per_cpu_second_to_0_workers": spread(cpu_ratios, 1),
         "prepare_s": round(shuffled.prepare_s, 4),
-        "prepare_in_epochs": round(shuffled.prepare_s / epoch_s, 2),
-    }
-    print(write("input_pipeline", results).read_text())
+        "prepare_in_epochs": round(shuffled.prepare_s * ours / count, 2),
+    }  # fmt: skip
 
 
 def spread(values: list[float], digits: int) -> dict[str, float]:
@@ -136,7 +119,3 @@ def spread(values: list[float], digits: int) -> dict[str, float]:
         "min": round(min(values), digits),
         "max": round(max(values), digits),
     }
-
-
-if __name__ == "__main__":
-    main()

@@ -1,26 +1,21 @@
 """What each mixing method costs beside plain mixup: a whole training step, and the mixing alone.
 
-    python benchmarks/mixers.py [--rounds 5] [--compile] [--device cuda] [--methods fmix cutmix]
-    python benchmarks/mixers.py --model tiny_resnet --batch-size 16 --rounds 1 --dry-run    # does it run at all?
-
 A step is mixing, forward, loss, backward and SGD on preact_resnet18 with 128 images of 32 x 32 pixels in fp32. Every
 method of the registry takes its turn in each round, three of them between two steps of mixup, whose mean they are
 divided by; the median of these ratios is reported. On a shared machine steps vary by more than mixing costs, so the
 mixing alone is timed too, many calls at a time: `blend_ratio` is 1 + (its time - mixup's) / mixup's step. Features are
-mixed inside of the network, which shows in the step only. Written to `results/mixers.json`, or `mixers_cuda`,
-`mixers_compiled`, `mixers_cuda_compiled` for what is not the CPU in eager mode.
+mixed inside of the network, which shows in the step only. `mixers_compiled` does the same through torch.compile.
 """
 
-import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any
 
 import torch
-from evidence import write
 from torch import Tensor, nn
 
+from benchmarks.rows import row
 from tune_mixup.loss import CrossEntropy
 from tune_mixup.mixing import MIXERS
 from tune_mixup.mixing.base import BatchMixer, Mixer, State
@@ -126,57 +121,55 @@ def summarise(ratios: dict[str, list[float]], bases: list[float], blends: dict[s
     return {"mixup_step_s": step_s, "methods": results}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="of a step of every method; the median is over them")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--model", default="preact_resnet18", choices=sorted(MODELS))
-    parser.add_argument("--batch-size", type=int, default=128, help=f"a multiple of {NUM_CLASSES}")
-    parser.add_argument("--methods", nargs="+", default=list(MIXERS), choices=list(SETTINGS), metavar="METHOD")
-    parser.add_argument("--dry-run", action="store_true", help="write nothing")
-    parser.add_argument("--compile", action="store_true", help="run the network through torch.compile")
-    arguments = parser.parse_args()
-    device = torch.device(arguments.device)
+def measure(
+    *,
+    compiled: bool = False,
+    device_name: str = "cpu",
+    model_name: str = "preact_resnet18",
+    batch_size: int = 128,
+    rounds: int = 5,
+    methods: Sequence[str] = tuple(MIXERS),
+) -> dict[str, Any]:
+    """`batch_size` must be a multiple of `NUM_CLASSES`; `methods` are keys of `SETTINGS`."""
+    device = torch.device(device_name)
     torch.set_num_threads(1)
     torch.manual_seed(0)
 
-    model = MODELS[arguments.model].parse({}).build(channels=3, num_classes=NUM_CLASSES).to(device).train()
-    network: Any = torch.compile(model) if arguments.compile else model
+    model = MODELS[model_name].parse({}).build(channels=3, num_classes=NUM_CLASSES).to(device).train()
+    network: Any = torch.compile(model) if compiled else model
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
-    classes = torch.arange(NUM_CLASSES, device=device).repeat(arguments.batch_size // NUM_CLASSES)
+    classes = torch.arange(NUM_CLASSES, device=device).repeat(batch_size // NUM_CLASSES)
     inputs = torch.randn(len(classes), 3, 32, 32, device=device)
     batch = inputs, torch.eye(NUM_CLASSES, device=device)[classes]
-    names = ["mixup", *(name for name in arguments.methods if name != "mixup")]
+    names = ["mixup", *(name for name in methods if name != "mixup")]
     steps = {name: Step(SETTINGS[name], network, optimizer, batch) for name in names}
 
     # What asks the network too is timed by its steps alone: as many calls as the others have would take minutes.
     asks_network = "saliencymix, gradient"
     mixing = {name: step for name, step in steps.items() if isinstance(step.mixer, BatchMixer) and name != asks_network}
-    blends = {name: step.blend for name, step in mixing.items()}
-    blend_s = in_turns(blends, arguments.rounds, device)
-    for name in names if arguments.compile or device.type != "cpu" else names[:1]:
+    blend_s = in_turns({name: step.blend for name, step in mixing.items()}, rounds, device)
+    for name in names if compiled or device.type != "cpu" else names[:1]:
         steps[name]()  # whatever the first step of a kind sets up
         print(f"{name} is warm", flush=True)
-    ratios, bases = between_mixup(dict(steps), arguments.rounds, device)
+    ratios, bases = between_mixup(dict(steps), rounds, device)
     results = summarise(ratios, bases, blend_s)
-    kind = [*([] if device.type == "cpu" else [device.type]), *(["compiled"] if arguments.compile else [])]
+    how = f"{model_name}, batch {len(inputs)}, {device.type}{', compiled' if compiled else ''}"
+    rows = [
+        row(
+            f"a training step with {method} against mixup's, {how}",
+            ours=1e3 * found["step_ratio"] * results["mixup_step_s"], other=1e3 * results["mixup_step_s"], unit="ms",
+            value=found["step_ratio"], value_unit="x", at_most=found["target"],
+            note=f"The mixing alone takes {found['blend_ms']:.2f} ms, so by it {found['blend_ratio']:.3f} times."
+            if "blend_ratio" in found else "",
+        )
+        for method, found in results["methods"].items()
+    ]  # fmt: skip
     setup = {
-        "model": arguments.model,
+        "model": model_name,
         "batch_size": len(inputs),
         "num_classes": NUM_CLASSES,
-        "rounds": arguments.rounds,
+        "rounds": rounds,
         "device": device.type,
-        "compiled": arguments.compile,
+        "compiled": compiled,
     }
-    if not arguments.dry_run:
-        print(write("_".join(["mixers", *kind]), {**setup, **results}))
-    for method, result in results["methods"].items():
-        target = "" if result["target"] is None else f"  (target <= {result['target']})"
-        alone = ""
-        if "blend_ratio" in result:
-            alone = f"  by the mixing alone {result['blend_ratio']:.3f}  {result['blend_ms']:.2f} ms"
-        print(f"{method:22} step {result['step_ratio']:.3f}{alone}{target}")
-
-
-if __name__ == "__main__":
-    main()
+    return {"rows": rows, **setup, **results}

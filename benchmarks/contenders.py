@@ -1,0 +1,97 @@
+"""Who runs a `SearchTask`: ours, plain Ray Tune, Optuna with a pool. Each is meant for a process of its own."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from benchmarks.baselines.search_task import Finish, SearchTask
+
+FAST = {"training.channels_last": True, "training.precision": "bf16"}
+"""What ours sets on top of the task: the fast path's layout and arithmetic; weights and statistics stay fp32."""
+
+
+def ours(task: SearchTask, storage: Path, fast: Mapping[str, object] = FAST) -> list[Finish]:
+    """Our sweep, its stopping made the plain rule: one stratum, no control group, no smoothing, no looking back.
+
+    On GPUs it finds out for itself how many trials share one.
+    """
+    from tune_mixup import sweep
+    from tune_mixup.tuning import scheduler
+
+    scheduler.TAKEN_BACK = float(task.reduction_factor)  # of those who came all may stay: nobody is taken back
+    record = sweep(
+        task.space,
+        fast,
+        root=storage,
+        name="ours",
+        trials=len(task.space.baselines),
+        max_epochs=task.max_epochs,
+        grace_epochs=task.grace_epochs,
+        reduction_factor=task.reduction_factor,
+        metric="val_accuracy",
+        smoothing=1,
+        strata="none",
+        control_fraction=0.0,
+        concurrent=None if task.gpus else task.slots,
+        gpus_per_trial="auto" if task.gpus else 0,
+        time_budget_s=task.time_budget_s,
+        seed=task.seed,
+    )
+    trained_s = record.epochs().groupby("trial")["epoch_s"].sum()
+    found = []
+    for trial in record.asked():
+        if trial.state.name in ("COMPLETE", "PRUNED") and trial.last_step and trial.datetime_complete:
+            found.append(
+                Finish(
+                    at_s=trial.datetime_complete.timestamp(),
+                    epochs=trial.last_step,
+                    accuracy=trial.intermediate_values[trial.last_step],
+                    trained_s=float(trained_s[trial.number]),
+                )
+            )
+    return sorted(found)
+
+
+def plain_tune(task: SearchTask, storage: Path) -> list[Finish]:
+    """Ray Tune as its documentation shows it, in the Ray that is there or else a local one."""
+    import ray
+
+    from benchmarks.baselines import plain_tune
+
+    if not ray.is_initialized():
+        start_ray(task.slots)
+    return plain_tune.search(task, storage=storage)
+
+
+def optuna_pool(task: SearchTask, storage: Path) -> list[Finish]:
+    """Optuna alone."""
+    from benchmarks.baselines import optuna_pool
+
+    return optuna_pool.search(task, storage=storage)
+
+
+CONTENDERS: dict[str, Callable[[SearchTask, Path], list[Finish]]] = {
+    "ours": ours,
+    "plain Ray Tune": plain_tune,
+    "Optuna pool": optuna_pool,
+}
+
+
+def start_ray(slots: int) -> None:
+    """A Ray of this process's own, for plain Ray Tune: nothing is set but what keeps it from phoning home."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    import ray
+
+    ray.init(address="local", num_cpus=slots, include_dashboard=False, log_to_driver=False, logging_level="error")
+
+
+def start_our_ray(slots: int) -> None:
+    """The same for ours, with what our command sets before it starts one."""
+    from tune_mixup.tuning.cluster import QUIET
+
+    os.environ |= QUIET
+    start_ray(slots)
+
+
+RAYS: dict[str, Callable[[int], None]] = {"ours": start_our_ray, "plain Ray Tune": start_ray}
+"""For measurements that leave the start of Ray out."""

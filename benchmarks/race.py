@@ -1,0 +1,156 @@
+"""The whole service against what else one would use: the same 24 configurations, ASHA and rungs on two slots.
+
+Ours, plain Ray Tune (`baselines/plain_tune.py`) and Optuna with a pool (`baselines/optuna_pool.py`) search generalized
+mixup on 5,000 Fashion-MNIST images with a small residual net, for three search seeds, in turns. Each run is a process
+of its own; its wall time counts from the start of that process to its end, so start-up and clearing up are in it.
+A trial counts when it was stopped at a rung or reached the last epoch.
+
+Points are drawn once per search seed and handed to all three; a trial's seed, split and batches are the same too. Our
+rule is made the plain one: one stratum, no control group, no smoothing, and no trial is stopped by looking back.
+Loaders of the baselines have no worker processes: both cores train, and one more process per trial only adds work.
+oneDNN pads channels to 16 on CPUs with AVX-512, so that a net of a quarter of the width is hardly faster.
+"""
+
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean, median, stdev
+from typing import Any
+
+import numpy as np
+from optuna.distributions import FloatDistribution
+
+from benchmarks.baselines.search_task import Finish, SearchTask
+from benchmarks.contenders import CONTENDERS, FAST
+from benchmarks.real_data import data_root
+from benchmarks.rivals import Rival
+from benchmarks.rows import panel, plot, row
+from tune_mixup.search_space import SearchSpace
+
+TRIALS, MAX_EPOCHS, SEEDS = 24, 9, (0, 1, 2)
+FIXED = {
+    "data.name": "fashion_mnist",
+    "data.train_limit": 5000,
+    "data.batches": "stratified",
+    "mixing.name": "generalized_mixup",
+    "model.name": "tiny_resnet",
+    "model.width": 4,
+    "training.batch_size": 100,
+}
+FREE = {
+    "mixing.alpha": FloatDistribution(0.1, 4.0, log=True),
+    "mixing.gamma": FloatDistribution(0.0625, 2.0, log=True),
+    "optimizer.lr": FloatDistribution(0.01, 0.4, log=True),
+    "optimizer.weight_decay": FloatDistribution(1e-5, 1e-2, log=True),
+}
+
+
+def search_task(seed: int, trials: int = TRIALS, fixed: Mapping[str, Any] = FIXED) -> SearchTask:
+    """The search of a seed: points drawn evenly on the logarithmic scale of each range."""
+    rng = np.random.default_rng(seed)
+    points = [
+        {key: float(np.exp(rng.uniform(np.log(one.low), np.log(one.high)))) for key, one in FREE.items()}
+        for _ in range(trials)
+    ]
+    space = SearchSpace(fixed={**fixed, "seed": seed, "data.root": str(data_root())}, free=FREE, baselines=points)
+    return SearchTask(space=space, max_epochs=MAX_EPOCHS, seed=seed)
+
+
+def measure(trials: int = TRIALS, seeds: Sequence[int] = SEEDS) -> dict[str, Any]:
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTENDERS}
+    for turn, seed in enumerate(seeds):
+        order = list(CONTENDERS)
+        for name in order[turn % len(order) :] + order[: turn % len(order)]:
+            found = timed(name, search_task(seed, trials))
+            runs[name].append({"seed": seed, **found})
+            print(
+                f"seed {seed}, {name}: {len(found['finished'])} trials, {found['epochs']} epochs, "
+                f"{found['wall_s']:.1f} s, best accuracy {found['best_accuracy']:.4f}",
+                flush=True,
+            )
+    settings = {"fixed": FIXED, "fast": FAST, "trials": trials, "max_epochs": MAX_EPOCHS, "grace_epochs": 1, "eta": 3}
+    return {"rows": rows(runs), "plots": [figure(runs)], "settings": settings, "runs": runs}
+
+
+def timed(name: str, task: SearchTask) -> dict[str, Any]:
+    """Run a contender from the start of its process to the end. Raises RuntimeError when it fails to finish trials."""
+    with tempfile.TemporaryDirectory() as folder:
+        began, clock = time.perf_counter(), time.time()
+        with Rival() as rival:
+            finished: list[Finish] = rival(CONTENDERS[name], task, Path(folder))
+        wall_s = time.perf_counter() - began
+    if len(finished) != len(task.space.baselines):
+        raise RuntimeError(f"race: {name} finished {len(finished)} of {len(task.space.baselines)} trials")
+    return {
+        "wall_s": wall_s,
+        "trials_per_hour": 3600 * len(finished) / wall_s,
+        "epochs": sum(one.epochs for one in finished),
+        "trained_s": sum(one.trained_s for one in finished),
+        "best_accuracy": max(one.accuracy for one in finished if one.epochs == task.max_epochs),
+        "finished": [{**one._asdict(), "at_s": one.at_s - clock} for one in finished],
+    }
+
+
+def rows(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """Trials per hour (medians over the seeds, and the median of the ratios per seed) and accuracies (means)."""
+    found = []
+    for name in list(runs)[1:]:
+        ratios = [
+            mine["trials_per_hour"] / other["trials_per_hour"]
+            for mine, other in zip(runs["ours"], runs[name], strict=True)
+        ]
+        epochs = {who: sum(run["epochs"] for run in runs[who]) for who in ("ours", name)}
+        found.append(
+            row(
+                f"24 configurations under ASHA, trials per hour, against {name}",
+                ours=median(run["trials_per_hour"] for run in runs["ours"]),
+                other=median(run["trials_per_hour"] for run in runs[name]),
+                value=median(ratios),
+                value_unit="x",
+                at_least=4,
+                note=f"Start-up included. Ratios per search seed against {name}: "
+                f"{', '.join(f'{ratio:.2f}' for ratio in ratios)}; epochs trained in all: ours {epochs['ours']}, "
+                f"{name} {epochs[name]}.",
+            )
+        )
+    for name in list(runs)[1:]:
+        differences = [
+            100 * (mine["best_accuracy"] - other["best_accuracy"])
+            for mine, other in zip(runs["ours"], runs[name], strict=True)
+        ]
+        error = stdev(differences) / len(differences) ** 0.5 if len(differences) > 1 else 0.0
+        found.append(
+            row(
+                f"the same, best validation accuracy, against {name}",
+                ours=100 * mean(run["best_accuracy"] for run in runs["ours"]),
+                other=100 * mean(run["best_accuracy"] for run in runs[name]),
+                unit="%",
+                value=mean(differences),
+                value_unit="points",
+                at_least=-2 * error,
+                note=f"Mean over {len(differences)} search seeds; the target is two standard errors of the paired "
+                f"differences ({', '.join(f'{one:+.1f}' for one in differences)} points).",
+            )
+        )
+    return found
+
+
+def figure(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
+    """Trials finished, and the best accuracy of a finished trial, over wall time; a curve per search seed."""
+    done: dict[str, list[list[tuple[float, float]]]] = {}
+    best: dict[str, list[list[tuple[float, float]]]] = {}
+    for name, found in runs.items():
+        done[name], best[name] = [], []
+        for run in found:
+            times = [one["at_s"] for one in run["finished"]]
+            done[name].append([(0.0, 0), *((at, number) for number, at in enumerate(times, start=1))])
+            leaders = np.maximum.accumulate([one["accuracy"] for one in run["finished"]])
+            best[name].append([(at, 100 * float(leader)) for at, leader in zip(times, leaders, strict=True)])
+    return plot(
+        "performance_race.png",
+        [
+            panel("trials finished", x="seconds since start", y="trials", series=done, steps=True),
+            panel("best accuracy so far", x="seconds since start", y="validation accuracy, %", series=best, steps=True),
+        ],
+    )
