@@ -8,14 +8,14 @@ defaults, and random search without stopping look their curves up in `data/fashi
 
 - *Best 1 %*: epochs trained, over all trials and unfinished ones included, until a setting has been trained to the end
   whose final accuracy, averaged over its seeds, is among the best 1 % of the table's settings (rounded down, at least
-  one: of 105 settings it is the best one). Likewise the best 5 % and 10 %, five and ten settings.
+  one, ties included: of 105 settings it is the best one, or several that are equal). Likewise the best 5 % and 10 %.
 - *Within noise*: epochs trained until the setting that the search would hand on (the best last value it has seen of a
   trial trained to the end) is worse than the best by less than the standard error of a setting's averaged accuracy,
-  both taken from the averages over seeds. The error is that of paired seeds: what moves all curves of a seed is out.
+  both taken from the averages over seeds. The error is that of the better half of the settings on paired seeds: what
+  moves all curves of a seed is out.
 
 A search is given up after as many epochs as all settings take on one seed, and counts as having needed these: a median
-of that size is a lower bound. Our settings were not tuned on this table; rows beside the defaults are what somebody
-with short trials would set.
+of that size is a lower bound. Our defaults were not tuned on this table; `search_options.py` has what options do.
 """
 
 import logging
@@ -36,10 +36,13 @@ from benchmarks.rows import panel, plot, row
 SEARCHES = 100
 PERCENTS = (1, 5, 10)
 BEST, NOISE = "best 1 %", "within noise"
+TIE = 1e-5
+"""Accuracies that are no further apart are equal: the table has five decimals."""
 SHOWN = 1000
 """Epochs that the figure shows; every search goes on so far."""
 RANDOM = "random, full runs"
 COMPARED = ("ours", RANDOM, "ray", "optuna")
+SHUFFLED = "all settings in random order, full runs"
 
 
 class Truth(NamedTuple):
@@ -50,11 +53,12 @@ class Truth(NamedTuple):
     regret: Floats
     """By how much each setting's mean final accuracy is below the best one's, 0 to 1."""
     error: float
-    """Standard error of a setting's mean final accuracy, from paired seeds."""
+    """Standard error of a good setting's mean final accuracy, from paired seeds."""
 
     def best(self, percent: int) -> frozenset[int]:
-        """The best settings, rounded down, at least one."""
-        return frozenset(self.order[: max(1, len(self.order) * percent // 100)])
+        """The best settings, rounded down, at least one, and those that are as good as the last of them."""
+        count = max(1, len(self.order) * percent // 100)
+        return frozenset(np.flatnonzero(self.regret <= self.regret[self.order[count - 1]] + TIE).tolist())
 
 
 class Found(NamedTuple):
@@ -74,8 +78,9 @@ def truth(table: Table) -> Truth:
     final = table.accuracy[:, :, -1]
     means = final.mean(axis=1)
     order = np.argsort(-means, kind="stable").tolist()
-    residual = final - means[:, None] - final.mean(axis=0) + final.mean()
-    settings, seeds = final.shape
+    rivals = final[order[: max(2, len(order) // 2)]]  # poor settings vary far more, and nobody takes one for the best
+    residual = rivals - rivals.mean(axis=1, keepdims=True) - rivals.mean(axis=0) + rivals.mean()
+    settings, seeds = rivals.shape
     variance = (residual**2).sum() / ((settings - 1) * (seeds - 1))
     return Truth(order, means.max() - means, math.sqrt(variance / seeds))
 
@@ -143,27 +148,40 @@ def _ratio(upper: Floats, lower: Floats) -> Floats:
 
 
 def measure(searches: int = SEARCHES) -> dict[str, Any]:
-    """Every method with every seed, in as many processes as there are cores."""
-    from benchmarks.table_search import METHODS, SLOTS
+    """The methods that are compared, each with its defaults, and the best that can be done without learning."""
+    table = read_table()
+    found = searched((*COMPARED, SHUFFLED), searches)
+    return {
+        **about(found, table),
+        "rows": rows(found, table),
+        "plots": [figure(found, truth(table))],
+    }
 
-    table = _table()
+
+def searched(names: Sequence[str], searches: int) -> dict[str, list[Found]]:
+    """Every method with every seed, in as many processes as there are cores."""
     began = time.perf_counter()
     found: dict[str, list[Found]] = {}
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(os.cpu_count(), mp_context=context, initializer=_quiet) as pool:
-        for name in METHODS:
+        for name in names:
             found[name] = list(pool.map(search, [name] * searches, range(searches), chunksize=5))
-            median = np.median([one.epochs[BEST] for one in found[name]])
-            print(f"{name}: median {median:.0f} epochs, {time.perf_counter() - began:.0f} s", flush=True)
-    real, limit = truth(table), len(table.settings) * EPOCHS
+            medians = {key: int(np.median([one.epochs[key] for one in found[name]])) for key in found[name][0].epochs}
+            print(f"{name}: {medians}, {time.perf_counter() - began:.0f} s", flush=True)
+    return found
+
+
+def about(found: Mapping[str, Sequence[Found]], table: Table) -> dict[str, Any]:
+    """What was measured on which table, with the medians of each method."""
+    from benchmarks.table_search import SLOTS
+
+    limit = len(table.settings) * EPOCHS
     return {
-        "searches": searches,
+        "searches": len(next(iter(found.values()))),
         "slots": SLOTS,
         "given_up_after_epochs": limit,
         "table": {**table.about, **describe(table)},
         "methods": {name: summary(ones, limit) for name, ones in found.items()},
-        "rows": rows(found, limit),
-        "plots": [figure(found, real)],
     }
 
 
@@ -202,6 +220,7 @@ def describe(table: Table) -> dict[str, Any]:
         "accuracy": {"best": final.max(), "median": float(np.median(final)), "worst": final.min()},
         "standard_error": round(real.error, 5),
         "settings_within_standard_error": int((real.regret < real.error).sum()),
+        "settings_among_best": {f"{percent} %": len(real.best(percent)) for percent in PERCENTS},
         "best_settings": [{**table.settings[place], "accuracy": final[place]} for place in order[:5].tolist()],
         "rank_correlation_with_end": {str(epoch): round(float(np.mean(values)), 3) for epoch, values in early.items()},
         "rank_of_best_by_seed": {
@@ -214,42 +233,39 @@ def describe(table: Table) -> dict[str, Any]:
     }
 
 
-def rows(found: Mapping[str, Sequence[Found]], limit: int) -> list[dict[str, Any]]:
-    """The targets first, then each method by itself."""
-    samples = {
-        (name, measure): np.array([one.epochs[measure] for one in ones], dtype=np.float64)
-        for name, ones in found.items()
-        for measure in ones[0].epochs
-    }
-    medians = {key: float(np.median(sample)) for key, sample in samples.items()}
-
-    def line(measure: str, first: str, second: str, ours: str, **target: float) -> dict[str, Any]:
-        """Epochs of `first` over those of `second`."""
-        low, high = interval([samples[first, measure], samples[second, measure]], _ratio)
-        given_up = [name for name in (first, second) if medians[name, measure] >= limit]
-        bound = f"; half or more of the searches of {' and '.join(given_up)} were given up" if given_up else ""
-        other = second if first == ours else first
-        return row(
-            f"epochs to the {measure if measure != NOISE else 'best but for noise'}: {first} / {second}",
-            ours=medians[ours, measure],
-            other=medians[other, measure],
-            unit="epochs",
-            value=medians[first, measure] / medians[second, measure],
-            value_unit="x",
-            note=f"medians of searches; ratio's 95 % interval {low:.2f} to {high:.2f}{bound}",
-            **target,
-        )
-
+def rows(found: Mapping[str, Sequence[Found]], table: Table) -> list[dict[str, Any]]:
+    """The targets first, then what is easier to find, then what is as good but for noise."""
     lines = []
-    for measure in (BEST, "best 5 %", "best 10 %", NOISE):
-        first = measure == BEST
+    for measure in found["ours"][0].epochs:
+        targets = (RANDOM, "ray") if measure == BEST else ()
         lines += [
-            line(measure, RANDOM, "ours", "ours", **({"at_least": 5} if first else {})),
-            line(measure, "ours", "ray", "ours", **({"at_most": 0.8} if first else {})),
-            line(measure, "ours", "optuna", "ours"),
+            line(found, table, measure, RANDOM, "ours", **({"at_least": 5} if RANDOM in targets else {})),
+            line(found, table, measure, "ours", "ray", **({"at_most": 0.8} if "ray" in targets else {})),
+            line(found, table, measure, "ours", "optuna"),
         ]
-    lines += [line(NOISE, name, "ours", "ours") for name in found if name not in COMPARED]
     return lines
+
+
+def line(
+    found: Mapping[str, Sequence[Found]], table: Table, measure: str, first: str, second: str, **target: float
+) -> dict[str, Any]:
+    """Epochs of `first` over those of `second`, one of which is `ours`."""
+    samples = [np.array([one.epochs[measure] for one in found[name]], dtype=np.float64) for name in (first, second)]
+    medians = dict(zip((first, second), (float(np.median(sample)) for sample in samples), strict=True))
+    low, high = interval(samples, _ratio)
+    stuck = [name for name in medians if medians[name] >= len(table.settings) * EPOCHS]
+    bound = f"; of {' and '.join(stuck)} half or more of the searches were given up" if stuck else ""
+    other = second if first == "ours" else first
+    return row(
+        f"epochs to the {measure if measure != NOISE else 'best but for noise'}: {first} / {second}",
+        ours=medians["ours"],
+        other=medians[other],
+        unit="epochs",
+        value=medians[first] / medians[second],
+        value_unit="x",
+        note=f"medians of searches; the ratio's 95 % interval is {low:.2f} to {high:.2f}{bound}",
+        **target,
+    )
 
 
 def figure(found: Mapping[str, Sequence[Found]], real: Truth) -> dict[str, Any]:
@@ -258,7 +274,7 @@ def figure(found: Mapping[str, Sequence[Found]], real: Truth) -> dict[str, Any]:
     panels = []
     for quantile, title in ((0.5, "median of 100 searches"), (0.75, "upper quartile of 100 searches")):
         series: dict[str, list[list[tuple[float, float]]]] = {}
-        for name in (*COMPARED, "ours, grace 1"):
+        for name in COMPARED:
             held = np.array([_held(one.course, at) for one in found[name]])
             worst = np.quantile(held, quantile, axis=0)
             series[name] = [[(float(x), round(100 * float(y), 4)) for x, y in zip(at, worst, strict=True)]]

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from tune_mixup import __version__
+from tune_mixup.cli.bench import bench
 from tune_mixup.cli.check import check
 from tune_mixup.cli.errors import code_and_line
 from tune_mixup.cli.explain import explain
@@ -30,6 +31,7 @@ VERBS: dict[Callable[..., None], str] = {
     explain: "tune-mixup explain gm 12",
     evaluate: "tune-mixup evaluate gm --top 3 --seeds 3",
     gallery: "tune-mixup gallery --data cifar10 --to gallery.png",
+    bench: "tune-mixup bench --space mixup --set data.name=cifar10",
 }
 """Every verb with an example of its use, in the order of the help."""
 

@@ -1,0 +1,134 @@
+import json
+
+import pytest
+
+from tune_mixup.cli.bench import SMALL
+from tune_mixup.schema import flatten
+from tune_mixup.training import turns
+from tune_mixup.training.bench import Ceilings, Parts
+from tune_mixup.training.turns import Measured, OutOfTime, Tried
+from tune_mixup.tuning.worker_environment import KEPT_HEAP
+
+PARTS = Parts(
+    network_s=0.04, loop_s=0.05, loop_overhead=0.25, input_s=0.001, mixing_s=0.0005, flops_per_image=1e7,
+    evaluation_s=0.5, end_epoch_s=0.0, save_s=0.01,
+)  # fmt: skip
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Replaces the measurement; what it was asked for is in `asked`, and `ratios` gives variants theirs by name."""
+
+    class Fake:
+        def __init__(self):
+            self.asked = None
+            self.ratios = {}
+            self.error = None
+
+        def __call__(self, variants, *, seconds, start):
+            self.asked, self.seconds, self.start = list(variants), seconds, start
+            if self.error is not None:
+                raise self.error
+            tried = [Tried(variants[0], [2000.0, 2000.0, 2000.0])]
+            for variant in variants[1:]:
+                ratios = self.ratios.get(variant.name)
+                known = ratios is not None
+                tried.append(
+                    Tried(variant, [2000 * r for r in ratios or ()], ratios or [], "" if known else "no compiler")
+                )
+            return Measured("cpu", Ceilings(1e12, 2e10), PARTS, 4500, tried, 42.0)
+
+    fake = Fake()
+    monkeypatch.setattr(turns, "measure", fake)
+    for name in KEPT_HEAP:
+        monkeypatch.delenv(name, raising=False)
+    return fake
+
+
+def test_without_a_configuration_a_small_net_is_measured(command, measured):
+    assert command("bench", "--set", "model.width=4", "--set", "training.batch_size=60") == 0, command.err
+    settings = flatten(measured.asked[0].config.plain())
+    expected = {**SMALL, "model.width": 4, "training.batch_size": 60}
+    assert {key: settings[key] for key in expected} == expected
+    assert 100 < measured.seconds <= 120
+    assert measured.asked[0].environment == KEPT_HEAP
+
+
+def test_a_configuration_is_given_as_to_train(command, measured, tmp_path):
+    (tmp_path / "one.yaml").write_text("model: {width: 3}\n")
+    assert command("bench", "--config", "one.yaml", "--seconds", 30) == 0, command.err
+    assert measured.asked[0].config.model.width == 3 and measured.seconds <= 30
+    assert command("bench", "--space", "quickstart") == 0
+    assert measured.asked[0].config.mixing.name == "generalized_mixup"
+
+
+def test_what_is_said(command, measured):
+    measured.ratios = {"training.channels_last=true": [1.2, 1.21, 1.3], "training.precision=bf16": [0.5, 0.6, 0.7]}
+    assert command("bench") == 0
+    lines = command.out.splitlines()
+    assert lines[0].startswith("mixup, tiny_resnet, synthetic, batches of 100, fp32, compile none, on CPU, 1 of ")
+    said = {line.split("  ")[0]: line for line in lines}
+    assert "1 TFLOP/s" in said["large product or convolution"] and "20 GB/s" in said["large copy"]
+    assert "2,500 images/s" in said["network alone"]
+    assert "2,000 images/s" in said["training"] and "25.0% slower" in said["training"]
+    assert "2.0% of the limit of arithmetic" in said["training"]  # 1e7 x 100 / 0.05 of 1e12
+    assert "2.0% of a step" in said["gather, crop, flip, normalise"] and "1.0% of a step" in said["mixing"]
+    assert "18.2% of an epoch" in said["validation"]  # 0.5 of 2.75 s
+    assert "1.21" in said["training.channels_last=true"] and "1.20 to 1.30 in 3" in said["training.channels_last=true"]
+    assert "no compiler" in said["heap by the C library's defaults"]
+    assert lines[-3:] == [
+        "What to change",
+        "  --set training.eval=rungs: 1.22 times as fast here (at most: validation is 18% of an epoch)",
+        "  --set training.channels_last=true: 1.21 times as fast here",
+    ]
+    assert "more than 5%, in three of four rounds" in command.out
+    assert "Not tried: training.compile=step, which takes --seconds 180." in command.out
+
+
+def test_a_machine_with_nothing_to_gain(command, measured):
+    assert command("bench", "--set", "training.eval=rungs") == 0
+    assert command.out.splitlines()[-1] == "Nothing to change."
+
+
+def test_as_json(command, measured):
+    measured.ratios = {"heap by the C library's defaults": [0.8, 0.8, 0.8]}
+    assert command("bench", "--json") == 0
+    said = json.loads(command.out)
+    assert said["config"]["data"]["name"] == "synthetic"
+    assert (said["device"], said["rounds"], said["heap_kept_here"]) == ("cpu", 3, False)
+    assert said["shares"]["arithmetic"] == pytest.approx(0.02)
+    heap = next(one for one in said["variants"] if one["name"].startswith("heap"))
+    assert (heap["ratio"], heap["images_per_s"], heap["fault"]) == (0.8, 1600.0, None)
+    other = said["variants"][0]
+    assert (other["ratio"], other["images_per_s"], other["fault"]) == (None, None, "no compiler")
+    best = said["changes"][0]
+    assert best["what"] == " ".join(f"{name}={value}" for name, value in KEPT_HEAP.items())
+    assert best["gain"] == 1.25
+
+
+def test_a_heap_that_is_kept_here_is_no_change(command, measured, monkeypatch):
+    for name, value in KEPT_HEAP.items():
+        monkeypatch.setenv(name, value)
+    measured.ratios = {"heap by the C library's defaults": [0.5, 0.5, 0.5]}
+    assert command("bench", "--json") == 0
+    said = json.loads(command.out)
+    assert said["heap_kept_here"] is True and not any("MALLOC" in one["what"] for one in said["changes"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--seconds", "5"], "--seconds"),
+        (["--set", "model.widht=4"], "model.widht"),
+        (["--space", "quickstart", "--config", "one.yaml"], "both of --space and --config"),
+        (["--rank", "2"], "neither"),
+    ],
+)
+def test_bad_input_is_one_line(command, measured, arguments, words):
+    assert words in command.refused("bench", *arguments)
+    assert measured.asked is None
+
+
+def test_too_little_time_is_one_line(command, measured):
+    measured.error = OutOfTime("one epoch of 2 steps does not fit into 10 s; give more --seconds")
+    assert "give more --seconds" in command.refused("bench")
