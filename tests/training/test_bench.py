@@ -8,7 +8,7 @@ from torch import nn
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.mixing import MIXERS
-from tune_mixup.training import bench
+from tune_mixup.training import bench, fitting
 from tune_mixup.training.bench import Bench, ceilings, shortened
 from tune_mixup.training.fitting import draw_batches, load_fitting
 
@@ -137,7 +137,7 @@ def test_data_whose_rare_class_would_not_fill_a_batch_is_taken_whole(monkeypatch
     def refuse(config, *, device):
         raise ValueError("the smallest class has 1")
 
-    monkeypatch.setattr(bench, "load_fitting", refuse)
+    monkeypatch.setattr(fitting, "load_fitting", refuse)
     assert shortened(given, 2, whole).data == given.data
 
 

@@ -1,6 +1,8 @@
 """The step as it is captured, on the CPU: capturing is replaced by calling, everything else is the real thing."""
 
+import gc
 import math
+import weakref
 
 import pytest
 import torch
@@ -108,6 +110,18 @@ def test_a_trial_of_another_structure_does(changes, captures):
     changes = {"mixing__name": "mixup", **changes}
     assert timeless(Trainer(graphed(**changes)).run()) == timeless(Trainer(config(**changes)).run())
     assert len(captures) == 2
+
+
+def test_a_step_that_is_forgotten_is_let_go_of(captures):
+    trainer = Trainer(graphed())
+    held = weakref.ref(trainer.step)
+    del trainer
+    gc.collect()
+    assert held() is not None, "kept for the next trial"
+    warm.forget()
+    captures.clear()  # the bodies know their steps
+    gc.collect()
+    assert held() is None
 
 
 def test_two_trials_at_a_time_do_not_share_a_step(captures):

@@ -10,6 +10,7 @@ from ray import cloudpickle
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.base import load
+from tune_mixup.training.fitting import few_batches
 from tune_mixup.tuning import probe, probe_process
 from tune_mixup.tuning.packing import Measured, OutOfMemory
 from tune_mixup.tuning.probe import RayProbe, measure
@@ -55,7 +56,7 @@ def test_reports_of_short_epochs(monkeypatch):
 def test_a_probe_trains_on_about_ten_batches(batches):
     config = config_of(data_batches=batches, mixing_name="mixup")
     whole = load(config.data, seed=0, device=torch.device("cpu"))
-    short = probe_process.shortened(config, whole)
+    short = few_batches(config, whole, num_batches=probe_process.STEPS)
     train = load(short.data, seed=0, device=torch.device("cpu")).train
     assert 9 <= len(train.targets) // 20 <= 11
     assert short.replace(data=config.data) == config
@@ -63,9 +64,9 @@ def test_a_probe_trains_on_about_ten_batches(batches):
 
 def test_data_that_is_small_or_rare_is_taken_as_it_is():
     small = config_of(data_num_train=200)
-    assert probe_process.shortened(small, load(small.data, seed=0, device=torch.device("cpu"))) == small
+    assert few_batches(small, load(small.data, seed=0, device=torch.device("cpu")), num_batches=10) == small
     many = config_of(data_num_classes=20, data_num_train=400, data_validation_fraction=0.5)
-    assert probe_process.shortened(many, load(many.data, seed=0, device=torch.device("cpu"))) == many
+    assert few_batches(many, load(many.data, seed=0, device=torch.device("cpu")), num_batches=10) == many
 
 
 HELD = """

@@ -3,7 +3,6 @@
 Times are wall seconds; the device is waited for before each look at the clock.
 """
 
-import math
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,7 +21,7 @@ from tune_mixup.data.base import Split, TrainingData
 from tune_mixup.mixing.base import InputMixer
 from tune_mixup.seeding import generator, global_draws
 from tune_mixup.training import checkpoint
-from tune_mixup.training.fitting import draw_batches, load_fitting
+from tune_mixup.training.fitting import draw_batches, few_batches, load_fitting
 from tune_mixup.training.step import DTYPES, new_model
 from tune_mixup.training.trainer import Trainer
 
@@ -216,16 +215,7 @@ class Bench:
 def shortened(config: TrialConfig, steps: int, whole: TrainingData) -> TrialConfig:
     """The trial with epochs of about `steps` steps, of as many as the data has where those are fewer, without end."""
     training = config.training.replace(epochs=max(FOREVER, config.training.epochs), eval="rungs")
-    config = config.replace(training=training)
-    limit = math.ceil(steps * training.batch_size / (1 - config.data.validation_fraction)) + whole.num_classes
-    if limit >= len(whole.train.targets):
-        return config
-    short = config.replace(data=config.data.replace(train_limit=limit))
-    try:
-        load_fitting(short, device=whole.train.images.device)
-    except ValueError:  # too few of a rare class to fill a batch
-        return config
-    return short
+    return few_batches(config.replace(training=training), whole, num_batches=steps)
 
 
 def in_turns(what: list[Callable[[], object]], device: torch.device, seconds: float) -> list[list[float]]:

@@ -37,6 +37,11 @@ def step_for(config: TrialConfig, data: TrainingData, device: torch.device, *, u
     return step
 
 
+def forget() -> None:
+    """Let go of the captured step, whose memory another trial may need."""
+    _warm.clear()
+
+
 def _structure(config: TrialConfig) -> object:
     """What trials have in common that one captured step can serve."""
     training = config.training.replace(epochs=1, eval="epochs", eval_batch_size=1, median_epochs=1)

@@ -19,8 +19,8 @@ from typing import Any
 import torch
 
 from tune_mixup.config import TrialConfig
-from tune_mixup.data.base import Split, TrainingData
-from tune_mixup.training.fitting import load_fitting
+from tune_mixup.data.base import Split
+from tune_mixup.training.fitting import few_batches, load_fitting
 from tune_mixup.training.trainer import Trainer, set_threads
 
 STEPS = 10
@@ -47,7 +47,7 @@ def reports(request: dict[str, Any]) -> Iterator[dict[str, float]]:
     device = torch.device("cuda" if request["gpu"] and torch.cuda.is_available() else "cpu")
     config = TrialConfig.parse(request["config"])
     whole = load_fitting(config, device=device)  # stays there: a trial has all of it in memory too
-    trainer = Trainer(shortened(config, whole), device=device)
+    trainer = Trainer(few_batches(config, whole, num_batches=STEPS), device=device)
     first = config.training.eval_batch_size
     while True:
         began = time.time()
@@ -57,19 +57,6 @@ def reports(request: dict[str, Any]) -> Iterator[dict[str, float]]:
         peak, memory = gpu_memory() if device.type == "cuda" else host_memory()
         step_s = config.training.batch_size / epoch["images_per_s"]
         yield {"began": began, "step_s": step_s, "peak_bytes": peak, "memory_bytes": memory}
-
-
-def shortened(config: TrialConfig, whole: TrainingData) -> TrialConfig:
-    """The same trial on a part of the data that has about `STEPS` batches, or on all where there is no more."""
-    limit = round(STEPS * config.training.batch_size / (1 - config.data.validation_fraction)) + whole.num_classes
-    if limit >= len(whole.train.targets):
-        return config
-    short = config.replace(data=config.data.replace(train_limit=limit))
-    try:
-        load_fitting(short, device=whole.train.images.device)
-    except ValueError:  # so few examples of a rare class do not fill a batch
-        return config
-    return short
 
 
 def gpu_memory() -> tuple[int, int]:

@@ -15,6 +15,7 @@ from ray import tune
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.training.trainer import Trainer, set_threads
+from tune_mixup.training.warm import forget
 from tune_mixup.trial_folder import StorageFault, TrialFolder, storage
 
 LOCK_TIMEOUT_S = 60.0
@@ -59,6 +60,7 @@ class MixupTrainable(tune.Trainable):
         if report["done"]:
             self.cleanup()
         if "out_of_memory" in report:  # not before: until here the exception's frames held the tensors
+            forget()
             gc.collect()
             torch.cuda.empty_cache()
         return report
