@@ -7,7 +7,7 @@ A trial counts when it was stopped at a rung or reached the last epoch.
 
 Points are drawn once per search seed and handed to all three; a trial's seed, split and batches are the same too. Our
 rule is made the plain one: one stratum, no control group, no smoothing, and no trial is stopped by looking back.
-Loaders of the baselines have no worker processes: both cores train, and one more process per trial only adds work.
+Loaders of the baselines have no worker processes, since both cores train already; with one it was not tried.
 oneDNN pads channels to 16 on CPUs with AVX-512, so that a net of a quarter of the width is hardly faster.
 """
 

@@ -132,7 +132,7 @@ def measure(concurrent: tuple[int, int] = CONCURRENT) -> dict[str, Any]:
             f"{median(pss[name][few]):.0f} MB.",
         )
         for name, what in {
-            "plain Ray Tune": "plain Ray Tune without loader processes, where it is fastest",
+            "plain Ray Tune": "plain Ray Tune without loader processes",
             "with 1 loader worker": "plain Ray Tune with one loader process per trial",
         }.items()
     ]  # fmt: skip
