@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import FloatDistribution
 
-from tune_mixup.config import Options, SweepConfig, TrialConfig, plan
+from tune_mixup.config import TrialConfig
 from tune_mixup.mixing.base import mean_minor_share
 from tune_mixup.search_space import load_space
+from tune_mixup.sweep_config import Options, SweepConfig, plan
 from tune_mixup.tuning.seats import Seats
 from tune_mixup.tuning.strata import draw, strength
 

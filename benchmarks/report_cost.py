@@ -16,9 +16,9 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from benchmarks.rows import row
-from tune_mixup.config import plan
 from tune_mixup.record import SweepRecord
 from tune_mixup.search_space import SearchSpace
+from tune_mixup.sweep_config import plan
 from tune_mixup.trial_folder import Epoch, TrialFolder
 from tune_mixup.tuning.disk import Keeper
 from tune_mixup.tuning.halt import Halt

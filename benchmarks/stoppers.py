@@ -5,7 +5,8 @@ from typing import Any, NamedTuple, cast
 from optuna.trial import FrozenTrial
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
-from tune_mixup.config import SweepConfig, TrialConfig
+from tune_mixup.config import TrialConfig
+from tune_mixup.sweep_config import SweepConfig
 from tune_mixup.tuning.control_group import ControlGroup
 from tune_mixup.tuning.scheduler import Seat
 from tune_mixup.tuning.seats import RULES, Raise, Seats

@@ -1,6 +1,8 @@
 """Trial configurations: what is refused when they are parsed, before anything starts, and what counts as the same."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -203,3 +205,9 @@ def test_settings_that_train_differently_have_different_identities():
 def test_members_given_replace_the_default_ones():
     config = TrialConfig.from_dotted(MIXTURE | {"mixing.members.weak.name": "mixup", "mixing.members.weak.alpha": 0.2})
     assert config.mixing == Mixture(members={"weak": Mixup(alpha=0.2)})
+
+
+def test_reading_settings_waits_for_no_compiler():
+    code = "import sys, tune_mixup.config; print({'torchvision', 'torch._dynamo'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from tune_mixup.cli.check import draw
-from tune_mixup.config import TrialConfig, plan
+from tune_mixup.config import TrialConfig
 from tune_mixup.mixing import METHODS, MIXERS
 from tune_mixup.mixing.cutmix import CutMix
 from tune_mixup.mixing.mixture import Mixture
 from tune_mixup.mixing.mixup import Mixup
 from tune_mixup.search_space import load_space
+from tune_mixup.sweep_config import plan
 
 FOLDER = Path(str(files("search_spaces")))
 SHIPPED = sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))

@@ -10,7 +10,7 @@ from benchmarks import search_efficiency
 from benchmarks.recorded_curves import AXES, EPOCHS, SEEDS, SPACE, Table
 from benchmarks.search_efficiency import NOISE, PERCENTS, describe, measure, search, truth
 from benchmarks.table_search import FREE, METHODS, Search, medians, nearest
-from tune_mixup.config import plan
+from tune_mixup.sweep_config import plan
 
 PLACES = [(i, j, k) for i in range(7) for j in range(5) for k in range(3)]
 SETTINGS = [{key: values[at] for (key, values), at in zip(AXES.items(), place, strict=True)} for place in PLACES]

@@ -6,9 +6,10 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from tune_mixup.cli.check import in_words
 from tune_mixup.cli.fields import explain_key
-from tune_mixup.config import OBJECTIVES, SweepConfig, TrialConfig
+from tune_mixup.config import TrialConfig
 from tune_mixup.mixing.mixup import Mixup
 from tune_mixup.search_space import SearchSpace, contains, load_space
+from tune_mixup.sweep_config import OBJECTIVES, SweepConfig
 
 SPACE = """
 from optuna.distributions import CategoricalDistribution, FloatDistribution

@@ -5,9 +5,9 @@ import math
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from tune_mixup.config import SweepConfig
 from tune_mixup.record import SweepRecord
 from tune_mixup.search_space import SearchSpace
+from tune_mixup.sweep_config import SweepConfig
 
 SPACE = SearchSpace(
     fixed={"data.name": "synthetic", "training.epochs": 9},

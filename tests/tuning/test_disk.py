@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
-from tune_mixup.config import SweepConfig
 from tune_mixup.record import Outcome, SweepRecord
 from tune_mixup.search_space import SearchSpace
+from tune_mixup.sweep_config import SweepConfig
 from tune_mixup.tuning import disk
 from tune_mixup.tuning.disk import LEADERS, Held, Keeper, NoRoom, check_space, in_words, plan_drops
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tune_mixup.config import SweepConfig
 from tune_mixup.search_space import SearchSpace
+from tune_mixup.sweep_config import SweepConfig
 from tune_mixup.tuning.packing import (
     Decision,
     Measured,

@@ -2,9 +2,9 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from tune_mixup.config import SweepConfig
 from tune_mixup.record import Outcome, SweepRecord
 from tune_mixup.search_space import SearchSpace
+from tune_mixup.sweep_config import SweepConfig
 from tune_mixup.tuning.session import Session
 from tune_mixup.tuning.warm_start import Imported, import_trials
 

@@ -25,8 +25,8 @@ from tune_mixup.cli.options import (
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-    from tune_mixup.config import SweepConfig
     from tune_mixup.search_space import Params
+    from tune_mixup.sweep_config import SweepConfig
 
 
 def check(
@@ -43,7 +43,7 @@ def check(
     as_json: Json = False,
 ) -> None:
     """List the settings and ranges of a search space and draw samples; starts nothing."""
-    from tune_mixup.config import plan
+    from tune_mixup.sweep_config import plan
 
     options = sweep_options(
         {

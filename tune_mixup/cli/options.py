@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 if TYPE_CHECKING:
-    from tune_mixup.config import Options
+    from tune_mixup.sweep_config import Options
 
 Space = Annotated[str, typer.Argument(help="A space that ships (quickstart, mixup, ...) or the path of a .py file.")]
 Name = Annotated[str, typer.Argument(help="Name of the sweep under --root, or the path of its folder.")]

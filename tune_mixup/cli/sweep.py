@@ -39,8 +39,8 @@ from tune_mixup.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from tune_mixup.config import Promise
     from tune_mixup.record import SweepRecord
+    from tune_mixup.sweep_config import Promise
     from tune_mixup.tuning.progress import Listener
 
 SHOWN = 5

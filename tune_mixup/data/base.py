@@ -151,6 +151,12 @@ def load_test(dataset: Dataset, *, device: torch.device) -> Split:
     return _load_test_once(_without_batching(dataset), device)
 
 
+def forget_data() -> None:
+    """Let go of what `load` and `load_test` have kept."""
+    _load_once.cache_clear()
+    _load_test_once.cache_clear()
+
+
 def _without_batching(dataset: Dataset) -> Dataset:
     return dataset.replace(augment=Augment(), batches="shuffled", unbalanced="drop")
 

@@ -1,4 +1,7 @@
-"""Architectures: name -> settings that build the network. A new architecture is one file and one line here."""
+"""Architectures: name -> settings that build the network. A new architecture is one file and one line here.
+
+torchvision is imported in `build`: it brings torch's compiler along, and whoever only reads settings need not wait.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -5,12 +5,14 @@ CVPR 2017, arXiv:1611.05431. The forms for small images are those of the OpenMix
 without pooling, the last batch norm of each block starting at zero, and a classifier drawn from N(0, 0.01^2).
 """
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from torch import nn
-from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from tune_mixup.models.base import Model, StagedNetwork
+
+if TYPE_CHECKING:
+    from torchvision.models.resnet import ResNet
 
 
 class ResNet18(Model):
@@ -22,6 +24,8 @@ class ResNet18(Model):
 
     def build(self, *, channels: int, num_classes: int) -> StagedNetwork:
         """Kaiming-normal (fan-out) convolutions; stages [B, 64 * 2^i, H / 2^i, W / 2^i]."""
+        from torchvision.models.resnet import BasicBlock, ResNet
+
         return _small_images(ResNet(BasicBlock, [2, 2, 2, 2], num_classes, zero_init_residual=True), channels)
 
 
@@ -34,6 +38,8 @@ class ResNext50(Model):
 
     def build(self, *, channels: int, num_classes: int) -> StagedNetwork:
         """Kaiming-normal (fan-out) convolutions; stages [B, 256 * 2^i, H / 2^i, W / 2^i]."""
+        from torchvision.models.resnet import Bottleneck, ResNet
+
         network = ResNet(Bottleneck, [3, 4, 6, 3], num_classes, zero_init_residual=True, groups=32, width_per_group=4)
         return _small_images(network, channels)
 
@@ -49,20 +55,22 @@ class ResNet50(Model):
 
     def build(self, *, channels: int, num_classes: int) -> StagedNetwork:
         """torchvision's initialisation; stages [B, 256 * 2^i, H / 2^(i + 2), W / 2^(i + 2)]."""
+        from torchvision.models.resnet import Bottleneck, ResNet
+
         network = ResNet(Bottleneck, [3, 4, 6, 3], num_classes, zero_init_residual=self.zero_init)
         if channels != network.conv1.in_channels:
             network.conv1 = _stem_convolution(channels, network.conv1.out_channels, kernel_size=7, stride=2)
         return _staged(network, network.conv1, network.bn1, network.relu, network.maxpool)
 
 
-def _small_images(network: ResNet, channels: int) -> StagedNetwork:
+def _small_images(network: "ResNet", channels: int) -> StagedNetwork:
     nn.init.normal_(network.fc.weight, std=0.01)
     nn.init.zeros_(network.fc.bias)
     stem = _stem_convolution(channels, network.conv1.out_channels, kernel_size=3, stride=1)
     return _staged(network, stem, network.bn1, network.relu)
 
 
-def _staged(network: ResNet, *stem: nn.Module) -> StagedNetwork:
+def _staged(network: "ResNet", *stem: nn.Module) -> StagedNetwork:
     stages: list[nn.Module] = [network.layer1, network.layer2, network.layer3, network.layer4]
     return StagedNetwork(nn.Sequential(*stem), stages, nn.Sequential(network.avgpool, nn.Flatten(), network.fc))
 

@@ -7,7 +7,6 @@ the 4x24d size is Co-Mixup's. The blocks are torchvision's, which are the same a
 from typing import ClassVar, Literal
 
 from torch import nn
-from torchvision.models.resnet import Bottleneck, conv1x1
 
 from tune_mixup.models.base import Model, StagedNetwork, pooled_linear
 
@@ -23,6 +22,8 @@ class ResNext29(Model):
 
     def build(self, *, channels: int, num_classes: int) -> StagedNetwork:
         """Kaiming-normal convolutions (fan-out) and classifier (fan-in); stages [B, 256 * 2^i, H / 2^i, W / 2^i]."""
+        from torchvision.models.resnet import Bottleneck, conv1x1
+
         stem = nn.Sequential(
             nn.Conv2d(channels, STEM_WIDTH, 3, padding=1, bias=False), nn.BatchNorm2d(STEM_WIDTH), nn.ReLU(inplace=True)
         )

@@ -8,7 +8,6 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 from torch import nn
-from torchvision.models.resnet import BasicBlock, conv1x1
 
 from tune_mixup.models.base import Model, StagedNetwork, pooled_linear
 
@@ -24,6 +23,8 @@ class TinyResNet(Model):
 
     def build(self, *, channels: int, num_classes: int) -> StagedNetwork:
         """Kaiming-normal (fan-out) convolutions, the rest torch's; stages [B, width * 2^i, H / 2^i, W / 2^i]."""
+        from torchvision.models.resnet import BasicBlock, conv1x1
+
         stem = nn.Sequential(
             nn.Conv2d(channels, self.width, 3, padding=1, bias=False), nn.BatchNorm2d(self.width), nn.ReLU(inplace=True)
         )

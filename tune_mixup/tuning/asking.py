@@ -5,9 +5,10 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from tune_mixup.config import SweepConfig, TrialConfig
+from tune_mixup.config import TrialConfig
 from tune_mixup.record import SweepRecord
 from tune_mixup.search_space import Params
+from tune_mixup.sweep_config import SweepConfig
 from tune_mixup.tuning.repeats import Repeats
 from tune_mixup.tuning.samplers import TrialSampler
 

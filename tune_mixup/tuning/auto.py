@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tune_mixup.config import SweepConfig
+from tune_mixup.sweep_config import SweepConfig
 from tune_mixup.tuning.largest import largest
 from tune_mixup.tuning.packing import Decision, OutOfMemory, Packing, Threading, choose_threads, pack
 from tune_mixup.tuning.probe import RayProbe

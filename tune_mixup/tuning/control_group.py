@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
-from tune_mixup.config import SweepConfig, TrialConfig
+from tune_mixup.config import TrialConfig
+from tune_mixup.sweep_config import SweepConfig
 from tune_mixup.tuning.control import Course, Evidence, chance_of_any, evidence, longer_grace
 from tune_mixup.tuning.scheduler import smoothed
 from tune_mixup.tuning.seats import Raise, Seats

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from optuna.trial import FrozenTrial, TrialState
 
-from tune_mixup.config import SweepConfig
 from tune_mixup.record import SweepRecord
+from tune_mixup.sweep_config import SweepConfig
 from tune_mixup.trial_folder import storage
 
 LEADERS = 3

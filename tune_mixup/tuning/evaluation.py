@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
-from tune_mixup.config import SweepConfig, TrialConfig
+from tune_mixup.config import TrialConfig
 from tune_mixup.record import SweepRecord, load_sweep
+from tune_mixup.sweep_config import SweepConfig
 from tune_mixup.tuning.cluster import connected
 from tune_mixup.tuning.progress import Listener
 from tune_mixup.tuning.sweep import resume, start

@@ -4,8 +4,8 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from tune_mixup.config import SweepConfig
 from tune_mixup.record import SweepRecord
+from tune_mixup.sweep_config import SweepConfig
 from tune_mixup.tuning.control import Evidence, chance_of_any
 from tune_mixup.tuning.control_group import ControlGroup
 from tune_mixup.tuning.seats import Seats

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tune_mixup.config import SweepConfig, TrialConfig
+from tune_mixup.config import TrialConfig
 from tune_mixup.data.base import Shape
 from tune_mixup.models import AnyModel
 from tune_mixup.search_space import Params
+from tune_mixup.sweep_config import SweepConfig
 
 UNKNOWN, CHANNELS = Shape(10, 32, 32), 3
 """Of data whose shape only the images can tell: settings are compared with each other, so that any will do."""

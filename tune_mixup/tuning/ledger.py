@@ -2,8 +2,8 @@
 
 import time
 
-from tune_mixup.config import SweepConfig
 from tune_mixup.record import SweepRecord
+from tune_mixup.sweep_config import SweepConfig
 
 KEEP_S = 5.0
 """How often it is written down: as much of a time budget may a kill give back."""

@@ -8,8 +8,8 @@ from typing import NamedTuple, Protocol
 
 from pydantic import Field
 
-from tune_mixup.config import SweepConfig
 from tune_mixup.schema import Schema
+from tune_mixup.sweep_config import SweepConfig
 
 PER_GPU = (1, 2, 3, 4, 6, 8)
 """Trials on a GPU that are considered."""

@@ -3,19 +3,31 @@
 import json
 from collections.abc import Iterable
 
-from tune_mixup.config import SweepConfig, TrialConfig
+import torch
+
+from tune_mixup.config import TrialConfig
+from tune_mixup.data.base import forget_data
+from tune_mixup.sweep_config import SweepConfig
+from tune_mixup.tuning.cluster import private_folder
 
 
 def check_data(config: SweepConfig) -> int:
-    """Load the data of every kind of trial on one worker; returns the bytes of the largest checkpoint to expect.
+    """Load the data of every kind of trial once; returns the bytes of the largest checkpoint to expect.
 
+    On a worker, or in this process where Ray has this host only: a worker would have to import all of torch for it, and
+    Ray gives no worker that has run a task to an actor.
     Raises ValueError with the first fault, in one line. What takes long the first time, a download or decoding a folder
     of images, is then done before the trials start.
     """
     import ray
 
-    task = ray.remote(num_cpus=config.cpus, max_retries=0)(_try)
-    fault, checkpoint_bytes = ray.get(task.remote([trial.plain() for trial in _kinds(config)]))
+    kinds = [trial.plain() for trial in _kinds(config)]
+    if private_folder() is not None:
+        with torch.random.fork_rng(devices=[]):
+            fault, checkpoint_bytes = _try(kinds)
+        forget_data()
+    else:
+        fault, checkpoint_bytes = ray.get(ray.remote(num_cpus=config.cpus, max_retries=0)(_try).remote(kinds))
     if fault is not None:
         raise ValueError(fault)
     return int(checkpoint_bytes)
@@ -37,8 +49,6 @@ def _whole(settings: dict[str, object]) -> dict[str, object]:
 
 
 def _try(configs: list[dict[str, object]]) -> tuple[str | None, int]:
-    import torch
-
     from tune_mixup.training.checkpoint import expected_bytes
     from tune_mixup.training.fitting import load_fitting
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from optuna.trial import TrialState
 
-from tune_mixup.config import SweepConfig
+from tune_mixup.sweep_config import SweepConfig
 from tune_mixup.tuning.ledger import Ledger
 from tune_mixup.tuning.tally import Tally
 

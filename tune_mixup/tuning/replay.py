@@ -15,10 +15,10 @@ from optuna.storages.journal import BaseJournalBackend
 from optuna.storages.journal._storage import JournalOperation
 from optuna.trial import TrialState
 
-from tune_mixup.config import SweepConfig
 from tune_mixup.journal import Journal
 from tune_mixup.record import SweepRecord
 from tune_mixup.search_space import Params
+from tune_mixup.sweep_config import SweepConfig
 from tune_mixup.tuning.samplers import TrialSampler
 from tune_mixup.tuning.seats import RULES, Seats
 

@@ -12,7 +12,7 @@ from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, Ra
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from tune_mixup.config import SweepConfig
+from tune_mixup.sweep_config import SweepConfig
 
 
 class TrialSampler(BaseSampler):

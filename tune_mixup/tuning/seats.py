@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from tune_mixup.config import SweepConfig, TrialConfig
+from tune_mixup.config import TrialConfig
+from tune_mixup.sweep_config import SweepConfig
 from tune_mixup.tuning.control import is_control
 from tune_mixup.tuning.hyperband import Hyperband
 from tune_mixup.tuning.median_rule import MedianRule

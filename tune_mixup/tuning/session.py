@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from optuna.trial import FrozenTrial, TrialState
 
-from tune_mixup.config import SweepConfig, TrialConfig
+from tune_mixup.config import TrialConfig
 from tune_mixup.record import Outcome, SweepRecord
+from tune_mixup.sweep_config import SweepConfig
 from tune_mixup.training.divergence import why_diverged
 from tune_mixup.tuning.asking import Asking
 from tune_mixup.tuning.control_group import ControlGroup

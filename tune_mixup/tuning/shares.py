@@ -5,8 +5,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tune_mixup.config import SweepConfig
 from tune_mixup.record import SweepRecord
+from tune_mixup.sweep_config import SweepConfig
 from tune_mixup.tuning.packing import Decision
 from tune_mixup.tuning.resources import ANY_TYPE, Node, fitting, gpu_types, of_type, slots
 

@@ -14,8 +14,9 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from tune_mixup.config import SweepConfig, TrialConfig
+from tune_mixup.config import TrialConfig
 from tune_mixup.search_space import Params, SearchSpace
+from tune_mixup.sweep_config import SweepConfig
 
 NUM_DRAWS = 300
 """Points of the space from which the thirds are taken."""

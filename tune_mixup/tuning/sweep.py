@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
-from tune_mixup.config import Options, Promise, SweepConfig, plan
 from tune_mixup.record import SweepRecord, load_sweep
 from tune_mixup.search_space import SearchSpace
+from tune_mixup.sweep_config import Options, Promise, SweepConfig, plan
 from tune_mixup.trial_folder import StorageFault, storage
 from tune_mixup.tuning.auto import check_resources, decide
 from tune_mixup.tuning.cluster import connected, private_folder

@@ -6,10 +6,10 @@ from typing import Any, Literal, NamedTuple
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
-from tune_mixup.config import SweepConfig
 from tune_mixup.record import SweepRecord
 from tune_mixup.schema import flatten
 from tune_mixup.search_space import Params, contains
+from tune_mixup.sweep_config import SweepConfig
 
 Outside = Literal["drop", "clip", "refuse"]
 """What happens to a trial with a parameter outside the new space."""

@@ -1,6 +1,6 @@
 """Environment variables of the processes that run trials, which must be there before such a process starts."""
 
-from tune_mixup.config import SweepConfig
+from tune_mixup.sweep_config import SweepConfig
 
 KEPT_HEAP = {
     "MALLOC_MMAP_THRESHOLD_": str(2**30),

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from tune_mixup.config import SweepConfig, TrialConfig, plan
+from tune_mixup.config import TrialConfig
 from tune_mixup.search_space import SearchSpace
+from tune_mixup.sweep_config import SweepConfig, plan
 
 
 def space(**free):
