@@ -176,20 +176,6 @@ class Ours(Search):
         self.stopper.end(trial, epoch, value, told)
 
 
-class HalfMedians(Ours):
-    """Ours with a change that is only proposed: a median is over at most the later half of the epochs so far.
-
-    The median of the first five epochs is about the third one, when a network has hardly begun.
-    """
-
-    def watch(self, accuracy: Floats) -> list[float]:
-        """Medians of 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 5 ... epochs."""
-        return [
-            float(np.median(accuracy[epoch - min(MEDIAN, math.ceil(epoch / 2)) : epoch]))
-            for epoch in range(1, len(accuracy) + 1)
-        ]
-
-
 class Optunas(Search):
     """Optuna alone, a sampler and a pruner of its own."""
 
@@ -291,13 +277,12 @@ METHODS: dict[str, Callable[[Table, int], Search]] = {
     "all settings in random order, full runs": Shuffled,
     "ours, grace 1": partial(Ours, grace_epochs=1),
     "ours, grace 1, factor 4": partial(Ours, grace_epochs=1, reduction_factor=4),
-    "ours, grace 9": partial(Ours, grace_epochs=9),
+    "ours, grace 5": partial(Ours, grace_epochs=5),
+    "ours, grace 13": partial(Ours, grace_epochs=13),
     "ours, no control group": partial(Ours, control_fraction=0.0),
     "ours, grace 1, no control group": partial(Ours, grace_epochs=1, control_fraction=0.0),
     "ours, no strata": partial(Ours, strata="none"),
     "ours, median of 3 epochs": partial(Ours, metric="val_accuracy", smoothing=3),
-    "ours, median of the later half (proposed)": HalfMedians,
-    "ours, the same and grace 9": partial(HalfMedians, grace_epochs=9),
     "ours, single epochs": partial(Ours, metric="val_accuracy", smoothing=1),
     "ours, hyperband": partial(Ours, scheduler="hyperband"),
     "ours, random points": partial(Ours, sampler="random"),

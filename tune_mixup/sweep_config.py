@@ -63,7 +63,8 @@ class SweepConfig(Schema):
     scheduler: Annotated[Literal["asha", "hyperband", "median", "none"], BeforeValidator(_refuse_pbt)] = "asha"
     """Who stops trials early."""
     grace_epochs: int | None = Field(default=None, ge=1)
-    """No trial is stopped before this many epochs; empty: max(5, 10 % of the epochs)."""
+    """No trial is stopped before this many epochs; empty: 10 % of the epochs, but 10, or a third where that is less; at
+    least 5."""
     reduction_factor: int = Field(default=3, ge=2)
     """Of the trials at a rung, one in this many goes on."""
     strata: Literal["strength", "none"] = "strength"
