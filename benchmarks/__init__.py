@@ -39,7 +39,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "trial_cost": Benchmark("a short trial beside its training, against plain Ray Tune", 90),
     "report_cost": Benchmark("an epoch's report through searcher, scheduler and record", 15),
     "checkpointing": Benchmark("checkpoints as a share of training time", 60),
-    "race": Benchmark("24 configurations under ASHA, against plain Ray Tune and Optuna with a pool", 700),
+    "race": Benchmark("24 configurations under ASHA, against plain Ray Tune and Optuna with a pool", 1400),
     "worker_memory": Benchmark("memory of one more concurrent trial, against plain Ray Tune", 110),
     "cli_import": Benchmark("`tune-mixup --help` in a fresh process", 10),
     "search_efficiency": Benchmark("epochs to reach the best settings, on a recorded table of curves", 330),

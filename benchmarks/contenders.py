@@ -3,8 +3,12 @@
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
 
 from benchmarks.baselines.search_task import Finish, SearchTask
+
+if TYPE_CHECKING:
+    from tune_mixup.sweep_config import Options
 
 FAST = {"training.channels_last": True, "training.precision": "bf16"}
 """What ours sets on top of the task: the fast path's layout and arithmetic; weights and statistics stay fp32."""
@@ -15,6 +19,16 @@ def ours(task: SearchTask, storage: Path, fast: Mapping[str, object] = FAST) -> 
 
     On GPUs it finds out for itself how many trials share one.
     """
+    rungs: Options = {"grace_epochs": task.grace_epochs, "reduction_factor": task.reduction_factor}
+    return _sweep(task, storage, fast, **rungs, smoothing=1, strata="none", control_fraction=0.0)
+
+
+def ours_by_default(task: SearchTask, storage: Path) -> list[Finish]:
+    """Our sweep as it comes, with rungs, strata, smoothing and a control group of its own."""
+    return _sweep(task, storage, FAST)
+
+
+def _sweep(task: SearchTask, storage: Path, fast: Mapping[str, object], **options: Unpack["Options"]) -> list[Finish]:
     from tune_mixup import sweep
 
     record = sweep(
@@ -24,16 +38,12 @@ def ours(task: SearchTask, storage: Path, fast: Mapping[str, object] = FAST) -> 
         name="ours",
         trials=len(task.space.baselines),
         max_epochs=task.max_epochs,
-        grace_epochs=task.grace_epochs,
-        reduction_factor=task.reduction_factor,
         metric="val_accuracy",
-        smoothing=1,
-        strata="none",
-        control_fraction=0.0,
         concurrent=None if task.gpus else task.slots,
         gpus_per_trial="auto" if task.gpus else 0,
         time_budget_s=task.time_budget_s,
         seed=task.seed,
+        **options,
     )
     trained_s = record.epochs().groupby("trial")["epoch_s"].sum()
     found = []

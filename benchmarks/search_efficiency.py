@@ -15,7 +15,8 @@ defaults, and random search without stopping look their curves up in `data/fashi
   moves all curves of a seed is out.
 
 A search is given up after as many epochs as all settings take on one seed, and counts as having needed these: a median
-of that size is a lower bound. Our defaults were not tuned on this table; `search_options.py` has what options do.
+of that size is a lower bound. One default of ours, the grace of short trials, was chosen after a look at this table;
+`docs/performance.md` says how, and `search_options.py` has what it and other options do.
 """
 
 import logging

@@ -25,6 +25,15 @@ class Asking:
             if trial.state.is_finished():
                 self._repeats.note(trial.number, self.of(trial.number))
 
+    def enqueue_first_points(self) -> None:
+        """Queue the baselines, or all points of a grid, in the study itself, so that a restart finds them."""
+        study = self.record.study
+        points = self.config.space.grid() if self.config.sampler == "grid" else iter(self.config.space.baselines)
+        known = len(study.get_trials(deepcopy=False)) - self.record.imported()
+        for index, point in enumerate(points):
+            if known <= index < self.config.trials:
+                study.enqueue_trial(point)
+
     def ask(self, number: int) -> int:
         """Begin trial `number`, the next one, at the point that the sampler suggests."""
         self.record.study.sampler = TrialSampler(self.config, number)

@@ -68,7 +68,7 @@ class Session:
         self._standing = Standing(record.name, config, self._tally, self.ledger)
         self.queue: deque[int] = deque()
         """Trials that were begun and are to go on."""
-        self._enqueue_first_points()
+        self.asking.enqueue_first_points()
         self._restore()
         self.ledger.gpu_s = 0.0  # what was restored is in it already
 
@@ -221,15 +221,6 @@ class Session:
         return f"; from it on {raised['why']}"
 
     # From the record
-
-    def _enqueue_first_points(self) -> None:
-        """Queue the baselines, or all points of a grid, in the study itself, so that a restart finds them."""
-        study = self.record.study
-        points = self.config.space.grid() if self.config.sampler == "grid" else iter(self.config.space.baselines)
-        known = len(study.get_trials(deepcopy=False)) - self._imported
-        for index, point in enumerate(points):
-            if known <= index < self.config.trials:
-                study.enqueue_trial(point)
 
     def _restore(self) -> None:
         """Tell the rule what the record holds, decide what a killed process could not, take up what is unfinished."""
