@@ -24,12 +24,13 @@ def measured(monkeypatch):
             self.asked = None
             self.ratios = {}
             self.error = None
+            self.rounds = 3
 
         def __call__(self, variants, *, seconds, start):
             self.asked, self.seconds, self.start = list(variants), seconds, start
             if self.error is not None:
                 raise self.error
-            tried = [Tried(variants[0], [2000.0, 2000.0, 2000.0])]
+            tried = [Tried(variants[0], [2000.0] * self.rounds)]
             for variant in variants[1:]:
                 ratios = self.ratios.get(variant.name)
                 known = ratios is not None
@@ -70,7 +71,7 @@ def test_what_is_said(command, measured):
     said = {line.split("  ")[0]: line for line in lines}
     assert "1 TFLOP/s" in said["large product or convolution"] and "20 GB/s" in said["large copy"]
     assert "2,500 images/s" in said["network alone"]
-    assert "2,000 images/s" in said["training"] and "25.0% slower" in said["training"]
+    assert "2,000 images/s" in said["training"] and "25.0% slower than that" in said["training"]
     assert "2.0% of the limit of arithmetic" in said["training"]  # 1e7 x 100 / 0.05 of 1e12
     assert "2.0% of a step" in said["gather, crop, flip, normalise"] and "1.0% of a step" in said["mixing"]
     assert "18.2% of an epoch" in said["validation"]  # 0.5 of 2.75 s
@@ -88,6 +89,15 @@ def test_what_is_said(command, measured):
 def test_a_machine_with_nothing_to_gain(command, measured):
     assert command("bench", "--set", "training.eval=rungs") == 0
     assert command.out.splitlines()[-1] == "Nothing to change."
+
+
+def test_two_rounds_say_nothing_about_changes_but_how_long_to_measure(command, measured):
+    measured.rounds, measured.ratios = 2, {"training.precision=bf16": [1.8, 1.9]}
+    assert command("bench", "--set", "training.eval=rungs") == 0
+    last = command.out.splitlines()[-1]
+    assert last == "Too few rounds to say which of these to take: 3 at least; give --seconds 70."  # 42 s for two
+    assert command("bench") == 0
+    assert command.out.splitlines()[-2] == "What to change" and "--set training.eval=rungs" in command.out
 
 
 def test_as_json(command, measured):

@@ -1,6 +1,7 @@
 """`bench`: how fast this machine trains a configuration, how far that is from its limits, and what to change."""
 
 import json
+import math
 import os
 import sys
 import time
@@ -91,6 +92,7 @@ def report(
 ) -> dict[str, Any]:
     """All that is said, as plain values."""
     from tune_mixup.training.advice import MARGIN, changes, gain, noise, shares
+    from tune_mixup.training.turns import MIN_ROUNDS
     from tune_mixup.training.variants import cores
 
     parts, given = found.parts, found.tried[0]
@@ -102,6 +104,7 @@ def report(
         "heap_kept_here": heap_kept,
         "seconds": round(found.took_s, 1),
         "rounds": len(given.rates),
+        "min_rounds": MIN_ROUNDS,
         "noise": round(noise(given.rates), 4),
         "margin": MARGIN,
         "ceilings": found.ceilings._asdict(),
@@ -145,8 +148,8 @@ def _limits(said: Mapping[str, Any]) -> "Table":
     table.add_row("large copy", f"{_short(ceilings['copy_bytes'])}B/s", "the limit of memory, read and written")
     table.add_row("network alone", f"{said['network_images_per_s']:,.0f} images/s", "")
     overhead = shares["loop_overhead"]
-    words = f"{overhead:.1%} slower" if overhead >= 0 else f"{1 / (1 + overhead):.2f} times as fast"
-    note = f"{words} than that; {shares['arithmetic']:.1%} of the limit of arithmetic"
+    words = f"{overhead:.1%} slower than" if overhead >= 0 else f"{1 / (1 + overhead):.2f} times as fast as"
+    note = f"{words} that; {shares['arithmetic']:.1%} of the limit of arithmetic"
     table.add_row("training", f"{said['loop_images_per_s']:,.0f} images/s", note)
     return table
 
@@ -185,7 +188,12 @@ def _lines(said: Mapping[str, Any]) -> Iterator[str]:
         yield f"Not tried: {'; '.join(said['not_tried'])}."
     if noise > margin:
         yield "Other work on this machine disturbs the measurement; repeat it when it is idle."
-    yield "What to change" if said["changes"] else "Nothing to change."
+    few = said["rounds"] < said["min_rounds"]
+    if few:
+        more = 10 * math.ceil(said["seconds"] * said["min_rounds"] / said["rounds"] / 10)
+        yield f"Too few rounds to say which of these to take: {said['min_rounds']} at least; give --seconds {more}."
+    if said["changes"] or not few:
+        yield "What to change" if said["changes"] else "Nothing to change."
     for change in said["changes"]:
         note = f" ({change['note']})" if change["note"] else ""
         yield f"  {change['what']}: {change['gain']:.2f} times as fast here{note}"
