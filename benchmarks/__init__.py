@@ -43,7 +43,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "worker_memory": Benchmark("memory of one more concurrent trial, against plain Ray Tune", 110),
     "cli_import": Benchmark("`tune-mixup --help` in a fresh process", 10),
     "search_efficiency": Benchmark("epochs to reach the best settings, on a recorded table of curves", 330),
-    "search_options": Benchmark("what a sweep's options do to that", 700, by_default=False),
+    "search_options": Benchmark("what a sweep's options do to that", 1000, by_default=False),
     "heap": Benchmark("a CPU worker's kept heap against glibc's defaults", 240, by_default=False),
     "mixers": Benchmark("each mixing method's training step against mixup's", 600, by_default=False),
     "mixers_compiled": Benchmark("the same with torch.compile", 900, by_default=False),
