@@ -36,6 +36,7 @@ class Benchmark:
 BENCHMARKS: dict[str, Benchmark] = {
     "input_pipeline": Benchmark("crop, flip and normalise, batched against DataLoader with Pillow", 30),
     "pairing": Benchmark("generalized mixup's whole overhead over mixup, against loops over samples", 45),
+    "ladder": Benchmark("from the published loop to the fast path on a CPU, a rung at a time", 180),
     "trial_cost": Benchmark("a short trial beside its training, against plain Ray Tune", 90),
     "report_cost": Benchmark("an epoch's report through searcher, scheduler and record", 15),
     "checkpointing": Benchmark("checkpoints as a share of training time", 60),

@@ -7,14 +7,12 @@ glibc reads its settings when a process starts. Faults are pages that the kernel
 """
 
 import json
-import os
 import resource
-import subprocess
 import sys
-from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.children import in_child
 from benchmarks.rows import row
 from tune_mixup.tuning.worker_environment import KEPT_HEAP
 
@@ -35,7 +33,7 @@ def measure(rounds: int = 5) -> dict[str, Any]:
         found: dict[str, list[dict[str, float]]] = {"kept": [], "default": []}
         for round_ in range(rounds):
             for variant in ("kept", "default") if round_ % 2 else ("default", "kept"):
-                found[variant].append(_in_child(settings, kept=variant == "kept"))
+                found[variant].append(in_child("benchmarks.heap", settings, kept_heap=variant == "kept"))
         ratios = {
             key: [kept[key] / default[key] for kept, default in zip(found["kept"], found["default"], strict=True)]
             for key in ("images_per_s", "images_per_cpu_s")
@@ -63,21 +61,6 @@ def measure(rounds: int = 5) -> dict[str, Any]:
 
 def _spread(ratios: list[float]) -> str:
     return f"{min(ratios):.2f} to {max(ratios):.2f}"
-
-
-def _in_child(settings: dict[str, Any], *, kept: bool) -> dict[str, float]:
-    environment = {name: value for name, value in os.environ.items() if name not in KEPT_HEAP}
-    environment |= {"OMP_NUM_THREADS": "1", **(KEPT_HEAP if kept else {})}
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.heap", json.dumps(settings)],
-        env=environment,
-        cwd=Path(__file__).resolve().parents[1],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
 
 
 def _train(settings: dict[str, Any]) -> dict[str, float]:
