@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tune_mixup.tuning.worker_environment import KEPT_HEAP
+from tune_mixup.cluster.worker_environment import KEPT_HEAP
 
 
 def in_child(module: str, request: Any, *, kept_heap: bool) -> dict[str, float]:

@@ -95,7 +95,7 @@ def start_ray(slots: int) -> None:
 
 def start_our_ray(slots: int) -> None:
     """The same for ours, with what our command sets before it starts one."""
-    from tune_mixup.tuning.cluster import QUIET
+    from tune_mixup.cluster.connection import QUIET
 
     os.environ |= QUIET
     start_ray(slots)

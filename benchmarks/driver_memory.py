@@ -18,10 +18,10 @@ from ray import cloudpickle, tune
 
 from benchmarks.rows import row
 from tune_mixup import sweep
+from tune_mixup.cluster import trainable
+from tune_mixup.search.session import Session
+from tune_mixup.search.standing import Progress
 from tune_mixup.search_space import SearchSpace
-from tune_mixup.tuning import trainable
-from tune_mixup.tuning.progress import Progress
-from tune_mixup.tuning.session import Session
 
 WARM_TRIALS = 20
 

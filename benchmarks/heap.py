@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.children import in_child
 from benchmarks.rows import row
-from tune_mixup.tuning.worker_environment import KEPT_HEAP
+from tune_mixup.cluster.worker_environment import KEPT_HEAP
 
 CASES = {
     "tiny_resnet, width 16, batch 128, 3x32x32": {"data.channels": 3, "data.size": 32},

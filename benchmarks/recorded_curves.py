@@ -80,8 +80,8 @@ def read_table() -> Table:
 
 def record(root: Path, data_root: Path) -> Path:
     """Run the sweep, or go on with it, and write the table. Returns its path."""
-    from tune_mixup.tuning.progress import Progress
-    from tune_mixup.tuning.sweep import resume, sweep
+    from tune_mixup.cluster.sweep import resume, sweep
+    from tune_mixup.search.standing import Progress
 
     def say(progress: Progress) -> None:
         if " COMPLETE" in progress.message or " FAIL" in progress.message:

@@ -16,14 +16,14 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from benchmarks.rows import row
-from tune_mixup.record import SweepRecord
+from tune_mixup.cluster.adapters import Clerk, RecordScheduler, RecordSearcher
+from tune_mixup.cluster.halt import Halt
+from tune_mixup.record.sweep_record import SweepRecord
+from tune_mixup.record.trial_folder import Epoch, TrialFolder
+from tune_mixup.search.disk import Keeper
+from tune_mixup.search.session import Session
 from tune_mixup.search_space import SearchSpace
 from tune_mixup.sweep_config import plan
-from tune_mixup.trial_folder import Epoch, TrialFolder
-from tune_mixup.tuning.disk import Keeper
-from tune_mixup.tuning.halt import Halt
-from tune_mixup.tuning.searcher import Clerk, RecordScheduler, RecordSearcher
-from tune_mixup.tuning.session import Session
 
 TRIALS, EPOCHS, ROUNDS = 60, 27, 5
 SPACE = SearchSpace(

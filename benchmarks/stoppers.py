@@ -6,10 +6,10 @@ from optuna.trial import FrozenTrial
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
 from tune_mixup.config import TrialConfig
+from tune_mixup.search.control_group import ControlGroup
+from tune_mixup.search.seats import RULES, Raise, Seats
+from tune_mixup.stopping.base import Seat
 from tune_mixup.sweep_config import SweepConfig
-from tune_mixup.tuning.control_group import ControlGroup
-from tune_mixup.tuning.scheduler import Seat
-from tune_mixup.tuning.seats import RULES, Raise, Seats
 
 
 class OurStopper:

@@ -23,10 +23,10 @@ from ray.tune.search.optuna import OptunaSearch
 from benchmarks.recorded_curves import AXES, EPOCHS, SPACE, Floats, Table
 from benchmarks.slots import run
 from benchmarks.stoppers import OurStopper, RayStopper
+from tune_mixup.samplers import TrialSampler
+from tune_mixup.search.seats import Seats
 from tune_mixup.search_space import SearchSpace
 from tune_mixup.sweep_config import SweepConfig, plan
-from tune_mixup.tuning.samplers import TrialSampler
-from tune_mixup.tuning.seats import Seats
 
 SLOTS = 4
 """Trials at a time."""

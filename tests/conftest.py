@@ -17,7 +17,7 @@ def global_generator_untouched():
 @pytest.fixture(scope="session")
 def ray_session():
     """One Ray for all tests: eight logical CPUs and two logical GPUs on whatever machine this is."""
-    from tune_mixup.tuning.cluster import QUIET
+    from tune_mixup.cluster.connection import QUIET
 
     os.environ |= {**QUIET, "RAY_AUTH_MODE": "disabled"}
     import ray

@@ -4,16 +4,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tune_mixup.cluster.sweep import sweep as sweep
     from tune_mixup.config import TrialConfig as TrialConfig
-    from tune_mixup.record import load_sweep as load_sweep
+    from tune_mixup.record.sweep_record import load_sweep as load_sweep
     from tune_mixup.training.trainer import Trainer as Trainer
-    from tune_mixup.tuning.sweep import sweep as sweep
 
 _HOMES = {
     "Trainer": "tune_mixup.training.trainer",
     "TrialConfig": "tune_mixup.config",
-    "load_sweep": "tune_mixup.record",
-    "sweep": "tune_mixup.tuning.sweep",
+    "load_sweep": "tune_mixup.record.sweep_record",
+    "sweep": "tune_mixup.cluster.sweep",
 }
 
 __version__ = "0.1.0"

@@ -19,7 +19,7 @@ from benchmarks.baselines import plain_tune
 from benchmarks.baselines.search_task import Finish, SearchTask
 from benchmarks.gpu import Size
 from benchmarks.gpu.ladder import FAST
-from tune_mixup.tuning.scheduler import rung_epochs
+from tune_mixup.stopping.rungs import rung_epochs
 
 FIXED = {key: value for key, value in race.FIXED.items() if not key.startswith("model.")}
 SHARES = 4

@@ -13,9 +13,10 @@ from optuna.trial import TrialState
 
 from tune_mixup.analysis import export as module
 from tune_mixup.analysis.export import export, read_configurations
-from tune_mixup.analysis.formats import FORMATS, parse_yaml
+from tune_mixup.analysis.formats import FORMATS
 from tune_mixup.config import TrialConfig
-from tune_mixup.record import Outcome, SweepRecord
+from tune_mixup.reading import parse_yaml
+from tune_mixup.record.sweep_record import Outcome, SweepRecord
 
 SUFFIXES = (".yaml", ".json", ".csv", ".parquet")
 

@@ -9,7 +9,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 
 from tune_mixup.analysis.leaderboard import leaderboard, render, rows, rule
-from tune_mixup.record import Outcome, SweepRecord
+from tune_mixup.record.sweep_record import Outcome, SweepRecord
 
 FREE = {
     "mixing.name": CategoricalDistribution(("erm", "mixup")),

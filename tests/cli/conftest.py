@@ -3,10 +3,10 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from tune_mixup.cli import run
-from tune_mixup.record import Outcome, SweepRecord
+from tune_mixup.record.sweep_record import Outcome, SweepRecord
+from tune_mixup.search.standing import Progress
 from tune_mixup.search_space import SearchSpace
 from tune_mixup.sweep_config import plan
-from tune_mixup.tuning.progress import Progress
 
 SPACE = SearchSpace(
     fixed={"mixing.name": "mixup", "training.epochs": 2},

@@ -3,11 +3,11 @@ import json
 import pytest
 
 from tune_mixup.cli.bench import SMALL
+from tune_mixup.cluster.worker_environment import KEPT_HEAP
+from tune_mixup.measuring import turns
+from tune_mixup.measuring.bench import Ceilings, Parts
+from tune_mixup.measuring.turns import Findings, OutOfTime, Tried
 from tune_mixup.schema import flatten
-from tune_mixup.training import turns
-from tune_mixup.training.bench import Ceilings, Parts
-from tune_mixup.training.turns import Measured, OutOfTime, Tried
-from tune_mixup.tuning.worker_environment import KEPT_HEAP
 
 PARTS = Parts(
     network_s=0.04, loop_s=0.05, loop_overhead=0.25, input_s=0.001, mixing_s=0.0005, flops_per_image=1e7,
@@ -37,7 +37,7 @@ def measured(monkeypatch):
                 tried.append(
                     Tried(variant, [2000 * r for r in ratios or ()], ratios or [], "" if known else "no compiler")
                 )
-            return Measured("cpu", Ceilings(1e12, 2e10), PARTS, 4500, tried, 42.0)
+            return Findings("cpu", Ceilings(1e12, 2e10), PARTS, 4500, tried, 42.0)
 
     fake = Fake()
     monkeypatch.setattr(turns, "measure", fake)

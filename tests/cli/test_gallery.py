@@ -3,8 +3,8 @@ import json
 import pytest
 import torch
 
+from tune_mixup.analysis.gallery import gallery
 from tune_mixup.config import TrialConfig
-from tune_mixup.gallery import gallery
 from tune_mixup.mixing import MIXERS
 from tune_mixup.mixing.cutmix import CutMix
 from tune_mixup.mixing.erm import Erm

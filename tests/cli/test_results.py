@@ -64,7 +64,7 @@ def test_evaluate_retrains_the_best_complete_trials(command, start_sweep, monkey
             {"trial": trials, "n": 2, "test_accuracy_mean": [0.75, 0.5], "test_accuracy_sd": [0.1, None]}
         )
 
-    monkeypatch.setattr("tune_mixup.tuning.evaluation.evaluate", evaluate)
+    monkeypatch.setattr("tune_mixup.cluster.evaluation.evaluate", evaluate)
     flags = ["--json"] if as_json else []
     assert command("evaluate", "gm", "--top", 4, "--seeds", 2, "--address", "auto", *flags) == 0
     assert calls == [(record.path, [2, 0], 2, "auto")]  # 1 was stopped, 3 failed, 4 is not done
@@ -82,7 +82,7 @@ def test_an_interrupted_evaluation_says_how_to_go_on(command, start_sweep, monke
     def evaluate(path, trials, *, seeds, address, listener):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tune_mixup.tuning.evaluation.evaluate", evaluate)
+    monkeypatch.setattr("tune_mixup.cluster.evaluation.evaluate", evaluate)
     assert command("evaluate", "gm") == 130
     assert command.err == "tune-mixup: interrupted; the same command goes on with what is left\n"
 

@@ -30,8 +30,8 @@ def ran(monkeypatch, start_sweep, progress):
             listener(progress(message="t0002 COMPLETE: trained", states={"COMPLETE": 1, "RUNNING": 1}))
             return record
 
-        monkeypatch.setattr("tune_mixup.tuning.sweep.sweep", sweep)
-        monkeypatch.setattr("tune_mixup.tuning.sweep.resume", resume)
+        monkeypatch.setattr("tune_mixup.cluster.sweep.sweep", sweep)
+        monkeypatch.setattr("tune_mixup.cluster.sweep.resume", resume)
         return calls
 
     return install

@@ -6,8 +6,8 @@ import yaml
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.digits import Digits
+from tune_mixup.record.trial_folder import TrialFolder
 from tune_mixup.training.trainer import Trainer
-from tune_mixup.trial_folder import TrialFolder
 
 SPACE = """
 from optuna.distributions import CategoricalDistribution, FloatDistribution

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from tune_mixup.record import load_sweep
+from tune_mixup.record.sweep_record import load_sweep
 
 DEADLINE_S = 300
 START = """

@@ -9,8 +9,8 @@ from processes import Command, epochs_of, finished, lock_holder, uninterrupted, 
 from spaces import space
 
 from tune_mixup import sweep
-from tune_mixup.record import load_sweep
-from tune_mixup.tuning.sweep import resume
+from tune_mixup.cluster.sweep import resume
+from tune_mixup.record.sweep_record import load_sweep
 
 pytestmark = pytest.mark.slow
 EPOCHS = 60

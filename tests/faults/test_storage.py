@@ -10,7 +10,7 @@ from processes import Command, epochs_of, finished, write_space
 from spaces import space
 
 from tune_mixup import load_sweep, sweep
-from tune_mixup.tuning.sweep import resume
+from tune_mixup.cluster.sweep import resume
 
 pytestmark = pytest.mark.slow
 AS_ROOT = [] if os.geteuid() == 0 else ["sudo", "-n"]

@@ -12,9 +12,9 @@ from ray import cloudpickle
 from spaces import space
 
 from tune_mixup import sweep
-from tune_mixup.tuning import trainable
-from tune_mixup.tuning.sweep import resume
-from tune_mixup.tuning.trainable import MixupTrainable
+from tune_mixup.cluster import trainable
+from tune_mixup.cluster.sweep import resume
+from tune_mixup.cluster.trainable import MixupTrainable
 
 pytestmark = [pytest.mark.usefixtures("ray_session"), pytest.mark.slow]
 TIMEOUT_S = 15.0

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from tune_mixup.config import TrialConfig
+from tune_mixup.record.files import StorageFault
 from tune_mixup.training import checkpoint
 from tune_mixup.training.trainer import Trainer
-from tune_mixup.trial_folder import StorageFault
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from typing import Any
 
 from tune_mixup.analysis.formats import FORMATS, Document
 from tune_mixup.analysis.leaderboard import direction, leaderboard, rows
-from tune_mixup.record import SweepRecord
+from tune_mixup.record.files import write_atomically
+from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.schema import flatten, nest
-from tune_mixup.trial_folder import write_atomically
 
 VALIDATION_ONLY = (
     "All metrics are on the validation split that the search itself used, so the best of many trials looks better than "

@@ -8,66 +8,18 @@ configuration does not have is an empty cell (CSV) or null (parquet).
 import csv
 import io
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
-import yaml
-
+from tune_mixup.reading import dump_yaml, parse_yaml
 from tune_mixup.schema import flatten
 
 Document = dict[str, Any]
 """What is exported: a header, and under `configurations` rank, trial, epoch, metrics and config of each."""
 
 
-# YAML, with the scalars of its version 1.2 (core schema): 1e-3 is a number, `no` and 1:30 are texts
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads 1.2 scalars; PyYAML's own rules are those of version 1.1."""
-
-    yaml_implicit_resolvers = {}
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes what either version would take for something else than a text."""
-
-
-_SCALARS: tuple[tuple[str, list[str], str, Callable[[str], Any]], ...] = (
-    ("null", [*"~nN", ""], r"~|null|Null|NULL|", lambda text: None),
-    ("bool", [*"tTfF"], r"true|True|TRUE|false|False|FALSE", lambda text: text.lower() == "true"),
-    ("int", [*"-+0123456789"], r"[-+]?[0-9]+", int),
-    (
-        "float",
-        [*"-+.0123456789"],
-        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
-        lambda text: float(re.sub(r"\.(?=[iInN])", "", text)),
-    ),
-)
-
-
-def _constructor(read: Callable[[str], Any]) -> Callable[[yaml.SafeLoader, yaml.ScalarNode], Any]:
-    return lambda loader, node: read(loader.construct_scalar(node))
-
-
-for _name, _starts, _pattern, _read in _SCALARS:
-    _tag, _regexp = f"tag:yaml.org,2002:{_name}", re.compile(f"(?:{_pattern})\\Z")
-    _Loader.add_implicit_resolver(_tag, _regexp, _starts)
-    _Dumper.add_implicit_resolver(_tag, _regexp, _starts)
-    _Loader.add_constructor(_tag, _constructor(_read))
-
-
-def parse_yaml(text: str) -> Any:
-    """The value of a YAML text (1.2 core schema, no tags). Raises ValueError in one line."""
-    try:
-        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError as error:
-        raise ValueError(" ".join(str(error).split())) from None
-
-
 def _write_yaml(file: BinaryIO, document: Document) -> None:
-    text = yaml.dump(document, Dumper=_Dumper, sort_keys=False)
-    file.write(text.encode())
+    file.write(dump_yaml(document).encode())
 
 
 def _read_yaml(file: BinaryIO) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from tune_mixup.record import SweepRecord
+from tune_mixup.record.sweep_record import SweepRecord
 
 _GROUPS = {"COMPLETE": 0, "PRUNED": 1, "RUNNING": 1, "FAIL": 2}
 _TEXT_WIDTH = 60

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from tune_mixup.config import TrialConfig
-    from tune_mixup.training.turns import Measured
+    from tune_mixup.measuring.turns import Findings
 
 SMALL = {
     "data.name": "synthetic",
@@ -60,9 +60,9 @@ def bench(
 
     import torch
 
-    from tune_mixup.training.turns import Subprocess, measure
-    from tune_mixup.training.variants import variants
-    from tune_mixup.tuning.worker_environment import KEPT_HEAP
+    from tune_mixup.cluster.worker_environment import KEPT_HEAP
+    from tune_mixup.measuring.turns import Subprocess, measure
+    from tune_mixup.measuring.variants import variants
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     tried, left_out = variants(trial, device=device, seconds=seconds, heap=KEPT_HEAP)
@@ -88,12 +88,12 @@ def bench(
 
 
 def report(
-    found: "Measured", trial: "TrialConfig", *, heap_kept: bool, left_out: list[str] | None = None
+    found: "Findings", trial: "TrialConfig", *, heap_kept: bool, left_out: list[str] | None = None
 ) -> dict[str, Any]:
     """All that is said, as plain values."""
-    from tune_mixup.training.advice import MARGIN, changes, gain, noise, shares
-    from tune_mixup.training.turns import MIN_ROUNDS
-    from tune_mixup.training.variants import cores
+    from tune_mixup.measuring.advice import MARGIN, changes, gain, noise, shares
+    from tune_mixup.measuring.turns import MIN_ROUNDS
+    from tune_mixup.measuring.variants import cores
 
     parts, given = found.parts, found.tried[0]
     return {

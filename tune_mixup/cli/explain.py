@@ -11,7 +11,7 @@ import typer
 from tune_mixup.cli.options import Json, Name, Root, sweep_path
 
 if TYPE_CHECKING:
-    from tune_mixup.tuning.replay import Event
+    from tune_mixup.search.replay import Event
 
 
 def explain(
@@ -25,9 +25,9 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Say why trials were stopped, and what the control group says about the rungs."""
-    from tune_mixup.record import load_sweep
-    from tune_mixup.tuning.explanation import explain_sweep, explain_trial
-    from tune_mixup.tuning.replay import replay
+    from tune_mixup.record.sweep_record import load_sweep
+    from tune_mixup.search.explanation import explain_sweep, explain_trial
+    from tune_mixup.search.replay import replay
 
     record = load_sweep(sweep_path(name, root))
     if order:

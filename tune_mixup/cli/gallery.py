@@ -38,7 +38,7 @@ def gallery(
     config = TrialConfig.from_dotted(given, settings)
     to = to.expanduser()
 
-    from tune_mixup.gallery import gallery as run
+    from tune_mixup.analysis.gallery import gallery as run
 
     drawn, left_out = run(config, chosen or {config.mixing.name: config.mixing}, to, num_examples=examples)
     if as_json:

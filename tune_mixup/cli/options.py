@@ -72,7 +72,7 @@ def parse_settings(assignments: Sequence[str] | None, data_root: str | None = No
     Values are YAML (1.2 core schema) scalars, lists or mappings. Raises ValueError for an assignment without `=` or
     key, and for a value that is no YAML.
     """
-    from tune_mixup.analysis.formats import parse_yaml
+    from tune_mixup.reading import parse_yaml
     from tune_mixup.schema import flatten
 
     settings: dict[str, Any] = {} if data_root is None else {"data.root": data_root}

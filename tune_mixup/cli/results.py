@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from tune_mixup.cli.errors import Interrupted
-from tune_mixup.cli.live import display
 from tune_mixup.cli.options import Address, Json, Name, Root, sweep_path
+from tune_mixup.display import display
 
 
 def leaderboard(
@@ -24,7 +24,7 @@ def leaderboard(
 ) -> None:
     """Rank the trials of a sweep by its metric on validation."""
     from tune_mixup.analysis import leaderboard as analysis
-    from tune_mixup.record import load_sweep
+    from tune_mixup.record.sweep_record import load_sweep
 
     record = load_sweep(sweep_path(name, root))
     board = analysis.leaderboard(record, top)
@@ -44,7 +44,7 @@ def export(
 ) -> None:
     """Write the whole configurations of the best trials to a file that `train --config` reads."""
     from tune_mixup.analysis.export import export as write
-    from tune_mixup.record import load_sweep
+    from tune_mixup.record.sweep_record import load_sweep
 
     record = load_sweep(sweep_path(name, root))
     to = to.expanduser()
@@ -68,7 +68,7 @@ def evaluate(
 ) -> None:
     """Retrain the best settings on fresh seeds and open the test split, which is written down."""
     from tune_mixup.analysis import leaderboard as analysis
-    from tune_mixup.record import load_sweep
+    from tune_mixup.record.sweep_record import load_sweep
 
     path = sweep_path(name, root)
     record = load_sweep(path)
@@ -79,7 +79,7 @@ def evaluate(
             f"no trial of the sweep {record.name!r} is COMPLETE; finish one with `tune-mixup resume` first"
         )
 
-    from tune_mixup.tuning.evaluation import evaluate as run
+    from tune_mixup.cluster.evaluation import evaluate as run
 
     try:
         with display(as_json) as listener:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from tune_mixup.cli.errors import Interrupted
-from tune_mixup.cli.live import display
 from tune_mixup.cli.options import (
     Address,
     Concurrent,
@@ -37,11 +36,12 @@ from tune_mixup.cli.options import (
     sweep_options,
     sweep_path,
 )
+from tune_mixup.display import display
 
 if TYPE_CHECKING:
-    from tune_mixup.record import SweepRecord
+    from tune_mixup.record.sweep_record import SweepRecord
+    from tune_mixup.search.standing import Listener
     from tune_mixup.sweep_config import Promise
-    from tune_mixup.tuning.progress import Listener
 
 SHOWN = 5
 """Rows of the leaderboard at the end of a sweep."""
@@ -117,7 +117,7 @@ def sweep(
             "disk_budget": disk_budget,
         }
     )
-    from tune_mixup.tuning.sweep import sweep as run
+    from tune_mixup.cluster.sweep import sweep as run
 
     path = root.expanduser() / (name or Path(space).stem)
     _follow(
@@ -159,7 +159,7 @@ def resume(
         "trial_timeout_s": parse_duration(trial_timeout, "--trial-timeout"),
         "disk_budget": disk_budget,
     }
-    from tune_mixup.tuning.sweep import resume as run
+    from tune_mixup.cluster.sweep import resume as run
 
     path = sweep_path(name, root)
     _follow(lambda listener: run(path, address=address, listener=listener, **cast("Promise", promise)), path, as_json)

@@ -13,8 +13,8 @@ from tune_mixup.cli.options import DataRoot, Json, Seed, Settings, parse_setting
 
 if TYPE_CHECKING:
     from tune_mixup.config import TrialConfig
+    from tune_mixup.record.trial_folder import Epoch
     from tune_mixup.search_space import SearchSpace
-    from tune_mixup.trial_folder import Epoch
 
 
 def train(
@@ -108,7 +108,7 @@ def _first_point(space: "SearchSpace", settings: Mapping[str, Any]) -> Mapping[s
 
 def _notes(folder: Path) -> list[str]:
     """What went wrong in a trial's folder and was mended, such as a damaged checkpoint."""
-    from tune_mixup.trial_folder import TrialFolder
+    from tune_mixup.record.trial_folder import TrialFolder
 
     notes = TrialFolder(folder).notes
     return notes.read_text().splitlines() if notes.exists() else []

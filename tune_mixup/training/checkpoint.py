@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import torch
 
 from tune_mixup.config import TrialConfig
-from tune_mixup.trial_folder import storage, write_atomically
+from tune_mixup.record.files import storage, write_atomically
 
 
 def files(path: Path) -> list[Path]:

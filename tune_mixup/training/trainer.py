@@ -19,12 +19,13 @@ from tune_mixup.config import TrialConfig
 from tune_mixup.data.base import Split, load_test
 from tune_mixup.metrics import METRICS
 from tune_mixup.models.base import StagedNetwork
+from tune_mixup.record.files import storage
+from tune_mixup.record.trial_folder import Epoch, TrialFolder
 from tune_mixup.seeding import generator, global_draws
 from tune_mixup.training import checkpoint
 from tune_mixup.training.divergence import has_exploded
 from tune_mixup.training.fitting import draw_batches, load_fitting
 from tune_mixup.training.warm import step_for
-from tune_mixup.trial_folder import Epoch, TrialFolder, storage
 
 
 class Trainer:

@@ -1,0 +1,277 @@
+import math
+import random
+import statistics
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tune_mixup.stopping.asha import Asha
+from tune_mixup.stopping.base import Seat, smoothed
+from tune_mixup.stopping.hyperband import Hyperband, bracket_of
+from tune_mixup.stopping.median import MedianRule
+from tune_mixup.stopping.never import Never
+from tune_mixup.stopping.rungs import rung_epochs
+
+
+@pytest.mark.parametrize(
+    ("epochs", "options", "expected"),
+    [
+        (27, {"grace_epochs": 1, "reduction_factor": 3}, [1, 3, 9]),
+        (28, {"grace_epochs": 1, "reduction_factor": 3}, [1, 3, 9]),  # 27 of 28 could save next to nothing
+        (31, {"grace_epochs": 1, "reduction_factor": 3}, [1, 3, 9, 27]),
+        (100, {"grace_epochs": None, "reduction_factor": 3}, [10, 30]),
+        (200, {"grace_epochs": None, "reduction_factor": 3}, [20, 60]),
+        (50, {"grace_epochs": None, "reduction_factor": 3}, [10, 30]),
+        (27, {"grace_epochs": None, "reduction_factor": 3}, [9]),
+        (20, {"grace_epochs": None, "reduction_factor": 2}, [7, 14]),
+        (12, {"grace_epochs": None, "reduction_factor": 3}, [5]),
+        (5, {"grace_epochs": None, "reduction_factor": 3}, []),
+        (1, {"grace_epochs": 1, "reduction_factor": 2}, []),
+        (100, {"grace_epochs": 49, "reduction_factor": 10, "drops": (50, 75)}, [51]),
+        (100, {"grace_epochs": 50, "reduction_factor": 10, "drops": (50,)}, [51]),
+        (100, {"grace_epochs": 40, "reduction_factor": 10, "drops": (50,)}, [40]),
+        (100, {"grace_epochs": 25, "reduction_factor": 3, "drops": (50, 75)}, [25, 76]),
+    ],
+)
+def test_rungs(epochs, options, expected):
+    assert rung_epochs(epochs, **options) == expected
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(1, 400), st.none() | st.integers(1, 50), st.integers(2, 5), st.lists(st.integers(1, 399), max_size=3)
+)
+def test_no_rung_before_the_grace_just_before_a_drop_or_near_the_end(epochs, grace, factor, drops):
+    margin = max(1, round(0.1 * epochs))
+    for rung in rung_epochs(epochs, grace_epochs=grace, reduction_factor=factor, drops=sorted(drops)):
+        assert rung >= (grace or max(5, round(0.1 * epochs))) and rung < epochs - margin
+        assert not any(drop - margin < rung <= drop for drop in drops) or any(drop + 1 == rung for drop in drops)
+
+
+def test_smoothing_is_the_median_of_the_last_reports():
+    values = {1: 0.9, 2: 0.1, 5: 0.3, 6: 0.4, 9: 0.8}
+    assert smoothed(values, 1, 5) == 0.9
+    assert smoothed(values, 2, 5) == pytest.approx(0.5)
+    assert smoothed(values, 6, 3) == 0.3
+    assert smoothed(values, 8, 3) == 0.3
+    assert smoothed(values, 9, 1) == 0.8
+
+
+def test_a_rung_by_hand():
+    asha = Asha("maximize", 3)
+    values = {0: 0.5, 1: 0.4, 2: 0.6, 3: 0.55, 4: 0.58, 5: 0.59, 6: 0.7}
+    made = {trial: asha.report(trial, 1, value, Seat((1, 3))) for trial, value in values.items()}
+    # kept: the best max(1, n // 3) of the n that have reached the rung so far
+    assert [trial for trial, decision in made.items() if not decision.stop] == [0, 2, 5, 6]
+    assert made[1].why == "epoch 1: 0.4 is number 2 of 2 at the rung of epoch 1; the best 1 go on (cutoff 0.5)"
+    assert made[5].plain() == {
+        "epoch": 1, "rung": 1, "value": 0.59, "rank": 2, "of": 6, "cutoff": 0.59, "group": "", "stop": False,
+        "why": "epoch 1: 0.59 is number 2 of 6 at the rung of epoch 1; the best 2 go on (cutoff 0.59)",
+    }  # fmt: skip
+    assert asha.report(0, 2, 0.9, Seat((1, 3))).stop, "number 4 of 7 by now, and the best 3 stay"
+
+
+def test_minimising_turns_the_order_round():
+    asha = Asha("minimize", 2)
+    assert not asha.report(0, 1, 1.0, Seat((1,))).stop
+    assert not asha.report(1, 1, 0.5, Seat((1,))).stop
+    decision = asha.report(2, 1, 2.0, Seat((1,)))
+    assert decision.stop and decision.cutoff == 0.5 and decision.rank == 3
+
+
+def test_a_rung_decides_by_the_median_of_the_last_reports():
+    asha = Asha("maximize", 3, smoothing=3)
+    for epoch, value in enumerate((0.1, 0.2, 0.9), start=1):
+        decision = asha.report(0, epoch, value, Seat((3,)))
+    assert decision.value == 0.2
+    asha.report(1, 2, 0.4, Seat((3,)))  # fewer reports, fewer to take the median of
+    assert asha.report(1, 3, 0.5, Seat((3,))).value == pytest.approx(0.45)
+
+
+def test_only_trials_of_a_group_are_compared():
+    asha = Asha("maximize", 3)
+    assert not asha.report(0, 1, 0.9, Seat((1,), "weak mixing")).stop
+    assert not asha.report(1, 1, 0.1, Seat((1,), "strong mixing")).stop
+    decision = asha.report(2, 1, 0.05, Seat((1,), "strong mixing"))
+    assert decision.stop and "number 2 of 2 (strong mixing)" in decision.why and decision.group == "strong mixing"
+
+
+def test_sparse_and_repeated_reports_count_once_and_for_the_highest_rung_reached():
+    asha, seat = Asha("maximize", 3), Seat((1, 3, 9))
+    assert asha.report(0, 5, 0.5, seat).rung == 3
+    assert asha.report(0, 5, 0.9, seat) is None
+    assert asha.report(0, 4, 0.9, seat) is None
+    assert asha.report(0, 15, 0.7, seat).rung == 9
+    assert [asha.compared("", rung) for rung in (1, 3, 9)] == [{}, {0: 0.5}, {0: 0.7}]
+
+
+def test_a_resumed_trial_enters_no_rung_below_the_epoch_it_resumed_from():
+    """What Ray 2.60 does after a restore: a trial at epoch 23 sets the mark for the ones at epoch 1."""
+    before, seat = Asha("maximize", 3), Seat((1, 3, 9, 27))
+    reports = [(epoch, epoch / 100) for epoch in range(1, 24)]
+    for epoch, value in reports:
+        before.report(0, epoch, value, seat)
+    after = Asha("maximize", 3)
+    for epoch, value in reports:
+        after.report(0, epoch, value, seat)
+    assert after.report(0, 24, 0.24, seat) is None
+    assert after.compared("", 1) == {0: 0.01} and after.compared("", 27) == {}
+    assert not after.report(1, 1, 0.02, seat).stop
+
+
+def test_a_pass_is_taken_back_when_the_trial_is_far_from_the_best_of_those_who_came_later():
+    asha, seat = Asha("maximize", 3), Seat((2, 20))
+    assert not asha.report(0, 2, 0.5, seat).stop
+    for trial in range(1, 4):
+        asha.report(trial, 2, 0.5 + trial / 10, seat)
+        decision = asha.report(0, 2 + trial, 0.99, seat)
+        # stays while it is in the best int(1.5 n / 3) of n = 2, 3, 4
+        assert (decision is not None) == (1 + trial > max(1, (1 + trial) // 2)), trial
+    assert decision.stop and decision.rung == 2
+    assert decision.why == (
+        "epoch 5: its 0.5 at the rung of epoch 2 is by now number 4 of 4; the best 2 stay (cutoff 0.7)"
+    )
+
+
+def test_the_control_group_is_compared_and_goes_on():
+    asha = Asha("maximize", 3)
+    asha.report(0, 1, 0.9, Seat((1, 3)))
+    spared = Seat((1, 3), spared=True)
+    decision = asha.report(1, 1, 0.1, spared)
+    assert not decision.stop and decision.why.endswith("it goes on for the control group") and decision.rank == 2
+    assert asha.report(1, 2, 0.1, spared) is None
+    assert asha.report(2, 1, 0.05, Seat((1, 3))).of == 3
+
+
+@st.composite
+def sweeps(draw):
+    """Reports of a sweep in any order of trials, sparse, some repeated or of epochs gone by."""
+    rng = random.Random(draw(st.integers(0, 2**32)))
+    at, reports = {}, []
+    for _ in range(rng.randrange(1, 80)):
+        trial = rng.randrange(8)
+        ahead = rng.choice([1, 1, 1, 2, 7, 0, -3])
+        epoch = max(1, at.get(trial, 0) + ahead)
+        at[trial] = max(epoch, at.get(trial, 0))
+        reports.append((trial, epoch, rng.choice([0.1, 0.2, rng.random()])))
+    return reports
+
+
+RULES = {
+    "asha": lambda direction: Asha(direction, 3, smoothing=2),
+    "hyperband": lambda direction: Hyperband(Asha(direction, 3)),
+    "median": lambda direction: MedianRule(direction, grace_epochs=2),
+    "none": lambda direction: Never(),
+}
+
+
+def seat_of(trial):
+    return Seat((1, 3, 9), "ab"[trial % 2], spared=trial == 5)
+
+
+@pytest.mark.parametrize("name", RULES)
+@settings(deadline=None, max_examples=60)
+@given(sweeps(), st.sampled_from(["maximize", "minimize"]), st.integers(0, 2**32))
+def test_replaying_the_reports_restores_the_decisions(name, reports, direction, seed):
+    """A rule rebuilt half-way, from a record sorted by trial, decides the rest as the one that was never lost."""
+    whole, stopped, decisions = RULES[name](direction), set(), []
+    for trial, epoch, value in reports:
+        decision = None if trial in stopped else whole.report(trial, epoch, value, seat_of(trial))
+        stopped |= {trial} if decision is not None and decision.stop else set()
+        decisions.append(decision)
+    assert 5 not in stopped
+    half = random.Random(seed).randrange(len(reports))
+    kept, record, gone = {}, [], set()
+    for (trial, epoch, value), decision in zip(reports[:half], decisions[:half], strict=True):
+        if trial not in gone and epoch > kept.get(trial, 0):  # as the session writes it down
+            kept[trial] = epoch
+            record.append((trial, epoch, value))
+        gone |= {trial} if decision is not None and decision.stop else set()
+    rebuilt = RULES[name](direction)
+    for trial, epoch, value in sorted(record):
+        rebuilt.note(trial, epoch, value, seat_of(trial))
+    for (trial, epoch, value), decision in zip(reports[half:], decisions[half:], strict=True):
+        again = None if trial in gone else rebuilt.report(trial, epoch, value, seat_of(trial))
+        assert again == decision
+        gone |= {trial} if decision is not None and decision.stop else set()
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40), st.integers(2, 5))
+def test_the_best_so_far_always_goes_on_and_about_one_in_eta_is_kept(values, factor):
+    asha = Asha("maximize", factor)
+    best = float("-inf")
+    for trial, value in enumerate(values):
+        stop = asha.report(trial, 1, value, Seat((1,))).stop
+        if value >= best:
+            assert not stop
+        better = sum(other > value for other in values[: trial + 1])
+        assert stop == (better >= max(1, (trial + 1) // factor))
+        best = max(best, value)
+
+
+# Hyperband
+
+
+def test_brackets_come_in_hyperbands_proportions():
+    # 4 brackets and eta 3, by hand: ceil(4/4 * 27), ceil(4/3 * 9), ceil(4/2 * 3), ceil(4/1 * 1)
+    counts = [0] * 4
+    for trial in range(4900):
+        counts[bracket_of(trial, 4, reduction_factor=3)] += 1
+    assert counts == pytest.approx([2700, 1200, 600, 400], abs=3)
+    first = [bracket_of(trial, 4, reduction_factor=3) for trial in range(20)]
+    assert set(first) == {0, 1, 2, 3}, "a small sweep has all of them"
+    assert {bracket_of(trial, 1, reduction_factor=3) for trial in range(20)} == {0}
+
+
+def test_a_bracket_begins_at_its_own_rung_and_is_compared_within():
+    rule, rungs = Hyperband(Asha("maximize", 3)), (1, 3, 9)
+    brackets = {}
+    for trial in range(40):
+        brackets.setdefault(bracket_of(trial, 4, reduction_factor=3), trial)
+    firsts = {}
+    for bracket, trial in brackets.items():
+        made = [rule.report(trial, epoch, 0.5 - bracket / 10, Seat(rungs)) for epoch in range(1, 28)]
+        firsts[bracket] = [decision.rung for decision in made if decision is not None]
+        assert not any(decision.stop for decision in made if decision is not None)
+    assert firsts == {0: [1, 3, 9], 1: [3, 9], 2: [9], 3: []}
+
+
+# Ray's median rule
+
+
+def by_hand(curves, trial, epoch, grace):
+    """Whether the median stopping rule stops `trial`, written out: the others are done, and maximising."""
+    means = [
+        statistics.fmean(values[grace - 1 : epoch])
+        for other, values in curves.items()
+        if other != trial and len(values) >= epoch
+    ]
+    return len(means) >= 3 and max(curves[trial][:epoch]) < statistics.median(means)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**32))
+def test_the_median_rule_agrees_with_one_written_out(seed):
+    rng = random.Random(seed)
+    rule, curves = MedianRule("maximize", grace_epochs=3), {}
+    for trial in range(10):
+        curves[trial] = [rng.random() + trial % 3 / 2 for _ in range(8)]
+        for epoch in range(1, 9):
+            decision = rule.report(trial, epoch, curves[trial][epoch - 1], Seat(()))
+            expected = epoch >= 3 and by_hand(curves, trial, epoch, 3)
+            assert (decision is not None and decision.stop) == expected
+            if expected:
+                assert f"epoch {epoch}: its best, {max(curves[trial][:epoch]):.4g}," in decision.why
+                curves[trial] = curves[trial][:epoch]
+                break
+
+
+def test_the_median_rule_spares_the_control_group_and_learns_from_it():
+    rule = MedianRule("minimize", grace_epochs=1)
+    for trial in range(3):
+        assert rule.report(trial, 1, 1.0, Seat((), spared=trial == 0)) is None
+    assert rule.report(3, 1, 5.0, Seat((), spared=True)) is None
+    assert rule.report(4, 1, 5.0, Seat(())).stop
+    assert math.isfinite(rule.report(5, 1, 6.0, Seat(())).value)

@@ -1,0 +1,135 @@
+"""The one place that opens the test split: the best settings, trained afresh on new seeds, measured once, on record.
+
+A search's own best score is optimistic, since it is the largest of many noisy ones. The retraining is a sweep of its
+own below the sweep's folder: the same resources, no early stopping, and it can be resumed like any other.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import TrialState
+
+from tune_mixup.cluster.connection import connected
+from tune_mixup.cluster.sweep import resume, start
+from tune_mixup.cluster.worker_environment import worker_environment
+from tune_mixup.config import TrialConfig
+from tune_mixup.record.sweep_record import SweepRecord, load_sweep
+from tune_mixup.search.standing import Listener
+from tune_mixup.sweep_config import SweepConfig
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def evaluate(
+    path: Path | str,
+    trials: Sequence[int],
+    *,
+    seeds: int = 3,
+    address: str | None = None,
+    listener: Listener | None = None,
+) -> "pd.DataFrame":
+    """Retrain the settings of `trials` on `seeds` fresh seeds at their full budget and open the test split.
+
+    One row per trial: the score that the search saw, how many of the seeds ended (n) and failed, and mean and standard
+    deviation (n - 1; missing for n = 1) of the new validation and test metrics. Each opening is written to the sweep's
+    record. Raises ValueError for no trials, for `seeds` below 1 and for numbers that the sweep does not have.
+    """
+    record = load_sweep(path)
+    config = SweepConfig.parse(record.config())
+    if seeds < 1 or not trials:
+        raise ValueError(f"evaluate: got {len(trials)} trials and {seeds} seeds, must be at least one of each")
+    plan = _plan(record, config, trials, seeds)
+    with connected(address, worker_environment(plan)):
+        folder = record.path / "evaluations" / plan.name
+        if (folder / "sweep.yaml").exists():
+            retrained = resume(folder, listener=listener)
+        else:
+            retrained = start(plan, root=folder.parent, listener=listener)
+        measured = _measure(retrained, plan)
+    rows = []
+    for place, trial in enumerate(trials):
+        mine = range(place * seeds, (place + 1) * seeds)  # the plan's points are in the order of the trials
+        rows.append(_row(record, config, retrained, trial, {n: measured[n] for n in mine if n in measured}, len(mine)))
+        seen = {"when": time.time(), "trial": trial, "retrained": [f"{plan.name}/t{n:04d}" for n in mine]}
+        record.append_evaluation({**seen, "result": rows[-1]})
+    import pandas as pd
+
+    return pd.DataFrame(rows)
+
+
+def _plan(record: SweepRecord, config: SweepConfig, trials: Sequence[int], seeds: int) -> SweepConfig:
+    """The sweep that retrains: each setting on each fresh seed, as points of the same space with a free seed."""
+    asked = record.asked()
+    for trial in trials:
+        if not 0 <= trial < len(asked):
+            raise ValueError(f"the sweep {record.name!r} has no trial {trial}; it has 0 to {len(asked) - 1}")
+    used = {config.seed, *(trial.params.get("seed", config.seed) for trial in asked)}
+    fresh = range(max(used) + 1, max(used) + 1 + seeds)
+    space = config.space
+    points = tuple({**asked[trial].params, "seed": seed} for trial in trials for seed in fresh)
+    mark = hashlib.sha256(json.dumps(points, sort_keys=True).encode()).hexdigest()[:8]
+    return config.replace(
+        name=f"{len(trials)}-trials-{seeds}-seeds-{mark}",
+        space=space.replace(
+            fixed={key: value for key, value in space.fixed.items() if key != "seed"},
+            free={**space.free, "seed": CategoricalDistribution(tuple(fresh))},
+            conditions={key: parents for key, parents in space.conditions.items() if key != "seed"},
+            baselines=points,
+        ),
+        trials=len(points),
+        sampler="random",
+        scheduler="none",
+        time_budget_s=None,
+    )
+
+
+def _measure(retrained: SweepRecord, plan: SweepConfig) -> dict[int, dict[str, float]]:
+    """The test metrics of each retrained trial that reached its full budget, measured where a trial would run."""
+    import ray
+
+    run = ray.remote(num_cpus=plan.cpus, num_gpus=plan.gpus)(_test)
+    complete = [trial.number for trial in retrained.asked() if trial.state == TrialState.COMPLETE]
+    folders = [str(retrained.trial_folder(number).path) for number in complete]
+    return dict(zip(complete, ray.get([run.remote(folder) for folder in folders]), strict=True))
+
+
+def _test(folder: str) -> dict[str, float]:
+    from tune_mixup.record.trial_folder import TrialFolder
+    from tune_mixup.training.trainer import Trainer
+
+    trainer = Trainer(TrialConfig.parse(TrialFolder(Path(folder)).read_config()), folder=folder)
+    trainer.run()  # nothing to do, unless the checkpoint of the trained model was lost since
+    return trainer.test()
+
+
+def _row(
+    record: SweepRecord,
+    config: SweepConfig,
+    retrained: SweepRecord,
+    trial: int,
+    measured: dict[int, dict[str, float]],
+    promised: int,
+) -> dict[str, Any]:
+    from statistics import fmean, stdev
+
+    history = record.trial_folder(trial).read_epochs()
+    row: dict[str, Any] = {
+        "trial": trial,
+        f"search_{config.metric}": history[-1].get(config.metric) if history else None,
+    }
+    row |= {"n": len(measured), "failed": promised - len(measured)}
+    ends = {number: retrained.trial_folder(number).read_epochs()[-1] for number in measured}
+    for name in next(iter(measured.values()), {}):
+        for split, values in (
+            ("val", [float(ends[number][f"val_{name}"]) for number in measured]),
+            ("test", [metrics[name] for metrics in measured.values()]),
+        ):
+            row[f"{split}_{name}_mean"] = fmean(values)
+            row[f"{split}_{name}_sd"] = stdev(values) if len(values) > 1 else None
+    return row

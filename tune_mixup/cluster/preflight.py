@@ -1,0 +1,63 @@
+"""The last check before a sweep is written down: that its settings fit the data, tried where the trials would run."""
+
+import json
+from collections.abc import Iterable
+
+import torch
+
+from tune_mixup.cluster.connection import private_folder
+from tune_mixup.config import TrialConfig
+from tune_mixup.data.base import forget_data
+from tune_mixup.sweep_config import SweepConfig
+
+
+def check_data(config: SweepConfig) -> int:
+    """Load the data of every kind of trial once; returns the bytes of the largest checkpoint to expect.
+
+    On a worker, or in this process where Ray has this host only: a worker would have to import all of torch for it, and
+    Ray gives no worker that has run a task to an actor.
+    Raises ValueError with the first fault, in one line. What takes long the first time, a download or decoding a folder
+    of images, is then done before the trials start.
+    """
+    import ray
+
+    kinds = [trial.plain() for trial in _kinds(config)]
+    if private_folder() is not None:
+        with torch.random.fork_rng(devices=[]):
+            fault, checkpoint_bytes = _try(kinds)
+        forget_data()
+    else:
+        fault, checkpoint_bytes = ray.get(ray.remote(num_cpus=config.cpus, max_retries=0)(_try).remote(kinds))
+    if fault is not None:
+        raise ValueError(fault)
+    return int(checkpoint_bytes)
+
+
+def _kinds(config: SweepConfig) -> Iterable[TrialConfig]:
+    """One trial for each combination of what decides whether a configuration fits its data."""
+    kinds: dict[str, TrialConfig] = {}
+    for point in (*config.space.baselines, *config.space.corners()):
+        trial = config.trial(point)
+        values = trial.plain()
+        decisive = {section: _whole(values[section]) for section in ("data", "model", "mixing", "optimizer")}
+        kinds.setdefault(json.dumps([decisive, trial.training.batch_size], sort_keys=True), trial)
+    return kinds.values()
+
+
+def _whole(settings: dict[str, object]) -> dict[str, object]:
+    return {key: value for key, value in settings.items() if not isinstance(value, float)}
+
+
+def _try(configs: list[dict[str, object]]) -> tuple[str | None, int]:
+    from tune_mixup.training.checkpoint import expected_bytes
+    from tune_mixup.training.fitting import load_fitting
+
+    largest = 0
+    for values in configs:
+        config = TrialConfig.parse(values)
+        try:
+            data = load_fitting(config, device=torch.device("cpu"))
+        except (ValueError, OSError) as error:
+            return str(error).splitlines()[0], 0
+        largest = max(largest, expected_bytes(config, channels=data.channels, num_classes=data.num_classes))
+    return None, largest

@@ -1,0 +1,237 @@
+"""A sweep from plan to record: Ray runs the trials, the session decides, the record remembers."""
+
+import contextlib
+import logging
+import shutil
+import tempfile
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Unpack
+
+from tune_mixup.cluster.connection import connected, private_folder
+from tune_mixup.cluster.halt import Halt, Signals, interruptible
+from tune_mixup.cluster.preflight import check_data
+from tune_mixup.cluster.worker_environment import worker_environment
+from tune_mixup.measuring.auto import check_resources, decide
+from tune_mixup.measuring.nodes import Node, asking_for
+from tune_mixup.measuring.packing import Packed
+from tune_mixup.record.files import StorageFault, storage
+from tune_mixup.record.sweep_record import SweepRecord, load_sweep
+from tune_mixup.search.disk import Keeper, NoRoom, check_space
+from tune_mixup.search.session import Session
+from tune_mixup.search.shares import Shares, room, shares_for
+from tune_mixup.search.standing import Listener
+from tune_mixup.search.warm_start import Outside, import_trials
+from tune_mixup.search_space import SearchSpace
+from tune_mixup.sweep_config import Options, Promise, SweepConfig, plan
+
+LEARNING = ("tpe", "gp", "cmaes")
+"""Samplers that learn from the trials that have ended."""
+
+
+def sweep(
+    space: str | Path | SearchSpace,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    root: Path | str = "sweeps",
+    address: str | None = None,
+    warm_start: Path | str | None = None,
+    outside: Outside = "drop",
+    listener: Listener | None = None,
+    **options: Unpack[Options],
+) -> SweepRecord:
+    """Search a space and return the record: `.trials()` and `.epochs()` are pandas frames.
+
+    `space` is the name of a shipped space, the path of a `.py` file or a `SearchSpace`; `settings` are fixed on top,
+    by dotted key; `options` are fields of `SweepConfig` and `max_epochs`. The sampler begins with the finished trials
+    of the sweep at `warm_start`; `outside` says what becomes of those outside the space. Raises ValueError, with
+    nothing written, for anything wrong with these, for a name that exists, and for resources that are not there.
+    """
+    config = plan(space, settings, **options)
+    return start(config, root=root, address=address, warm_start=warm_start, outside=outside, listener=listener)
+
+
+def start(
+    config: SweepConfig,
+    *,
+    root: Path | str = "sweeps",
+    address: str | None = None,
+    warm_start: Path | str | None = None,
+    outside: Outside = "drop",
+    listener: Listener | None = None,
+) -> SweepRecord:
+    """Run a sweep that is planned. Raises as `sweep` does."""
+    SweepRecord.check_free(Path(root), config.name)
+    source = load_sweep(warm_start) if warm_start is not None else None
+    with interruptible() as signals, connected(address, worker_environment(config)) as nodes:
+        check_resources(config, nodes)
+        checkpoint_bytes = check_data(config)
+        decision = decide(config, nodes, Packed())
+        config = decision.applied(config)
+        concurrent = _concurrency(config, nodes, decision)
+        check_space(Path(root), config, checkpoint_bytes=checkpoint_bytes, concurrent=concurrent)
+        record = SweepRecord.create(Path(root), config.name, config.model_dump(mode="json"), direction=config.direction)
+        with record.working():
+            record.note("checkpoint_bytes", checkpoint_bytes)
+            if source is not None:
+                try:
+                    imported = import_trials(record, config, source, outside)
+                except ValueError:
+                    record.remove()
+                    raise
+                record.note("warm_start", imported.words(source.name))
+            _note(record, decision)
+            shares = shares_for(record, config, nodes, decision)
+            _run(record, config, shares, decision.words(), concurrent, listener, signals)
+    return record
+
+
+def resume(
+    path: Path | str,
+    *,
+    address: str | None = None,
+    listener: Listener | None = None,
+    **changes: Unpack[Promise],
+) -> SweepRecord:
+    """Go on with a sweep: finish what was promised, or what `changes` promise now. No finished trial runs again.
+
+    Raises ValueError when there is no such sweep, when another process works on it, or when `trials` is fewer than
+    were begun.
+    """
+    record = load_sweep(path)
+    with interruptible() as signals, record.working():
+        config = _resumed(record, {key: value for key, value in changes.items() if value is not None})
+        with connected(address, worker_environment(config)) as nodes:
+            known = Packed.parse(record.noted("packing", {}))
+            decision = decide(config, nodes, known)
+            config = decision.applied(config)
+            concurrent = _concurrency(config, nodes, decision)
+            check_space(record.path, config, checkpoint_bytes=_checkpoint_bytes(record), concurrent=concurrent)
+            _note(record, decision)
+            news = decision.words() if decision != known else ""
+            _run(record, config, shares_for(record, config, nodes, decision), news, concurrent, listener, signals)
+    return record
+
+
+def _note(record: SweepRecord, decision: Packed) -> None:
+    if decision != Packed():
+        record.note("packing", decision.model_dump(mode="json"))
+
+
+def _checkpoint_bytes(record: SweepRecord) -> int:
+    return int(record.noted("checkpoint_bytes", 0))
+
+
+def _resumed(record: SweepRecord, changes: Mapping[str, Any]) -> SweepConfig:
+    config = SweepConfig.parse(record.config()).replace(**changes)
+    begun = len(record.asked())
+    if config.trials < begun:
+        raise ValueError(f"trials: got {config.trials}, but {begun} were begun already; give at least {begun}")
+    return config
+
+
+def _concurrency(config: SweepConfig, nodes: Sequence[Node], decision: Packed) -> int:
+    """Trials at the same time; says so when they are too many for a sampler that learns."""
+    most = room(config, nodes, decision)
+    concurrent = min(most, config.concurrent or most, config.trials)
+    if config.sampler in LEARNING and 4 * concurrent > config.trials:
+        logging.getLogger(__name__).warning(
+            f"concurrent: {concurrent} trials at the same time are more than a quarter of {config.trials}, so "
+            f"{config.sampler} suggests most of them before it has learnt much; give --concurrent "
+            f"{max(1, config.trials // 4)} or more --trials"
+        )
+    return concurrent
+
+
+def _run(
+    record: SweepRecord,
+    config: SweepConfig,
+    shares: Shares,
+    news: str,
+    concurrent: int,
+    listener: Listener | None,
+    signals: Signals,
+) -> None:
+    """Let Ray run what the session hands out until it has nothing more. The caller holds the record's lock.
+
+    Raises KeyboardInterrupt after a signal and RuntimeError when the storage failed; both can be resumed.
+    """
+    halt = Halt(record.stopping)
+    session = None
+    try:
+        record.write_config(config.model_dump(mode="json"))
+        session = Session(record, config, shares=shares, listener=listener)
+        learnt = record.noted("warm_start", "") if not record.asked() else ""
+        session.tell("; ".join(words for words in (learnt, news) if words))
+        with signals.halting(halt):
+            _fit(session, halt, Keeper(record, config, checkpoint_bytes=_checkpoint_bytes(record)), concurrent)
+    except Exception as error:
+        halt.now(error)
+    finally:
+        with contextlib.suppress(OSError):
+            record.stopping.unlink(missing_ok=True)
+            if session is not None and not isinstance(halt.reason, StorageFault):
+                session.ledger.keep()
+    if isinstance(halt.reason, StorageFault):
+        raise RuntimeError(
+            f"stopped: {halt.reason.filename} can't be written or read ({halt.reason.strerror}); what was recorded is "
+            f"whole, so put that right and go on with `tune-mixup resume {record.path}`"
+        ) from halt.reason
+    if isinstance(halt.reason, NoRoom):
+        raise RuntimeError(str(halt.reason)) from None
+    if halt.reason is not None:
+        raise halt.reason
+    if session is not None and session.unfinished():
+        raise RuntimeError(f"Ray ended before the sweep did; go on with `tune-mixup resume {record.path}`")
+
+
+def _fit(session: Session, halt: Halt, keeper: Keeper, concurrent: int) -> None:
+    from ray import tune
+
+    from tune_mixup.cluster.adapters import Clerk, RecordScheduler, RecordSearcher
+    from tune_mixup.cluster.trainable import MixupTrainable
+    from tune_mixup.cluster.watch import Watch
+
+    config = session.config
+    searcher = RecordSearcher(Clerk(session, halt, keeper), threads=config.threads)
+    with storage(session.record.path):  # Ray's own files; every host must reach them
+        scratch = tempfile.mkdtemp(prefix="tm-tune-", dir=private_folder() or session.record.path)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what it has to say about faults is in the record
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tune.Tuner(
+                tune.with_resources(MixupTrainable, _Resources(config.cpus)),
+                tune_config=tune.TuneConfig(
+                    search_alg=searcher,
+                    scheduler=RecordScheduler(searcher),
+                    num_samples=-1,
+                    max_concurrent_trials=concurrent,
+                    reuse_actors=True,
+                    trial_dirname_creator=lambda trial: f"t{trial.config['number']:04d}",
+                ),
+                run_config=tune.RunConfig(
+                    name=f"{time.time():.0f}",
+                    storage_path=scratch,
+                    verbose=0,
+                    callbacks=[Watch(searcher, config.trial_timeout_s)],
+                    failure_config=tune.FailureConfig(max_failures=0),  # the session starts trials again
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                ),
+            ).fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+class _Resources:
+    """What a trial needs: its share of a GPU, and the GPU's type, are its own."""
+
+    def __init__(self, cpus: float) -> None:
+        self.cpus = cpus
+
+    def __call__(self, trial: Mapping[str, Any]) -> Any:
+        from ray import tune
+
+        return tune.PlacementGroupFactory([{"CPU": self.cpus, "GPU": trial["gpus"], **asking_for(trial["gpu_type"])}])

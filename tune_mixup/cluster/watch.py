@@ -1,0 +1,64 @@
+"""Kills workers that hang: a trial that has not reported for too long is started again from its checkpoint."""
+
+import time
+from typing import Any
+
+from ray import kill, tune
+from ray.tune.experiment import Trial
+
+from tune_mixup.cluster.adapters import RecordSearcher
+
+DEAF_S = 1.0
+"""A pause of Ray's loop longer than this is the driver's own: reports may wait unheard, and nobody is blamed for it."""
+
+
+class Watch(tune.Callback):
+    """Called by Ray's loop ten times a second."""
+
+    def __init__(self, searcher: RecordSearcher, timeout_s: float | None) -> None:
+        self.searcher = searcher
+        self.timeout_s = timeout_s
+        self._heard: dict[str, float] = {}
+        self._trials: dict[str, Trial] = {}
+        self._stepped = time.monotonic()
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A worker has taken on the trial."""
+        self._heard[trial.trial_id] = time.monotonic()
+        self._trials[trial.trial_id] = trial
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """The trial lives."""
+        self._heard[trial.trial_id] = time.monotonic()
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """The trial has ended."""
+        self._forget(trial)
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """The trial's worker is gone."""
+        self._forget(trial)
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Kill the workers of the trials that are overdue; Ray then finds them dead."""
+        if self.timeout_s is None:
+            return
+        now = time.monotonic()
+        deaf_s = now - self._stepped if now - self._stepped > DEAF_S else 0.0
+        self._stepped = now
+        for trial_id, heard in self._heard.items():
+            heard = self._heard[trial_id] = heard + deaf_s
+            actor = self._trials[trial_id].temporary_state.ray_actor
+            if now - heard > self.timeout_s and actor is not None:
+                self.searcher.causes[trial_id] = f"no report for {self.timeout_s:g} s, so its worker was killed"
+                kill(actor)
+                self._heard[trial_id] = now  # and again, should it survive that
+
+    def _forget(self, trial: Trial) -> None:
+        self._heard.pop(trial.trial_id, None)
+        self._trials.pop(trial.trial_id, None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}

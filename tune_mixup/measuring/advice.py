@@ -1,0 +1,123 @@
+"""What a self-measurement says to its user: where the time goes, and which changes are worth making."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from tune_mixup.config import TrialConfig
+from tune_mixup.measuring.turns import MIN_ROUNDS, Findings, Tried
+
+MARGIN = 0.05
+"""A change is worth making when it gains more than this share, and is faster in three of four rounds or more."""
+MOST = 5
+"""Changes that are named."""
+SAVE_SHARE = 50
+"""A trial saves its state once it has trained for so many times as long as saving takes (`Trainer`)."""
+
+
+class Change(NamedTuple):
+    """Something to change, and what it gains."""
+
+    what: str
+    """What to write."""
+    gain: float
+    """Times as fast."""
+    why: str
+    """What to know before."""
+
+
+class TimeShares(NamedTuple):
+    """Where the time of a trial goes."""
+
+    loop_overhead: float
+    """By how much a step of the training loop takes longer than the network alone: 0.03 for 3 %."""
+    input: float
+    """Of the loop's time."""
+    mixing: float
+    """Of the loop's time."""
+    evaluation: float
+    """Of an epoch with a validation."""
+    end_epoch: float
+    """Of the same."""
+    checkpoints: float
+    """Of all the time."""
+    arithmetic: float
+    """Of the operations per second of a large product, the share that the training loop reaches."""
+
+
+def shares(found: Findings, config: TrialConfig) -> TimeShares:
+    """From the medians."""
+    parts, rate = found.parts, found.tried[0].images_per_s
+    loop_s = parts.loop_s
+    epoch_s = found.num_train / rate + parts.evaluation_s + parts.end_epoch_s
+    apart = math.ceil(SAVE_SHARE * parts.save_s / epoch_s) * epoch_s
+    return TimeShares(
+        loop_overhead=parts.loop_overhead,
+        input=parts.input_s / loop_s,
+        mixing=parts.mixing_s / loop_s,
+        evaluation=parts.evaluation_s / epoch_s,
+        end_epoch=parts.end_epoch_s / epoch_s,
+        checkpoints=parts.save_s / (apart + parts.save_s),
+        arithmetic=parts.flops_per_image * config.training.batch_size / loop_s / found.ceilings.flops,
+    )
+
+
+def changes(found: Findings, config: TrialConfig, *, heap_kept: bool) -> list[Change]:
+    """At most `MOST`, the largest gain first; of settings that were tried together only what is fastest.
+
+    `heap_kept`: whether this process has the environment variables that keep its heap, so that `train` has it too.
+    """
+    settings = [one for one in found.tried if one.variant.kind == "settings" and is_gain(one.ratios)]
+    named = [
+        Change(f"--set {one.variant.name.replace(' ', ' --set ')}", gain(one), one.variant.caution)
+        for one in sorted(settings, key=gain, reverse=True)[:2]
+    ]
+    made = [*named, *_surroundings(found, heap_kept), *_evaluation(found, config)]
+    return sorted(made, key=lambda change: -change.gain)[:MOST]
+
+
+def gain(one: Tried) -> float:
+    """How many times as fast as the trial as given: the median of the rounds; 0 for one without a turn."""
+    return float(np.median(one.ratios)) if one.ratios else 0.0
+
+
+def is_gain(ratios: list[float]) -> bool:
+    """Whether a change with these gains, round by round, is worth making."""
+    if len(ratios) < MIN_ROUNDS:
+        return False
+    quarter, middle = np.quantile(ratios, [0.25, 0.5])
+    return bool(middle > 1 + MARGIN and quarter > 1)
+
+
+def noise(rates: list[float]) -> float:
+    """How far the middle half of the rounds spreads, as a share of the median."""
+    low, middle, high = np.quantile(rates, [0.25, 0.5, 0.75])
+    return float((high - low) / middle)
+
+
+def _surroundings(found: Findings, heap_kept: bool) -> list[Change]:
+    """Threads, trials at once and the heap: how the same settings are run."""
+    tried = {kind: [one for one in found.tried if one.variant.kind == kind] for kind in ("threads", "copies", "heap")}
+    made = []
+    for one in sorted(tried["copies"], key=gain)[-1:] if found.device != "cpu" else []:
+        if is_gain(one.ratios):
+            made.append(Change(one.variant.name, gain(one), f"images of {one.variant.copies} trials at once"))
+    for wide, many in zip(tried["threads"], tried["copies"], strict=False):
+        against = [ours / theirs for ours, theirs in zip(wide.ratios, many.ratios, strict=False)]
+        if is_gain(against):
+            why = f"a trial on {wide.variant.threads} threads, against as many trials on one"
+            made.append(Change(wide.variant.name, float(np.median(against)), why))
+    for default in tried["heap"]:
+        kept = [1 / ratio for ratio in default.ratios]
+        if not heap_kept and is_gain(kept):
+            variables = " ".join(f"{name}={value}" for name, value in found.tried[0].variant.environment.items())
+            made.append(Change(variables, float(np.median(kept)), "for `train`; the workers of a sweep have it"))
+    return made
+
+
+def _evaluation(found: Findings, config: TrialConfig) -> list[Change]:
+    share = shares(found, config).evaluation
+    if config.training.eval == "rungs" or share <= MARGIN:
+        return []
+    return [Change("--set training.eval=rungs", 1 / (1 - share), f"at most: validation is {share:.0%} of an epoch")]

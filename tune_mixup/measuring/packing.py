@@ -1,0 +1,177 @@
+"""How many trials share a GPU, or how many threads a trial has: what finishes most trials per hour and fits in memory.
+
+Decided by two measurements of the space's largest setting, which a `Probe` makes: alone, and with others beside it.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from pydantic import Field
+
+from tune_mixup.schema import Schema
+from tune_mixup.sweep_config import SweepConfig
+
+PER_GPU = (1, 2, 3, 4, 6, 8)
+"""Trials on a GPU that are considered."""
+HEADROOM = 0.1
+"""Share of the memory that is left free: settings differ in what they mix, allocators fragment, libraries load late."""
+WORTH = 0.05
+"""More trials at once must finish at least this much more per hour; else fewer, with more memory for each."""
+
+
+class Load(NamedTuple):
+    """Copies of one trial at the same time on one device."""
+
+    step_s: float
+    """Seconds of a training step of the slowest copy, > 0."""
+    peak_bytes: int
+    """Memory of the largest copy at its peak."""
+    memory_bytes: int
+    """Memory of the whole device: of the GPU, or of the host."""
+
+
+class OutOfMemory(Exception):
+    """The copies did not fit in the device's memory."""
+
+
+class Probe(Protocol):
+    """A device and a trial, to be measured."""
+
+    def measure(self, copies: int) -> Load:
+        """Run `copies` of the trial at once for some steps. Raises OutOfMemory."""
+
+
+class Packing(Schema):
+    """How many trials share a GPU of one type, and why."""
+
+    per_gpu: int = Field(ge=1)
+    """k."""
+    step_s: float | None = None
+    """Expected seconds of a training step of each of them; empty where it was not measured."""
+    words: str
+    """What was measured and chosen, in one line."""
+
+    @property
+    def share(self) -> float:
+        """Of a GPU, for each trial; rounded down to Ray's ten-thousandths, so that k of them fit."""
+        return 10**4 // self.per_gpu / 10**4
+
+    def lowered(self, reason: str) -> "Packing | None":
+        """The packing with the next lower number of trials; None where there is one only."""
+        lower = [k for k in PER_GPU if k < self.per_gpu]
+        return self.replace(per_gpu=lower[-1], words=f"{lower[-1]} on a GPU, since {reason}") if lower else None
+
+
+class Threading(Schema):
+    """How many threads a trial on the CPU has, and why."""
+
+    threads: int = Field(ge=1)
+    words: str
+    """What was measured and chosen, in one line."""
+
+
+class Packed(Schema):
+    """All that a sweep has measured and chosen; its record's note `packing`. Empty where nothing was `auto`."""
+
+    gpus: dict[str, Packing] = {}
+    """Type of GPU -> how many trials share one."""
+    cpus: Threading | None = None
+
+    def applied(self, config: SweepConfig) -> SweepConfig:
+        """The configuration with numbers: of shares the largest, which is enough on every type of GPU."""
+        if self.gpus:
+            config = config.replace(gpus_per_trial=max(packing.share for packing in self.gpus.values()))
+        if self.cpus is not None:
+            config = config.replace(cpus_per_trial=float(self.cpus.threads))
+        return config
+
+    def words(self) -> str:
+        """Everything in one line."""
+        packed = [f"{gpu_type}: {packing.words}".removeprefix(": ") for gpu_type, packing in self.gpus.items()]
+        return "; ".join(packed if self.cpus is None else [*packed, self.cpus.words])
+
+
+def predicted_step_s(copies: int, solo_s: float, twin_s: float) -> float:
+    """Seconds of a step of each of `copies` trials on one device, by a line through what one and two take.
+
+    t(k) = max(t(1), a + b k). Exact for trials that do not hinder each other (b = 0) and for those that take turns
+    (a = 0). A device that is full from some k on takes longer than the line says; there more copies bring nothing,
+    but cost no throughput either.
+    """
+    return max(solo_s, solo_s + (twin_s - solo_s) * (copies - 1))
+
+
+def pack(probe: Probe, *, most: int = PER_GPU[-1]) -> Packing:
+    """How many trials to put on one GPU: of `PER_GPU`, at most `most` (what the CPUs beside it can feed)."""
+    try:
+        solo = probe.measure(1)
+    except OutOfMemory:
+        return Packing(per_gpu=1, words="1 on a GPU, whose memory the largest setting exceeds even alone")
+    usable = (1 - HEADROOM) * solo.memory_bytes
+    fitting = [k for k in PER_GPU if k <= most and k * solo.peak_bytes <= usable] or [1]
+    needs = (
+        f"the largest setting takes {_gb(solo.peak_bytes)} of {_gb(solo.memory_bytes)} and {_ms(solo.step_s)} a step"
+    )
+    if fitting == [1]:
+        why = "more have no room" if most > 1 else "more have no CPUs"
+        return Packing(per_gpu=1, step_s=solo.step_s, words=f"1 on a GPU: {needs}, {why}")
+    try:
+        twin = probe.measure(2)
+    except OutOfMemory:
+        return Packing(per_gpu=1, step_s=solo.step_s, words=f"1 on a GPU: {needs}, and two at once ran out of memory")
+    step_s = {k: predicted_step_s(k, solo.step_s, twin.step_s) for k in fitting}
+    chosen = _fewest_worth_it({k: k / step_s[k] for k in fitting})
+    gain = chosen * solo.step_s / step_s[chosen]
+    words = f"{chosen} on a GPU: {needs}, with a twin {_ms(twin.step_s)}; expected {gain:.2g} times the trials per hour"
+    return Packing(per_gpu=chosen, step_s=step_s[chosen], words=words)
+
+
+def choose_threads(probe_with: Callable[[int], Probe], *, cores: int) -> Threading:
+    """How many threads to give each trial on a node of so many cores: 1, 2, 4, ... at most all.
+
+    `probe_with(threads)` measures trials of so many threads. Each number is measured on a node that is full of such
+    trials, where their memory allows that. Raises OutOfMemory when a single trial does not fit.
+    """
+    pace: dict[int, float] = {}
+    """Trials at once -> what they train per second, all together."""
+    threads_of: dict[int, int] = {}
+    found = []
+    threads = 1
+    while threads <= cores:
+        copies, probe = cores // threads, probe_with(threads)
+        full = _measure_full(probe, copies)
+        if full is not None:
+            pace[copies], threads_of[copies] = copies / full.step_s, threads
+            found.append(f"{copies} with {threads}: {_ms(full.step_s)} a step, {_gb(full.peak_bytes)} each")
+        else:
+            found.append(f"{copies} with {threads}: no room")
+        threads *= 2
+    if not pace:
+        raise OutOfMemory
+    chosen = threads_of[_fewest_worth_it(pace)]
+    measured = "; ".join(found)
+    return Threading(threads=chosen, words=f"{chosen} threads a trial on {cores} cores (trials at once: {measured})")
+
+
+def _measure_full(probe: Probe, copies: int) -> Load | None:
+    """`copies` at once; None where they do not fit, which is looked up by one alone before it is tried."""
+    try:
+        solo = probe.measure(1)
+        if copies == 1:
+            return solo
+        return probe.measure(copies) if copies * solo.peak_bytes <= (1 - HEADROOM) * solo.memory_bytes else None
+    except OutOfMemory:
+        return None
+
+
+def _fewest_worth_it(pace: dict[int, float]) -> int:
+    """Of numbers of trials at once -> pace of all together, the smallest whose pace is within `WORTH` of the best."""
+    return min(k for k in pace if pace[k] * (1 + WORTH) >= max(pace.values()))
+
+
+def _gb(size: int) -> str:
+    return f"{size / 10**9:.3g} GB"
+
+
+def _ms(seconds: float) -> str:
+    return f"{1000 * seconds:.3g} ms"

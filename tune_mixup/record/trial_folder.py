@@ -1,0 +1,95 @@
+"""A trial's own folder: the one place that knows its files, each written so that a crash leaves the old or the new.
+
+config.yaml            the whole TrialConfig
+epochs.jsonl           one line per finished epoch
+checkpoint.pt          the newest state; checkpoint.previous.pt the one before, while the trial is unfinished
+snapshots/0003.npz     what the mixer remembers after epoch 3 (the confusion matrix)
+error.txt              the traceback of a trial that failed
+notes.txt              what went wrong and was mended, such as a damaged checkpoint
+lock                   held by the process that trains the trial
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tune_mixup.record.files import storage, write_atomically
+
+Epoch = dict[str, float | int]
+"""One epoch's report: `epoch` counts finished epochs from 1; all values are finite."""
+
+
+class TrialFolder:
+    """Reads and writes the files of one trial."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"
+        self.epochs = path / "epochs.jsonl"
+        self.checkpoint = path / "checkpoint.pt"
+        self.error = path / "error.txt"
+        self.notes = path / "notes.txt"
+
+    def write_config(self, values: Mapping[str, Any]) -> None:
+        """Keep the whole configuration, nested plain values, as YAML."""
+        text = yaml.safe_dump(dict(values), sort_keys=False)
+        write_atomically(self.config, lambda file: file.write(text.encode()))
+
+    def read_config(self) -> dict[str, Any]:
+        """The configuration as nested plain values. Raises FileNotFoundError when the trial has none yet."""
+        values = yaml.safe_load(self.config.read_text())
+        return dict(values)
+
+    def append_epoch(self, report: Epoch) -> None:
+        """Add one finished epoch. Raises StorageFault when that can't be written."""
+        with storage(self.epochs), open(self.epochs, "ab") as file:
+            file.write(json.dumps(report).encode() + b"\n")
+
+    def rewrite_epochs(self, reports: Sequence[Epoch]) -> None:
+        """Replace all epochs: what a resumed trial has not kept in its checkpoint it will train again."""
+        text = "".join(json.dumps(report) + "\n" for report in reports)
+        write_atomically(self.epochs, lambda file: file.write(text.encode()))
+
+    def read_epochs(self) -> list[Epoch]:
+        """The finished epochs in order, up to the first line that a crash or a power cut has damaged."""
+        if not self.epochs.exists():
+            return []
+        reports: list[Epoch] = []
+        for line in self.epochs.read_bytes().split(b"\n")[:-1]:
+            try:
+                reports.append(json.loads(line))
+            except ValueError:
+                break
+        return reports
+
+    def write_snapshot(self, epoch: int, arrays: Mapping[str, Any]) -> None:
+        """Keep named NumPy arrays for an epoch (finished epochs, counted from 1)."""
+        import numpy as np
+
+        path = self.path / "snapshots" / f"{epoch:04d}.npz"
+        with storage(path):
+            path.parent.mkdir(exist_ok=True)
+        write_atomically(path, lambda file: np.savez(file, **arrays))
+
+    def write_error(self, text: str) -> None:
+        """Keep a failed trial's traceback."""
+        write_atomically(self.error, lambda file: file.write(text.encode()))
+
+    def note(self, text: str) -> None:
+        """Add a line, with the time, to what went wrong and was mended."""
+        with storage(self.notes), open(self.notes, "a") as file:
+            file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {text}\n")
+
+    def checkpoints(self) -> list[Path]:
+        """The files of saved states, whole, old, damaged or half-written."""
+        return sorted((*self.path.glob("checkpoint*.pt"), *self.path.glob(".checkpoint*.tmp")))
+
+    def tidy(self) -> None:
+        """Delete what a killed process left half-written. Only whoever holds the trial's lock may call this."""
+        with storage(self.path):
+            for remains in (*self.path.glob(".*.tmp"), *self.path.glob("snapshots/.*.tmp")):
+                remains.unlink(missing_ok=True)

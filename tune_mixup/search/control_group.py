@@ -1,0 +1,78 @@
+"""What a sweep's finished trials say about its rungs, brought up to date by events; made of the record alone."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from optuna.trial import FrozenTrial, TrialState
+
+from tune_mixup.config import TrialConfig
+from tune_mixup.search.control import Course, Evidence, chance_of_any, evidence, longer_grace
+from tune_mixup.search.seats import Raise, Seats
+from tune_mixup.stopping.base import smoothed
+from tune_mixup.sweep_config import SweepConfig
+
+
+class ControlGroup:
+    """The courses of the trials that were trained to the end. Call `note` for every trial that has ended."""
+
+    def __init__(self, config: SweepConfig, seats: Seats) -> None:
+        self.config = config
+        self.seats = seats
+        self.spared: list[Course] = []
+        """Those of the control group."""
+        self.complete: list[Course] = []
+        """All: beside the control group, those that every rung has let through."""
+        self._asked_of = 0
+        self._came: dict[int, Counter[str]] = defaultdict(Counter)
+        self._said, self._said_of = "", 0
+
+    def note(self, trial: FrozenTrial, settings: TrialConfig) -> bool:
+        """Take in a trial that has ended; True when it is one more of the control group."""
+        seat = self.seats.of(trial.number, settings)
+        for rung in seat.rungs:
+            if (trial.last_step or 0) >= rung:
+                self._came[rung][seat.group] += 1
+        if trial.state != TrialState.COMPLETE:
+            return False
+        values, reports = trial.intermediate_values, self.config.reports_smoothed
+        at_rungs = {rung: smoothed(values, min(e for e in values if e >= rung), reports) for rung in seat.rungs}
+        course = Course(seat.group, at_rungs, smoothed(values, max(values), reports))
+        self.complete.append(course)
+        if seat.spared:
+            self.spared.append(course)
+        return seat.spared
+
+    def table(self, courses: list[Course]) -> list[Evidence]:
+        """What `courses` say about each rung, earliest first."""
+        rungs = sorted({rung for course in courses for rung in course.at_rungs})
+        compared = {rung: max(came.values()) for rung, came in self._came.items()}
+        return evidence(courses, rungs, reduction_factor=self.config.reduction_factor, compared=compared)
+
+    def longer_grace(self, number: int, raises: Sequence[Raise]) -> Raise | None:
+        """A grace longer than those of `raises` from trial `number` on; None where nothing new speaks for one."""
+        if self._asked_of == len(self.spared):
+            return None
+        self._asked_of = len(self.spared)
+        found = longer_grace(self.table(self.spared))
+        if found is None or any(one["epochs"] >= found.epochs for one in raises):
+            return None
+        return {"from_trial": number, **found._asdict()}
+
+    def words(self) -> str:
+        """The table of the control group in one line; empty when there is nothing to say."""
+        if self._said_of != len(self.spared):
+            self._said, self._said_of = self._say(), len(self.spared)
+        return self._said
+
+    def _say(self) -> str:
+        table = [about for about in self.table(self.spared) if about.correlation is not None]
+        chance = chance_of_any(table)
+        if chance is None:
+            return ""
+        parts = [
+            f"{about.correlation:.2f} at epoch {about.rung} ({about.low:.2f} to {about.high:.2f})" for about in table
+        ]
+        return (
+            f"rank correlation with the end {', '.join(parts)} in {len(self.spared)} control trials; "
+            f"chance that the best trial was stopped about {chance:.0%}"
+        )

@@ -1,0 +1,90 @@
+"""Why each trial went on or was stopped, and how well stopping works, as plain values read from the record."""
+
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from tune_mixup.record.sweep_record import SweepRecord
+from tune_mixup.search.control import Evidence, chance_of_any
+from tune_mixup.search.control_group import ControlGroup
+from tune_mixup.search.seats import Seats
+from tune_mixup.search.strata import NAMES, strength
+from tune_mixup.sweep_config import SweepConfig
+
+
+def explain_sweep(record: SweepRecord) -> dict[str, Any]:
+    """How trials are compared, why each one ended as it did, and what the control group says about the rungs.
+
+    `control` has a row per rung from the trials that nothing stops, `complete` one from all that were trained to the
+    end: in these, correlations come out too low, since rungs let only the better ones through.
+    """
+    config = SweepConfig.parse(record.config())
+    seats = Seats(config, first=record.imported())
+    group = ControlGroup(config, seats)
+    trials = []
+    for trial in record.asked():
+        trials.append(_about(trial, config, seats, record))
+        if trial.state.is_finished():
+            group.note(trial, config.trial(trial.params))
+    control = group.table(group.spared)
+    cuts = (*seats.strata.cuts, None)
+    return {
+        "name": record.name,
+        "scheduler": config.scheduler,
+        "metric": config.metric,
+        "direction": config.direction,
+        "reports_smoothed": config.reports_smoothed,
+        "strata": []
+        if seats.strata.whole
+        else [{"name": name, "up_to": cut} for name, cut in zip(NAMES[len(cuts)], cuts, strict=True)],
+        "warm_start": record.noted("warm_start", ""),
+        "longer_grace": record.noted("grace", []),
+        "trials": trials,
+        "control": [_row(about) for about in control],
+        "complete": [_row(about) for about in group.table(group.complete)],
+        "chance_best_stopped": chance_of_any(control),
+    }
+
+
+def explain_trial(record: SweepRecord, number: int) -> dict[str, Any]:
+    """Whom a trial was compared with, at which rungs, and every decision on it. Raises ValueError if there is none."""
+    found = [trial for trial in record.asked() if trial.number == number]
+    if not found:
+        raise ValueError(f"trial: got {number}, but the sweep {record.name!r} has begun no such trial")
+    config = SweepConfig.parse(record.config())
+    seats = Seats(config, first=record.imported())
+    seat = seats.of(number, config.trial(found[0].params), record.noted("grace", []))
+    return {
+        "name": record.name,
+        "scheduler": config.scheduler,
+        "metric": config.metric,
+        **_about(found[0], config, seats, record),
+        "rungs": list(seat.rungs),
+        "decisions": record.decisions(number),
+    }
+
+
+def _about(trial: FrozenTrial, config: SweepConfig, seats: Seats, record: SweepRecord) -> dict[str, Any]:
+    settings = config.trial(trial.params)
+    seat = seats.of(trial.number, settings)
+    return {
+        "trial": trial.number,
+        "state": trial.state.name,
+        "epoch": trial.last_step or 0,
+        "strength": strength(settings),
+        "group": seat.group,
+        "control": seat.spared,
+        "reason": trial.user_attrs.get("reason", record.stopped(trial.number) or ""),
+    }
+
+
+def _row(about: Evidence) -> dict[str, Any]:
+    known = about.correlation is not None
+    return {
+        "rung": about.rung,
+        "trials": about.num,
+        "correlation": about.correlation,
+        "low": about.low if known else None,
+        "high": about.high if known else None,
+        "chance_best_stopped": about.best_stopped,
+    }

@@ -1,0 +1,160 @@
+"""A sweep's asks, decisions and tells in the order in which they were recorded, each made once more and compared.
+
+The study's journal is that order. What the sampler suggests depends on which of the trials that ran side by side had
+been told by then, so only the order can show that the record is what the sampler and the rule would say.
+"""
+
+from collections import Counter
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import BaseJournalBackend
+from optuna.storages.journal._storage import JournalOperation
+from optuna.trial import TrialState
+
+from tune_mixup.record.journal import Journal
+from tune_mixup.record.sweep_record import SweepRecord
+from tune_mixup.samplers import TrialSampler
+from tune_mixup.search.seats import RULES, Seats
+from tune_mixup.search_space import Params
+from tune_mixup.sweep_config import SweepConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One line of the order: a trial was asked for, decided on, or told to the sampler."""
+
+    trial: int
+    kind: Literal["ask", "decide", "tell"]
+    what: str
+    """The point, the decision's line, or the state and value."""
+    ended: int
+    """Trials that the sampler had been told of."""
+    running: int
+    """Others that it knew to be under way."""
+    again: bool | None
+    """Whether it came out the same when it was made once more; None for what nobody computed."""
+
+
+def replay(record: SweepRecord) -> Iterator[Event]:
+    """Every event of the sweep in order. Raises ValueError when the journal is damaged."""
+    return _Replay(record).events()
+
+
+class _Prefix(BaseJournalBackend):
+    """The first `end` operations of a journal; nothing is written."""
+
+    def __init__(self, operations: list[dict[str, Any]]) -> None:
+        self.operations = operations
+        self.end = 0
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        """The operations from number `log_number_from` up to the end of the prefix."""
+        yield from self.operations[log_number_from : self.end]
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Drop what a sampler notes for itself."""
+
+
+class _Replay:
+    def __init__(self, record: SweepRecord) -> None:
+        self.record = record
+        self.config = SweepConfig.parse(record.config())
+        self.journal = _Prefix(list(Journal(record.path / "study.journal").read_logs(0)))
+        self.storage = JournalStorage(self.journal)
+        self.rule = RULES[self.config.scheduler](self.config)
+        self.seats = Seats(self.config, first=record.imported())
+        self.grace = record.noted("grace", [])
+        self.states: dict[int, TrialState] = {}
+        self.asked: set[int] = set()
+        self.decided: Counter[int] = Counter()
+
+    def events(self) -> Iterator[Event]:
+        imported = self.record.imported()
+        for place, operation in enumerate(self.journal.operations):
+            number = operation.get("trial_id", len(self.states))
+            match operation["op_code"]:
+                case JournalOperation.CREATE_TRIAL:
+                    self.states[number] = TrialState(operation.get("state", TrialState.RUNNING))
+                case JournalOperation.SET_TRIAL_PARAM if number >= imported and number not in self.asked:
+                    yield self._ask(number, place)
+                case JournalOperation.SET_TRIAL_SYSTEM_ATTR if number not in self.asked:
+                    yield self._ask(number, place)
+                case JournalOperation.SET_TRIAL_INTERMEDIATE_VALUE:
+                    yield from self._report(number, int(operation["step"]), float(operation["intermediate_value"]))
+                case JournalOperation.SET_TRIAL_USER_ATTR if "decisions" in operation["user_attr"]:
+                    yield from self._budget_stop(number, operation["user_attr"]["decisions"])
+                case JournalOperation.SET_TRIAL_STATE_VALUES:
+                    self.states[number] = state = TrialState(operation["state"])
+                    if state.is_finished():
+                        value = "" if not operation["values"] else f" {operation['values'][0]:.6g}"
+                        yield self._event(number, "tell", f"{state.name}{value}", None)
+
+    def _ask(self, number: int, place: int) -> Event:
+        """What the sampler suggests when it knows the journal up to `place` and no further."""
+        self.asked.add(number)
+        params = self.record.trial(number).params
+        what = ", ".join(
+            f"{key}={value:.6g}" if isinstance(value, float) else f"{key}={value}" for key, value in params.items()
+        )
+        return self._event(number, "ask", what, self._suggested(number, place) == params)
+
+    def _suggested(self, number: int, place: int) -> Params:
+        self.journal.end = place
+        study = optuna.load_study(study_name=self.record.name, storage=self.storage)  # a study keeps what it has read
+        trial = study.get_trials(deepcopy=False)[number]
+        fixed: Params = trial.system_attrs.get("fixed_params", {})
+        sampler = TrialSampler(self.config, number)
+        joint = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
+        point: Params = {}
+        for key in self.config.space.order():
+            if not self.config.space.exists(key, point):
+                continue
+            if key in fixed:
+                point[key] = fixed[key]
+            elif key in joint:
+                point[key] = joint[key]
+            else:
+                point[key] = sampler.sample_independent(study, trial, key, self.config.space.free[key])
+        return point
+
+    def _report(self, number: int, epoch: int, value: float) -> Iterator[Event]:
+        trial = self.record.trial(number)
+        if number < self.record.imported() or "served" in trial.user_attrs:
+            return
+        config = self.config.trial(trial.params)
+        seat = self.seats.of(number, config, self.grace)
+        if epoch >= config.training.epochs:
+            self.rule.note(number, epoch, value, seat)
+            return
+        decision = self.rule.report(number, epoch, value, seat)
+        recorded = [one for one in self.record.decisions(number) if one["epoch"] == epoch and not _of_budget(one)]
+        for one in recorded:
+            again = decision is not None and decision.plain() == one
+            yield self._event(number, "decide", _words(one), again)
+        if decision is not None and not recorded:
+            yield self._event(number, "decide", f"nothing, where the rule says: {decision.why}", False)
+
+    def _budget_stop(self, number: int, decisions: list[dict[str, Any]]) -> Iterator[Event]:
+        for one in decisions[self.decided[number] :]:
+            if _of_budget(one):
+                yield self._event(number, "decide", _words(one), None)
+        self.decided[number] = len(decisions)
+
+    def _event(self, number: int, kind: Literal["ask", "decide", "tell"], what: str, again: bool | None) -> Event:
+        others = [state for other, state in self.states.items() if other != number]
+        ended = sum(state.is_finished() for state in others)
+        running = sum(state == TrialState.RUNNING for state in others)
+        return Event(trial=number, kind=kind, what=what, ended=ended, running=running, again=again)
+
+
+def _of_budget(decision: dict[str, Any]) -> bool:
+    """Whether a clock made the decision, which no replay can."""
+    return "budget of" in decision["why"] and "rung" not in decision
+
+
+def _words(decision: dict[str, Any]) -> str:
+    return ("stop: " if decision["stop"] else "go on: ") + str(decision["why"])

@@ -1,1 +1,0 @@
-"""Everything that touches Ray: the trainable, the searcher, the scheduler and the sweep that joins them."""
