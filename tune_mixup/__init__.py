@@ -4,15 +4,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tune_mixup.analysis.sweep import load_sweep as load_sweep
     from tune_mixup.cluster.sweep import sweep as sweep
     from tune_mixup.config import TrialConfig as TrialConfig
-    from tune_mixup.record.sweep_record import load_sweep as load_sweep
     from tune_mixup.training.trainer import Trainer as Trainer
 
 _HOMES = {
     "Trainer": "tune_mixup.training.trainer",
     "TrialConfig": "tune_mixup.config",
-    "load_sweep": "tune_mixup.record.sweep_record",
+    "load_sweep": "tune_mixup.analysis.sweep",
     "sweep": "tune_mixup.cluster.sweep",
 }
 

@@ -86,6 +86,11 @@ class SweepConfig(Schema):
     disk_budget: ByteSize | None = Field(default=None, gt=0)
     """Bytes that the sweep's folder may take, as a number or a text such as 20GB; empty: as many as the disk has."""
 
+    @classmethod
+    def from_record(cls, values: Mapping[str, Any]) -> "SweepConfig":
+        """From the content of a `sweep.yaml`."""
+        return cls.parse({key: value for key, value in values.items() if key != "format"})
+
     @model_validator(mode="after")
     def _checked(self) -> Self:
         check_name(self.name)

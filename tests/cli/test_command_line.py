@@ -89,7 +89,7 @@ def test_what_goes_wrong_is_one_line_and_a_code(command, monkeypatch, error, cod
     def fail(path):
         raise error
 
-    monkeypatch.setattr("tune_mixup.record.sweep_record.load_sweep", fail)
+    monkeypatch.setattr("tune_mixup.analysis.sweep.load_sweep", fail)
     assert command("leaderboard", "gm") == code
     assert (command.out, command.err) == ("", f"tune-mixup: {line}\n")
 

@@ -11,13 +11,15 @@ from fake_worker import plan
 from optuna.distributions import FloatDistribution
 from ray import cloudpickle
 
-from tune_mixup import load_sweep, sweep
+from tune_mixup import sweep
 from tune_mixup.cluster import trainable
 from tune_mixup.cluster.sweep import resume
 from tune_mixup.cluster.trainable import MixupTrainable
 from tune_mixup.measuring import auto
 from tune_mixup.measuring.packing import Load, OutOfMemory, Packed, Packing
 from tune_mixup.measuring.probe import RayProbe
+from tune_mixup.record import tables
+from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.search_space import SearchSpace
 
 GB = 10**9
@@ -123,16 +125,18 @@ def test_out_of_memory_lowers_the_number_on_a_gpu_and_is_no_failure(tmp_path, mo
     monkeypatch.setattr(RayProbe, "measure", lambda self, copies: Load(0.01, 17 * GB, 80 * GB))
     heard = []
     options = {"sampler": "random", "scheduler": "none", "max_failures": 0, "concurrent": 3, "gpu_hours": 1.0}
-    record = sweep(SPACE, name="o", root=tmp_path, trials=5, gpus_per_trial="auto", listener=heard.append, **options)
-    assert record.trials()["state"].tolist() == ["COMPLETE"] * 3 + ["FAIL", "COMPLETE"]
+    record = sweep(
+        SPACE, name="o", root=tmp_path, trials=5, gpus_per_trial="auto", listener=heard.append, **options
+    ).record
+    assert tables.trials(record)["state"].tolist() == ["COMPLETE"] * 3 + ["FAIL", "COMPLETE"]
     assert [places(record, number)[0] for number in range(3)] == ["0.25"] * 3
     assert [places(record, number)[1:] for number in range(3)] == [["0.3333"]] * 3
     assert places(record, 3)[-2:] == ["0.5", "1"], "it lowers the number down to one and fails then"
-    assert record.trials()["reason"][3].endswith("Tried to allocate 2 GiB. on 1 GPU")
-    assert not any("deaths" in trial.user_attrs for trial in record.asked())
+    assert tables.trials(record)["reason"][3].endswith("Tried to allocate 2 GiB. on 1 GPU")
+    assert not any("deaths" in trial.user_attrs for trial in record.study.asked())
     assert heard[0].message.startswith("4 on a GPU: the largest setting takes 17 GB of 80 GB and 10 ms a step, with a")
-    assert record.config()["gpus_per_trial"] == 0.25
-    assert Packed.parse(record.noted("packing", {})).gpus[""].per_gpu == 1
+    assert record.folder.config()["gpus_per_trial"] == 0.25
+    assert Packed.parse(record.study.sweep_facts().packing).gpus[""].per_gpu == 1
     assert heard[-1].gpu_hours_used > 0
 
     def measure(self, copies):
@@ -140,7 +144,7 @@ def test_out_of_memory_lowers_the_number_on_a_gpu_and_is_no_failure(tmp_path, mo
 
     monkeypatch.setattr(RayProbe, "measure", measure)
     longer = resume(record.path, trials=6)
-    assert longer.trials()["state"].tolist()[5] == "COMPLETE" and places(longer, 5) == ["1"]
+    assert longer.trials()["state"].tolist()[5] == "COMPLETE" and places(longer.record, 5) == ["1"]
 
 
 @pytest.mark.slow
@@ -149,11 +153,11 @@ def test_threads_of_a_real_sweep(tmp_path):
     script = Path(__file__).with_name("auto_sweep.py")
     done = subprocess.run([sys.executable, script, "threads", tmp_path], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    record = load_sweep(tmp_path / "threads")
-    decision = Packed.parse(record.noted("packing", {}))
+    record = SweepRecord.open(tmp_path / "threads")
+    decision = Packed.parse(record.study.sweep_facts().packing)
     assert decision.cpus.threads in (1, 2) and decision.gpus == {}
-    assert record.config()["cpus_per_trial"] == decision.cpus.threads
-    assert (record.trials()["state"] == "COMPLETE").all()
+    assert record.folder.config()["cpus_per_trial"] == decision.cpus.threads
+    assert (tables.trials(record)["state"] == "COMPLETE").all()
     assert json.loads(done.stdout.splitlines()[-1]) == decision.words()
     assert "threads a trial on 2 cores (trials at once: 2 with 1: " in decision.words()
 
@@ -163,9 +167,9 @@ def test_two_types_of_gpu_have_two_shares(tmp_path):
     script = Path(__file__).with_name("auto_sweep.py")
     done = subprocess.run([sys.executable, script, "types", tmp_path], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    record = load_sweep(tmp_path / "types")
-    assert (record.trials()["state"] == "COMPLETE").all()
+    record = SweepRecord.open(tmp_path / "types")
+    assert (tables.trials(record)["state"] == "COMPLETE").all()
     ran = [json.loads((record.path / "trials" / f"t{number:04d}.place").read_text()) for number in range(6)]
     assert sorted(map(tuple, ran[:3])) == [("A", 0.5), ("A", 0.5), ("B", 1.0)]
     assert set(map(tuple, ran)) == {("A", 0.5), ("B", 1.0)}
-    assert record.config()["gpus_per_trial"] == 1.0
+    assert record.folder.config()["gpus_per_trial"] == 1.0

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
+from tune_mixup.record.names import is_sweep
+
 if TYPE_CHECKING:
     from tune_mixup.sweep_config import Options
 
@@ -123,7 +125,7 @@ def sweep_path(name: str, root: Path) -> Path:
     """The folder of a sweep given by its name under `root`, or by a path (with a separator, or to a sweep's folder)."""
     path = Path(name).expanduser()
     is_path = len(path.parts) > 1 or path.is_absolute() or name in (".", "..")
-    if is_path or (not (root / name).exists() and (path / "sweep.yaml").exists()):
+    if is_path or (not (root / name).exists() and is_sweep(path)):
         return path
     return root.expanduser() / name
 

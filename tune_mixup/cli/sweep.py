@@ -37,8 +37,10 @@ from tune_mixup.cli.options import (
     sweep_path,
 )
 from tune_mixup.display import display
+from tune_mixup.record.names import is_sweep
 
 if TYPE_CHECKING:
+    from tune_mixup.analysis.sweep import Sweep
     from tune_mixup.record.sweep_record import SweepRecord
     from tune_mixup.search.standing import Listener
     from tune_mixup.sweep_config import Promise
@@ -165,14 +167,14 @@ def resume(
     _follow(lambda listener: run(path, address=address, listener=listener, **cast("Promise", promise)), path, as_json)
 
 
-def _follow(run: Callable[["Listener"], "SweepRecord"], path: Path, as_json: bool) -> None:
+def _follow(run: Callable[["Listener"], "Sweep"], path: Path, as_json: bool) -> None:
     """Run with a display, then show the result. Raises RuntimeError when every trial failed."""
     shown: AbstractContextManager[Listener] = display(as_json)
     try:
         with shown as listener:
-            record = run(listener)
+            record = run(listener).record
     except KeyboardInterrupt:
-        if not (path / "sweep.yaml").exists():
+        if not is_sweep(path):
             raise Interrupted("interrupted before the sweep began; nothing was written") from None
         raise Interrupted(f"interrupted; go on with `{command_for('resume', path)}`") from None
     _show_result(record, as_json)
@@ -189,7 +191,7 @@ def _show_result(record: "SweepRecord", as_json: bool) -> None:
             "event": "end",
             "name": record.name,
             "path": str(record.path),
-            "metric": record.config()["metric"],
+            "metric": record.folder.config()["metric"],
             "direction": direction(record),
             "states": states,
             "rule": rule(record),
@@ -209,5 +211,5 @@ def _show_result(record: "SweepRecord", as_json: bool) -> None:
             print(f"  {command_for(verb, record.path, rest)}")
     if len(board) and set(states) == {"FAIL"}:
         first = board.sort_values("trial").iloc[0]
-        where = record.trial_folder(int(first["trial"])).path
+        where = record.folder.trial(int(first["trial"])).path
         raise RuntimeError(f"all {len(board)} trials failed; trial {first['trial']}: {first['reason']}; see {where}")

@@ -6,12 +6,14 @@ import os
 import secrets
 import shutil
 import socket
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tune_mixup.cluster.environment import environment
+from tune_mixup.cluster.ray_internals import folder_option, read_token_again
 from tune_mixup.measuring.nodes import Node
 
 QUIET = {
@@ -29,88 +31,92 @@ QUIET = {
 """Read by Ray when it is imported; what the user has set stays."""
 
 
-_private_folder: Path | None = None
+@dataclass(frozen=True)
+class Connected:
+    """The Ray that a block uses."""
 
-
-def private_folder() -> Path | None:
-    """Where the files of a Ray are that this process has started for itself; None on a cluster of several hosts."""
-    return _private_folder
+    nodes: list[Node]
+    """What each living node offers."""
+    folder: Path | None = None
+    """Where its files are, for a Ray that this process has started for itself; None for one of several hosts."""
 
 
 @contextlib.contextmanager
-def connected(address: str | None, environment: Mapping[str, str] | None = None) -> Iterator[list[Node]]:
-    """Use Ray inside the block and get the resources of its living nodes.
+def connected(address: str | None, worker_variables: Mapping[str, str] | None = None) -> Iterator[Connected]:
+    """Use Ray inside the block.
 
     With an address, that cluster; where this process is connected already, the same; else a local one that nobody else
-    can use and that ends with the block. Workers start with the variables of `environment`, but for those that the user
-    has set, and but for a Ray that runs already. Raises ValueError when the cluster does not answer.
+    can use and that ends with the block. Workers start with the environment variables `worker_variables`, unless the
+    user has set them or Ray runs already. Raises ValueError when the cluster does not answer.
     """
-    environment = {name: os.environ.get(name, value) for name, value in (environment or {}).items()}
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    if address is None and "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
-        # A token of its own: Ray would otherwise leave one in the home folder, which keeps later nodes from joining.
-        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    variables = {name: os.environ.get(name, value) for name, value in (worker_variables or {}).items()}
+    with environment({name: value for name, value in QUIET.items() if name not in os.environ}):
+        import ray
+
+        if ray.is_initialized():
+            yield Connected(_nodes())
+        elif address is not None:
+            with _cluster(address, variables):
+                yield Connected(_nodes())
+        else:
+            with _private(variables) as folder:
+                yield Connected(_nodes(), folder)
+
+
+@contextlib.contextmanager
+def _cluster(address: str, variables: Mapping[str, str]) -> Iterator[None]:
     import ray
 
-    if ray.is_initialized():
-        yield _nodes()
-    elif address is not None:
-        _knock(address)
-        try:
-            ray.init(
-                address=address,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                runtime_env={"env_vars": environment},  # the nodes run already: only Ray can tell their workers
-            )
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise ValueError(
-                f"no Ray cluster answers at {address}: {reason}; start one or leave out --address"
-            ) from None
-        try:
-            yield _nodes()
-        finally:
-            ray.shutdown()
-    else:
-        folder = tempfile.mkdtemp(prefix="tm-")  # short: the path of a socket below it may have 107 characters
-        global _private_folder
-        _private_folder = Path(folder)
-        try:
-            with _set(environment):
+    _knock(address)
+    try:
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": dict(variables)},  # the nodes run already: only Ray can tell their workers
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"no Ray cluster answers at {address}: {reason}; start one or leave out --address") from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextlib.contextmanager
+def _private(variables: Mapping[str, str]) -> Iterator[Path]:
+    """A local Ray, its folder, and a token of its own.
+
+    Ray would otherwise leave a token in the home folder, which keeps later nodes from joining. What Ray starts inherits
+    the environment, and so do all workers later on, which are its children. A runtime environment would do the same for
+    0.8 s more at the start (2 cores): Ray then may not use the workers that it has started ahead.
+    """
+    import ray
+
+    folder = Path(tempfile.mkdtemp(prefix="tm-"))  # short: the path of a socket below it may have 107 characters
+    own_token = "RAY_AUTH_MODE" not in os.environ
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)} if own_token else {}
+    try:
+        with environment(token):
+            if own_token:
+                read_token_again()
+            with environment(variables):
                 ray.init(
                     address="local",
                     include_dashboard=False,
                     log_to_driver=False,
                     logging_level=logging.ERROR,
-                    _temp_dir=folder,
+                    **folder_option(folder),
                 )
-            yield _nodes()
-        finally:
-            _private_folder = None
-            ray.shutdown()
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _set(environment: Mapping[str, str]) -> Iterator[None]:
-    """Set variables of this process for the length of the block.
-
-    What Ray starts there inherits them, and so do all workers later on, which are its children. A runtime environment
-    would do the same for 0.8 s more at the start (2 cores): Ray then may not use the workers that it has started ahead,
-    and an agent prepares the new ones.
-    """
-    before = {name: os.environ.get(name) for name in environment}
-    os.environ |= environment
-    try:
-        yield
+            try:
+                yield folder
+            finally:
+                ray.shutdown()
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        if own_token:
+            read_token_again()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _knock(address: str) -> None:

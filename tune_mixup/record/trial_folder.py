@@ -19,6 +19,8 @@ import yaml
 
 from tune_mixup.record.files import storage, write_atomically
 
+CHECKPOINT = "checkpoint.pt"
+"""The newest state."""
 Epoch = dict[str, float | int]
 """One epoch's report: `epoch` counts finished epochs from 1; all values are finite."""
 
@@ -30,7 +32,7 @@ class TrialFolder:
         self.path = path
         self.config = path / "config.yaml"
         self.epochs = path / "epochs.jsonl"
-        self.checkpoint = path / "checkpoint.pt"
+        self.checkpoint = path / CHECKPOINT
         self.error = path / "error.txt"
         self.notes = path / "notes.txt"
 

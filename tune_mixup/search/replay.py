@@ -5,7 +5,7 @@ been told by then, so only the order can show that the record is what the sample
 """
 
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,7 +15,9 @@ from optuna.storages.journal import BaseJournalBackend
 from optuna.storages.journal._storage import JournalOperation
 from optuna.trial import TrialState
 
+from tune_mixup.record.facts import Decision, TrialFacts
 from tune_mixup.record.journal import Journal
+from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.samplers import TrialSampler
 from tune_mixup.search.seats import RULES, Seats
@@ -62,18 +64,18 @@ class _Prefix(BaseJournalBackend):
 class _Replay:
     def __init__(self, record: SweepRecord) -> None:
         self.record = record
-        self.config = SweepConfig.parse(record.config())
-        self.journal = _Prefix(list(Journal(record.path / "study.journal").read_logs(0)))
+        self.config = SweepConfig.from_record(record.folder.config())
+        self.journal = _Prefix(list(Journal(record.folder.journal).read_logs(0)))
         self.storage = JournalStorage(self.journal)
         self.rule = RULES[self.config.scheduler](self.config)
-        self.seats = Seats(self.config, first=record.imported())
-        self.grace = record.noted("grace", [])
+        self.seats = Seats(self.config, first=record.study.imported())
+        self.grace = [one.plain() for one in record.study.sweep_facts().grace]
         self.states: dict[int, TrialState] = {}
         self.asked: set[int] = set()
         self.decided: Counter[int] = Counter()
 
     def events(self) -> Iterator[Event]:
-        imported = self.record.imported()
+        imported = self.record.study.imported()
         for place, operation in enumerate(self.journal.operations):
             number = operation.get("trial_id", len(self.states))
             match operation["op_code"]:
@@ -86,7 +88,7 @@ class _Replay:
                 case JournalOperation.SET_TRIAL_INTERMEDIATE_VALUE:
                     yield from self._report(number, int(operation["step"]), float(operation["intermediate_value"]))
                 case JournalOperation.SET_TRIAL_USER_ATTR if "decisions" in operation["user_attr"]:
-                    yield from self._budget_stop(number, operation["user_attr"]["decisions"])
+                    yield from self._budget_stop(number, operation["user_attr"])
                 case JournalOperation.SET_TRIAL_STATE_VALUES:
                     self.states[number] = state = TrialState(operation["state"])
                     if state.is_finished():
@@ -96,7 +98,7 @@ class _Replay:
     def _ask(self, number: int, place: int) -> Event:
         """What the sampler suggests when it knows the journal up to `place` and no further."""
         self.asked.add(number)
-        params = self.record.trial(number).params
+        params = self.record.study.trial(number).params
         what = ", ".join(
             f"{key}={value:.6g}" if isinstance(value, float) else f"{key}={value}" for key, value in params.items()
         )
@@ -122,8 +124,8 @@ class _Replay:
         return point
 
     def _report(self, number: int, epoch: int, value: float) -> Iterator[Event]:
-        trial = self.record.trial(number)
-        if number < self.record.imported() or "served" in trial.user_attrs:
+        trial = self.record.study.trial(number)
+        if number < self.record.study.imported() or facts_of(trial).served is not None:
             return
         config = self.config.trial(trial.params)
         seat = self.seats.of(number, config, self.grace)
@@ -131,16 +133,18 @@ class _Replay:
             self.rule.note(number, epoch, value, seat)
             return
         decision = self.rule.report(number, epoch, value, seat)
-        recorded = [one for one in self.record.decisions(number) if one["epoch"] == epoch and not _of_budget(one)]
+        decisions = self.record.study.facts(number).decisions
+        recorded = [one for one in decisions if one.epoch == epoch and one.by != "budget"]
         for one in recorded:
-            again = decision is not None and decision.plain() == one
+            again = decision == one
             yield self._event(number, "decide", _words(one), again)
         if decision is not None and not recorded:
             yield self._event(number, "decide", f"nothing, where the rule says: {decision.why}", False)
 
-    def _budget_stop(self, number: int, decisions: list[dict[str, Any]]) -> Iterator[Event]:
+    def _budget_stop(self, number: int, noted: Mapping[str, Any]) -> Iterator[Event]:
+        decisions = TrialFacts.parse(noted).decisions
         for one in decisions[self.decided[number] :]:
-            if _of_budget(one):
+            if one.by == "budget":  # a clock made it, which no replay can
                 yield self._event(number, "decide", _words(one), None)
         self.decided[number] = len(decisions)
 
@@ -151,10 +155,5 @@ class _Replay:
         return Event(trial=number, kind=kind, what=what, ended=ended, running=running, again=again)
 
 
-def _of_budget(decision: dict[str, Any]) -> bool:
-    """Whether a clock made the decision, which no replay can."""
-    return "budget of" in decision["why"] and "rung" not in decision
-
-
-def _words(decision: dict[str, Any]) -> str:
-    return ("stop: " if decision["stop"] else "go on: ") + str(decision["why"])
+def _words(decision: Decision) -> str:
+    return ("stop: " if decision.stop else "go on: ") + decision.why

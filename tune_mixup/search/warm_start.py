@@ -6,6 +6,8 @@ from typing import Any, Literal, NamedTuple
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
+from tune_mixup.record.facts import TrialFacts
+from tune_mixup.record.names import trial_name
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.schema import flatten
 from tune_mixup.search_space import Params, contains
@@ -37,11 +39,11 @@ def import_trials(record: SweepRecord, config: SweepConfig, other: SweepRecord, 
     of the space, or raise ValueError.
     """
     used, clipped, dropped = 0, 0, Counter[str]()
-    for trial in other.asked():
+    for trial in other.study.asked():
         if trial.state not in (TrialState.COMPLETE, TrialState.PRUNED):
             continue
-        settings = other.settings(trial.number)
-        rows = other.trial_folder(trial.number).read_epochs()
+        settings = flatten(other.folder.trial(trial.number).read_config())
+        rows = other.folder.trial(trial.number).read_epochs()
         values = {int(row["epoch"]): row[config.metric] for row in rows if config.metric in row}
         if not rows or len(values) < len(rows):
             dropped[f"{config.metric} was not measured"] += 1
@@ -58,14 +60,14 @@ def import_trials(record: SweepRecord, config: SweepConfig, other: SweepRecord, 
             dropped[f"{different} differs"] += 1
             continue
         last = values[max(values)]
-        record.study.add_trial(
+        record.study.optuna.add_trial(
             create_trial(
                 state=trial.state,
                 value=last,
                 params=point,
                 distributions={key: config.space.free[key] for key in point},
                 intermediate_values=values,
-                user_attrs={"imported": f"{other.name}/t{trial.number:04d}"},
+                user_attrs=TrialFacts(imported=f"{other.name}/{trial_name(trial.number)}").plain(),
             )
         )
         used, clipped = used + 1, clipped + bool(moved)

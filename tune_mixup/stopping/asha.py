@@ -81,7 +81,7 @@ class Asha(StoppingRule):
         if stop and seat.spared:
             why += "; it goes on for the control group"
         return Decision(
-            epoch=epoch, stop=stop and not seat.spared, why=why,
+            epoch=epoch, stop=stop and not seat.spared, why=why, by="rung",
             rung=at, value=value, rank=rank, of=num, cutoff=cutoff, group=seat.group,
         )  # fmt: skip
 
@@ -100,7 +100,7 @@ class Asha(StoppingRule):
                     f"{num}{_in(seat.group)}; the best {keep} stay (cutoff {cutoff:.4g})"
                 )
                 return Decision(
-                    epoch=epoch, stop=True, why=why,
+                    epoch=epoch, stop=True, why=why, by="rung",
                     rung=at, value=value, rank=rank, of=num, cutoff=cutoff, group=seat.group,
                 )  # fmt: skip
         return None

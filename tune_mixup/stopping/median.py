@@ -47,7 +47,7 @@ class MedianRule(StoppingRule):
         if self._rule.on_trial_result(cast(Any, None), *_as_ray(trial, epoch, value)) != "STOP":
             return None
         why = f"epoch {epoch}: its best, {self._best[trial]:.4g}, is worse than the median of the others' running means"
-        return Decision(epoch=epoch, stop=True, why=why, value=self._best[trial])
+        return Decision(epoch=epoch, stop=True, why=why, by="median", value=self._best[trial])
 
     def note(self, trial: int, epoch: int, value: float, seat: Seat) -> None:
         """Take in a report without a decision: Ray's rule decides differently when told in another order."""
