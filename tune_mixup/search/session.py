@@ -4,20 +4,20 @@ Ray's searcher and scheduler (`searcher.py`) only pass on what is decided here. 
 that is all there is to resuming: the rungs are filled by replaying the reports, unfinished trials queue again.
 """
 
-import math
 from collections import deque
 from typing import NamedTuple
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.record.facts import Decision, Ending, LongerGrace, SweepFacts, TrialFacts
 from tune_mixup.record.names import trial_name
-from tune_mixup.record.study import Outcome, facts_of
+from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.record.trial_folder import Epoch
 from tune_mixup.search.asking import Asking
 from tune_mixup.search.control_group import ControlGroup
+from tune_mixup.search.endings import fault_of, is_at_end, outcome_of
 from tune_mixup.search.ledger import Ledger
 from tune_mixup.search.repeats import serve
 from tune_mixup.search.seats import RULES, Seats
@@ -26,7 +26,6 @@ from tune_mixup.search.standing import Listener, Progress, Standing
 from tune_mixup.search.tally import Tally
 from tune_mixup.stopping.base import Seat
 from tune_mixup.sweep_config import SweepConfig
-from tune_mixup.training.divergence import why_diverged
 
 
 class Begin(NamedTuple):
@@ -75,7 +74,7 @@ class Session:
         self._tally = Tally(config.direction)
         self._imported = record.study.imported()
         for trial in record.study.asked():
-            self._tally.note(trial, self._config(trial.number).training.epochs if trial.state.is_finished() else 0)
+            self._tally.note(trial, self._epochs(trial.number) if trial.state.is_finished() else 0)
         self._standing = Standing(record.name, config, self._tally, self.ledger)
         self.queue: deque[int] = deque()
         """Trials that were begun and are to go on."""
@@ -122,7 +121,7 @@ class Session:
             self.record.study.report(number, epoch, value)
             stop = self._decide(number, epoch, value)
         used_up = self.ledger.used_up()
-        if not stop and used_up is not None and epoch < self._config(number).training.epochs:
+        if not stop and used_up is not None and epoch < self._epochs(number):
             self.record.study.decide(
                 number, Decision(epoch=epoch, stop=True, why=f"epoch {epoch}: {used_up}", by="budget")
             )
@@ -138,7 +137,8 @@ class Session:
         """
         if row is not None:
             self.report(number, row)
-        outcome = self._outcome(number, row, failed)
+        trial = self.record.study.trial(number)
+        outcome = outcome_of(trial, epochs=self._epochs(number), failed=failed, fault=self._fault(row))
         self.record.study.finish(number, outcome)
         self.shares.release(number)
         self._note(number)
@@ -165,8 +165,9 @@ class Session:
     def _has_ended(self, number: int, row: Epoch | None) -> bool:
         if row is not None:
             self.report(number, row)
-        over = self._at_end(number) or self.record.study.stopped(number) is not None
-        return over or (row is not None and self._fault(row) is not None)
+        trial = self.record.study.trial(number)
+        over = is_at_end(trial, self._epochs(number)) or facts_of(trial).stopped is not None
+        return over or self._fault(row) is not None
 
     def died(self, number: int, reason: str) -> None:
         """A worker died, or was killed because it hung: its trial goes on from its checkpoint, or has failed."""
@@ -200,31 +201,15 @@ class Session:
         self.queue.appendleft(number)
         self.tell(f"{trial_name(number)}: {message}")
 
-    def _outcome(self, number: int, row: Epoch | None, failed: str | None) -> Outcome:
-        trial = self.record.study.trial(number)
-        if failed is not None:
-            return Outcome(TrialState.FAIL, failed)
-        if row is not None and (fault := self._fault(row)) is not None:
-            return Outcome(TrialState.FAIL, fault)
-        if self._at_end(number):
-            return Outcome(TrialState.COMPLETE, f"epoch {trial.last_step}: trained to the full budget")
-        if (stopped := self.record.study.stopped(number)) is not None:
-            return Outcome(TrialState.PRUNED, stopped)
-        return Outcome(TrialState.FAIL, facts_of(trial).reason or "ended without a report of its last epoch")
+    def _epochs(self, number: int) -> int:
+        return self._config(number).training.epochs
 
-    def _fault(self, row: Epoch) -> str | None:
-        """What is wrong with a report that ends its trial without a value; None when nothing is."""
-        metric = self.config.metric
-        if not row.get("diverged") and (metric not in row or math.isfinite(row[metric])):
-            return None
-        return f"epoch {row['epoch']}: diverged, {why_diverged(row)}"
-
-    def _at_end(self, number: int) -> bool:
-        return (self.record.study.trial(number).last_step or 0) >= self._config(number).training.epochs
+    def _fault(self, row: Epoch | None) -> str | None:
+        return None if row is None else fault_of(row, self.config.metric)
 
     def _decide(self, number: int, epoch: int, value: float) -> bool:
         """Ask the rule about a report that is in the record, and record what it says; True for a stop."""
-        if epoch >= self._config(number).training.epochs:
+        if epoch >= self._epochs(number):
             self.rule.note(number, epoch, value, self._seat(number))
             return False
         decision = self.rule.report(number, epoch, value, self._seat(number))
@@ -304,7 +289,7 @@ class Session:
 
     def _note(self, number: int) -> None:
         """Bring the counts up to date, and every few seconds the ledger."""
-        self._tally.note(self.record.study.trial(number), self._config(number).training.epochs)
+        self._tally.note(self.record.study.trial(number), self._epochs(number))
         self.ledger.keep_if_due()
 
     # For whoever listens
