@@ -9,6 +9,7 @@ from typing import Any, final
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.base import load
@@ -66,6 +67,7 @@ class TrainedModel:
         """
         return self.logits(images).softmax(dim=1)
 
+    @override
     def __repr__(self) -> str:
         config = self.config
         what = f"{config.mixing.name}, {config.model.name}, {config.data.name}"

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.base import Split, load_test
@@ -64,6 +65,7 @@ class Trainer:
         if self.folder is not None:
             self._claim(self.folder)
 
+    @override
     def __repr__(self) -> str:
         config = self.config
         what = f"{config.mixing.name}, {config.model.name}, {config.data.name}"
