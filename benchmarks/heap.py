@@ -65,7 +65,8 @@ def _spread(ratios: list[float]) -> str:
 
 def _train(settings: dict[str, Any]) -> dict[str, float]:
     from tune_mixup.config import TrialConfig
-    from tune_mixup.training.trainer import Trainer, set_threads
+    from tune_mixup.training.threads import set_threads
+    from tune_mixup.training.trainer import Trainer
 
     set_threads(1)
     batch_size = 128

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor
+from typing_extensions import override
 
 from tune_mixup.mixing.base import MixedBatch, State
 from tune_mixup.schema import Schema
@@ -62,6 +63,7 @@ class RandomPartners(Partners):
 
     name: Literal["random"] = "random"
 
+    @override
     def draw(self, targets: Tensor, state: State, *, generator: Generator) -> Tensor:
         """Any permutation is equally likely."""
         return torch.randperm(len(targets), device=targets.device, generator=generator)
@@ -75,6 +77,7 @@ class DerangedPartners(Partners):
 
     name: Literal["deranged"] = "deranged"
 
+    @override
     def draw(self, targets: Tensor, state: State, *, generator: Generator) -> Tensor:
         """Any derangement is equally likely."""
         size = len(targets)

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from pydantic import Field
 from torch import Tensor, nn
+from typing_extensions import override
 
 from tune_mixup.schema import Schema
 
@@ -22,6 +23,7 @@ class StagedNetwork(nn.Module):
         self.stages = nn.ModuleList(stages)
         self.head = head
 
+    @override
     def forward(self, inputs: Tensor, *, edits: Mapping[int, Callable[[Tensor], Tensor]] | None = None) -> Tensor:
         """Logits [B, K] of inputs float [B, C, H, W].
 

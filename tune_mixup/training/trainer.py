@@ -5,7 +5,6 @@ are read once per epoch.
 """
 
 import math
-import os
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.base import Split, load_test
@@ -22,7 +22,8 @@ from tune_mixup.models.base import StagedNetwork
 from tune_mixup.record.files import storage
 from tune_mixup.record.trial_folder import Epoch, TrialFolder
 from tune_mixup.seeding import generator, global_draws
-from tune_mixup.training import checkpoint
+from tune_mixup.training import checkpoint, inference
+from tune_mixup.training.data_facts import DataFacts
 from tune_mixup.training.divergence import has_exploded
 from tune_mixup.training.fitting import draw_batches, load_fitting
 from tune_mixup.training.warm import step_for
@@ -43,9 +44,11 @@ class Trainer:
 
         Without `folder` nothing is written. `device` defaults to the GPU where there is one. `rungs` are the epochs,
         from 1, after which the trial may be stopped: with `training.eval` of rungs it validates there and at the end.
-        Raises ValueError when the settings do not fit the data or the device, or when the folder holds another
-        configuration, and StorageFault when the folder can't be read or written.
+        Raises ValueError for what is no TrialConfig, when the settings do not fit the data or the device, or when the
+        folder holds another configuration, and StorageFault when the folder can't be read or written.
         """
+        if not isinstance(config, TrialConfig):
+            raise ValueError(_what_it_takes(config))
         self.config = config
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.data = load_fitting(config, device=self.device)
@@ -61,6 +64,14 @@ class Trainer:
         self.folder = TrialFolder(Path(folder)) if folder is not None else None
         if self.folder is not None:
             self._claim(self.folder)
+
+    @override
+    def __repr__(self) -> str:
+        config = self.config
+        what = f"{config.mixing.name}, {config.model.name}, {config.data.name}"
+        place = f"epoch {self.epoch} of {config.training.epochs}{', diverged' if self.diverged else ''}"
+        where = "without a folder" if self.folder is None else f"in {self.folder.path}"
+        return f"<Trainer: {what}; {place}; on {self.device}, {where}>"
 
     @property
     def done(self) -> bool:
@@ -128,16 +139,9 @@ class Trainer:
             self._keep(self.folder, report)
         return report
 
-    @torch.no_grad()
     def evaluate(self, split: Split) -> dict[str, float]:
         """Each metric of `METRICS` over a split, in evaluation mode, without augmentation."""
-        self.model.eval()
-        parts = []
-        with self.step.kernels():
-            for images in torch.split(split.images, self.config.training.eval_batch_size):
-                with self.step.autocast():
-                    parts.append(self.step.forward(self.step.inputs(images)).float())
-        logits = torch.cat(parts)
+        logits = inference.logits(self.step, split.images)
         values = torch.stack([metric.function(logits, split.targets) for metric in METRICS.values()])
         return dict(zip(METRICS, values.tolist(), strict=True))
 
@@ -146,7 +150,10 @@ class Trainer:
         return self.evaluate(load_test(self.config.data, device=self.device))
 
     def state_dict(self) -> dict[str, Any]:
-        """Model, optimizer, loss scale, mixer state, epoch and history; generators derive from the seed and epoch."""
+        """Model, optimizer, loss scale, mixer state, epoch, history, and what predicting needs of the data.
+
+        Generators are not in it: they derive from the seed and the epoch.
+        """
         return {
             "identity": self.config.identity(),
             "seed": self.config.seed,
@@ -156,6 +163,7 @@ class Trainer:
             "optimizer": self.step.optimizer.state_dict(),
             "scaler": self.step.scaler.state_dict(),
             "mixer": dict(self.mixer_state),
+            "data": DataFacts.of(self.data).plain(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -251,7 +259,9 @@ class Trainer:
             self.save()
 
 
-def set_threads(count: int) -> None:
-    """Use `count` CPU threads in this process; more than a trial's share slows its neighbours down."""
-    torch.set_num_threads(count)
-    os.environ["OMP_NUM_THREADS"] = str(count)
+def _what_it_takes(given: object) -> str:
+    got = repr(given) if isinstance(given, str | Path) else type(given).__name__
+    return (
+        f"Trainer: got {got}, must be a TrialConfig; TrialConfig.from_dotted makes one of a dict of settings, "
+        "and tune_mixup.load_trained(folder) loads a trained model"
+    )
