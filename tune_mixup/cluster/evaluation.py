@@ -19,7 +19,9 @@ from tune_mixup.cluster.sweep import resume, start
 from tune_mixup.cluster.worker_environment import worker_environment
 from tune_mixup.config import TrialConfig
 from tune_mixup.record.sweep_record import SweepRecord, load_sweep
+from tune_mixup.samplers.random_search import RandomSearch
 from tune_mixup.search.standing import Listener
+from tune_mixup.stopping.never import Never
 from tune_mixup.sweep_config import SweepConfig
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ def evaluate(
     record. Raises ValueError for no trials, for `seeds` below 1 and for numbers that the sweep does not have.
     """
     record = load_sweep(path)
-    config = SweepConfig.parse(record.config())
+    config = SweepConfig.from_record(record.config())
     if seeds < 1 or not trials:
         raise ValueError(f"evaluate: got {len(trials)} trials and {seeds} seeds, must be at least one of each")
     plan = _plan(record, config, trials, seeds)
@@ -83,8 +85,8 @@ def _plan(record: SweepRecord, config: SweepConfig, trials: Sequence[int], seeds
             baselines=points,
         ),
         trials=len(points),
-        sampler="random",
-        scheduler="none",
+        sampler=RandomSearch(),
+        stopping=Never(),
         time_budget_s=None,
     )
 

@@ -10,6 +10,8 @@ class Decision:
 
     epoch: int
     stop: bool
+    by: str
+    """Who decided: `rung`, `median` or `budget`."""
     why: str
     """One line."""
     rung: int | None = None

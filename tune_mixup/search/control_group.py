@@ -46,7 +46,7 @@ class ControlGroup:
         """What `courses` say about each rung, earliest first."""
         rungs = sorted({rung for course in courses for rung in course.at_rungs})
         compared = {rung: max(came.values()) for rung, came in self._came.items()}
-        return evidence(courses, rungs, reduction_factor=self.config.reduction_factor, compared=compared)
+        return evidence(courses, rungs, reduction_factor=self.config.stopping.one_in, compared=compared)
 
     def longer_grace(self, number: int, raises: Sequence[Raise]) -> Raise | None:
         """A grace longer than those of `raises` from trial `number` on; None where nothing new speaks for one."""

@@ -18,7 +18,7 @@ def explain_sweep(record: SweepRecord) -> dict[str, Any]:
     `control` has a row per rung from the trials that nothing stops, `complete` one from all that were trained to the
     end: in these, correlations come out too low, since rungs let only the better ones through.
     """
-    config = SweepConfig.parse(record.config())
+    config = SweepConfig.from_record(record.config())
     seats = Seats(config, first=record.imported())
     group = ControlGroup(config, seats)
     trials = []
@@ -30,7 +30,7 @@ def explain_sweep(record: SweepRecord) -> dict[str, Any]:
     cuts = (*seats.strata.cuts, None)
     return {
         "name": record.name,
-        "scheduler": config.scheduler,
+        "scheduler": config.stopping.name,
         "metric": config.metric,
         "direction": config.direction,
         "reports_smoothed": config.reports_smoothed,
@@ -51,12 +51,12 @@ def explain_trial(record: SweepRecord, number: int) -> dict[str, Any]:
     found = [trial for trial in record.asked() if trial.number == number]
     if not found:
         raise ValueError(f"trial: got {number}, but the sweep {record.name!r} has begun no such trial")
-    config = SweepConfig.parse(record.config())
+    config = SweepConfig.from_record(record.config())
     seats = Seats(config, first=record.imported())
     seat = seats.of(number, config.trial(found[0].params), record.noted("grace", []))
     return {
         "name": record.name,
-        "scheduler": config.scheduler,
+        "scheduler": config.stopping.name,
         "metric": config.metric,
         **_about(found[0], config, seats, record),
         "rungs": list(seat.rungs),

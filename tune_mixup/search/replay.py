@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 from tune_mixup.record.journal import Journal
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.samplers import TrialSampler
-from tune_mixup.search.seats import RULES, Seats
+from tune_mixup.search.seats import Seats
 from tune_mixup.search_space import Params
 from tune_mixup.sweep_config import SweepConfig
 
@@ -62,10 +62,10 @@ class _Prefix(BaseJournalBackend):
 class _Replay:
     def __init__(self, record: SweepRecord) -> None:
         self.record = record
-        self.config = SweepConfig.parse(record.config())
+        self.config = SweepConfig.from_record(record.config())
         self.journal = _Prefix(list(Journal(record.path / "study.journal").read_logs(0)))
         self.storage = JournalStorage(self.journal)
-        self.rule = RULES[self.config.scheduler](self.config)
+        self.rule = self.config.rule()
         self.seats = Seats(self.config, first=record.imported())
         self.grace = record.noted("grace", [])
         self.states: dict[int, TrialState] = {}
@@ -107,7 +107,7 @@ class _Replay:
         study = optuna.load_study(study_name=self.record.name, storage=self.storage)  # a study keeps what it has read
         trial = study.get_trials(deepcopy=False)[number]
         fixed: Params = trial.system_attrs.get("fixed_params", {})
-        sampler = TrialSampler(self.config, number)
+        sampler = TrialSampler(self.config.sampler, seed=self.config.seed, number=number)
         joint = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
         point: Params = {}
         for key in self.config.space.order():

@@ -17,7 +17,7 @@ from tune_mixup.search.asking import Asking
 from tune_mixup.search.control_group import ControlGroup
 from tune_mixup.search.ledger import Ledger
 from tune_mixup.search.repeats import serve
-from tune_mixup.search.seats import RULES, Raise, Seats
+from tune_mixup.search.seats import Raise, Seats
 from tune_mixup.search.shares import FixedShares, Place, Shares
 from tune_mixup.search.standing import Listener, Progress, Standing
 from tune_mixup.search.tally import Tally
@@ -53,7 +53,7 @@ class Session:
         self.config = config
         self.shares = shares or FixedShares(record, config)
         self.listener = listener
-        self.rule = RULES[config.scheduler](config)
+        self.rule = config.rule()
         self.seats = Seats(config, first=record.imported())
         self.control = ControlGroup(config, self.seats)
         self._grace: list[Raise] = record.noted("grace", [])
@@ -115,7 +115,7 @@ class Session:
             stop = self._decide(number, epoch, value)
         used_up = self.ledger.used_up()
         if not stop and used_up is not None and epoch < self._config(number).training.epochs:
-            self.record.decide(number, {"epoch": epoch, "stop": True, "why": f"epoch {epoch}: {used_up}"})
+            self.record.decide(number, {"epoch": epoch, "stop": True, "by": "budget", "why": f"epoch {epoch}: {used_up}"})
             stop = True
         self._note(number)
         self.tell("")
@@ -213,7 +213,7 @@ class Session:
 
     def _lengthen_grace(self, number: int) -> str:
         """From trial `number` on, drop the rungs that the control group speaks against; what to say about it."""
-        raised = self.control.longer_grace(number, self._grace) if self.rule.has_rungs else None
+        raised = self.control.longer_grace(number, self._grace) if self.config.stopping.has_rungs else None
         if raised is None:
             return ""
         self._grace.append(raised)
