@@ -10,6 +10,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypedDict
 
 
+def as_text(text: str, option: str) -> str:
+    """The text itself, which a setting of another type in Python can read."""
+    return text
+
+
 def parse_duration(text: str, option: str) -> float:
     """Seconds, > 0, of a duration such as 90s, 15m, 2h or 1h30m. Raises ValueError that names `option` otherwise."""
     parts = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", text)
@@ -56,7 +61,9 @@ class Promise(TypedDict, total=False):
     trial_timeout_s: Annotated[
         float, Flag("15m", "Kill and retry a trial that has not reported for so long.", parse_duration, "trial-timeout")
     ]
-    disk_budget: Annotated[int | str, Flag("20GB", "What the sweep's folder may take. Default: what the disk has.", str)]
+    disk_budget: Annotated[
+        int | str, Flag("20GB", "What the sweep's folder may take. Default: what the disk has.", as_text)
+    ]
 
 
 class Options(Promise, total=False):
@@ -70,7 +77,7 @@ class Options(Promise, total=False):
     max_epochs: Annotated[int, Flag("N", "Epochs of a trial that is not stopped early.")]
     metric: Annotated[str, Flag("METRIC", "What ranks trials. Default: val_accuracy_median.")]
     sampler: Annotated[
-        Any, Flag("NAME", "Who suggests the next point: tpe (default), random, qmc, gp, cmaes or grid.", str)
+        Any, Flag("NAME", "Who suggests the next point: tpe (default), random, qmc, gp, cmaes or grid.", as_text)
     ]
     scheduler: Annotated[str, Flag("NAME", "Who stops trials early: asha (default), hyperband, median or none.")]
     stopping: Any

@@ -7,20 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tune_mixup.cli.options import (
-    CpusPerTrial,
-    DataRoot,
-    GpusPerTrial,
-    Json,
-    MaxEpochs,
-    Sampler,
-    Seed,
-    Settings,
-    Space,
-    parse_amount,
-    parse_settings,
-    sweep_options,
-)
+from tune_mixup.cli.options import DataRoot, Json, Settings, Space, parse_settings, taking
+from tune_mixup.options import Options
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -29,15 +17,13 @@ if TYPE_CHECKING:
     from tune_mixup.sweep_config import SweepConfig
 
 
+@taking(Options)
 def check(
     space: Space,
+    *,
+    options: Options,
     set_: Settings = None,
     data_root: DataRoot = None,
-    seed: Seed = None,
-    max_epochs: MaxEpochs = None,
-    sampler: Sampler = None,
-    cpus_per_trial: CpusPerTrial = None,
-    gpus_per_trial: GpusPerTrial = None,
     samples: Annotated[int, typer.Option(metavar="N", min=0, help="How many configurations to draw.")] = 5,
     everything: Annotated[bool, typer.Option("--all", help="Show the settings with a default too.")] = False,
     as_json: Json = False,
@@ -45,15 +31,6 @@ def check(
     """List the settings and ranges of a search space and draw samples; starts nothing."""
     from tune_mixup.sweep_config import plan
 
-    options = sweep_options(
-        {
-            "seed": seed,
-            "max_epochs": max_epochs,
-            "sampler": sampler,
-            "cpus_per_trial": parse_amount(cpus_per_trial, "--cpus-per-trial"),
-            "gpus_per_trial": parse_amount(gpus_per_trial, "--gpus-per-trial"),
-        }
-    )
     config = plan(space, parse_settings(set_, data_root), **options)
     drawn = draw(config, samples)
     for point in drawn:
@@ -102,8 +79,8 @@ def _describe(config: "SweepConfig", drawn: list["Params"]) -> dict[str, Any]:
         "max_epochs": max(trial.training.epochs for trial in tried),
         "metric": config.metric,
         "direction": config.direction,
-        "sampler": config.sampler,
-        "scheduler": config.scheduler,
+        "sampler": config.sampler.name,
+        "scheduler": config.stopping.name,
         "cpus_per_trial": config.cpus_per_trial,
         "gpus_per_trial": config.gpus_per_trial,
         "seed": config.seed,

@@ -115,7 +115,9 @@ class Session:
             stop = self._decide(number, epoch, value)
         used_up = self.ledger.used_up()
         if not stop and used_up is not None and epoch < self._config(number).training.epochs:
-            self.record.decide(number, {"epoch": epoch, "stop": True, "by": "budget", "why": f"epoch {epoch}: {used_up}"})
+            self.record.decide(
+                number, {"epoch": epoch, "stop": True, "by": "budget", "why": f"epoch {epoch}: {used_up}"}
+            )
             stop = True
         self._note(number)
         self.tell("")
