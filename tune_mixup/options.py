@@ -79,7 +79,14 @@ class Options(Promise, total=False):
     sampler: Annotated[
         Any, Flag("NAME", "Who suggests the next point: tpe (default), random, qmc, gp, cmaes or grid.", as_text)
     ]
-    scheduler: Annotated[str, Flag("NAME", "Who stops trials early: asha (default), hyperband, median or none.")]
+    scheduler: Annotated[
+        str,
+        Flag(
+            "NAME",
+            "Who stops trials early: asha (default), hyperband, median or none. Its settings: --set "
+            "sweep.stopping.KEY=VALUE.",
+        ),
+    ]
     stopping: Any
     repeats: str
     outside: str

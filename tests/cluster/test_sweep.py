@@ -45,7 +45,14 @@ SPACE = SearchSpace(
 def test_a_sweep_from_plan_to_frames(tmp_path):
     heard = []
     record = sweep(
-        SPACE, name="gm", root=tmp_path, trials=8, grace_epochs=1, concurrent=2, metric="val_nll", listener=heard.append
+        SPACE,
+        name="gm",
+        root=tmp_path,
+        trials=8,
+        stopping={"grace_epochs": 1},
+        concurrent=2,
+        metric="val_nll",
+        listener=heard.append,
     )
     frame = load_sweep(record.path).trials()
     assert frame["trial"].tolist() == list(range(8))
@@ -72,7 +79,7 @@ def test_a_sweep_from_plan_to_frames(tmp_path):
 
     warm = sweep(
         SPACE.fix({"optimizer.lr": 0.1}), name="warm", root=tmp_path, trials=2, concurrent=2, metric="val_nll",
-        grace_epochs=1, warm_start=record.path, outside="clip",
+        stopping={"grace_epochs": 1}, warm_start=record.path, outside="clip",
     )  # fmt: skip
     assert warm.imported() == 1, "only the trial at the rate that is fixed now means the same"
     assert warm.trials()["trial"].tolist() == [1, 2] and "1 trials" in warm.noted("warm_start", "")
@@ -179,11 +186,11 @@ def test_what_cannot_start_writes_nothing(tmp_path):
 def test_validating_at_rungs_only_decides_alike(tmp_path, metric):
     """One trial at a time and random points, so that both sweeps do the same; only what is known between differs."""
     settings = {"training.median_epochs": 2, "training.epochs": 12}
-    smoothing = {"smoothing": 2} if metric == "val_nll" else {}
+    smoothing = {"sweep.stopping.smoothing": 2} if metric == "val_nll" else {}
     often, rarely = (
         sweep(
-            SPACE, {**settings, "training.eval": when}, name=when, root=tmp_path, trials=8, grace_epochs=1,
-            concurrent=1, metric=metric, sampler="random", strata="none", **smoothing,
+            SPACE, {**settings, **smoothing, "training.eval": when}, name=when, root=tmp_path, trials=8, concurrent=1,
+            metric=metric, sampler="random", stopping={"grace_epochs": 1, "strata": "none"},
         )
         for when in ("epochs", "rungs")
     )  # fmt: skip

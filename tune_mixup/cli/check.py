@@ -13,6 +13,7 @@ from tune_mixup.options import Options
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
+    from tune_mixup.schema import Schema
     from tune_mixup.search_space import Params
     from tune_mixup.sweep_config import SweepConfig
 
@@ -61,6 +62,7 @@ def _describe(config: "SweepConfig", drawn: list["Params"]) -> dict[str, Any]:
 
     from tune_mixup.cli.fields import explain_key
     from tune_mixup.schema import flatten
+    from tune_mixup.sweep_parts import Parts
 
     space = config.space
     free = {
@@ -84,6 +86,11 @@ def _describe(config: "SweepConfig", drawn: list["Params"]) -> dict[str, Any]:
         "cpus_per_trial": config.cpus_per_trial,
         "gpus_per_trial": config.gpus_per_trial,
         "seed": config.seed,
+        "sweep": {
+            f"sweep.{section}.{key}": {"value": value, "meaning": _meaning(getattr(config, section), key)}
+            for section in Parts.model_fields
+            for key, value in getattr(config, section).model_dump(mode="json").items()
+        },
         "fixed": flatten(space.fixed),
         "free": free,
         "defaults": {
@@ -94,6 +101,10 @@ def _describe(config: "SweepConfig", drawn: list["Params"]) -> dict[str, Any]:
         "baselines": list(space.baselines),
         "samples": drawn,
     }
+
+
+def _meaning(part: "Schema", key: str) -> str:
+    return " ".join((type(part).model_fields[key].description or "").split())
 
 
 def in_words(distribution: "BaseDistribution") -> str:
@@ -112,8 +123,8 @@ def in_words(distribution: "BaseDistribution") -> str:
 
 
 def _lines(found: Mapping[str, Any], everything: bool) -> Iterator[str]:
-    defaults = found["defaults"] if everything else {}
-    width = max(len(key) for key in ("", *found["fixed"], *found["free"], *defaults))
+    defaults, parts = (found["defaults"], found["sweep"]) if everything else ({}, {})
+    width = max(len(key) for key in ("", *found["fixed"], *found["free"], *defaults, *parts))
     yield f"{found['name']}: {found['trials']} trials of at most {found['max_epochs']} epochs"
     yield f"ranked by {found['metric']} ({found['direction']}), which is measured on validation"
     yield f"sampler {found['sampler']}, scheduler {found['scheduler']}"
@@ -124,6 +135,11 @@ def _lines(found: Mapping[str, Any], everything: bool) -> Iterator[str]:
     if defaults:
         yield "\nDefaults, as the first trial has them"
     for key, about in defaults.items():
+        yield f"  {key:{width}}  {about['value']}"
+        yield from _indented(about["meaning"], width)
+    if parts:
+        yield "\nSampler and stopping rule"
+    for key, about in parts.items():
         yield f"  {key:{width}}  {about['value']}"
         yield from _indented(about["meaning"], width)
     yield "\nSearched"

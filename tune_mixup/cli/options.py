@@ -79,7 +79,7 @@ def taking(declared: type) -> Callable[[Callable[..., None]], Callable[..., None
                 options[key] = text if flag.read is None else flag.read(text, _spelled(key, flag))
             verb(options=options, **given)
 
-        run.__signature__ = Signature(parameters)  # type: ignore[attr-defined] - what typer makes its parser from
+        run.__dict__["__signature__"] = Signature(parameters)  # what typer makes its parser from
         run.__annotations__ = {one.name: one.annotation for one in parameters}
         return run
 

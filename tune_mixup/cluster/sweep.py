@@ -43,8 +43,10 @@ def sweep(
 
     `space` is the name of a shipped space, the path of a `.py` file or a `SearchSpace`; `settings` are fixed on top,
     by dotted key; `options` are fields of `SweepConfig`, and short forms. The sampler begins with the finished trials
-    of the sweep at `warm_start`; the option `outside` says what becomes of those outside the space. Raises ValueError, with
-    nothing written, for anything wrong with these, for a name that exists, and for resources that are not there.
+    of the sweep at `warm_start`; the option `outside` says what becomes of those outside the space.
+
+    Raises ValueError, with nothing written, for anything wrong with these, for a name that exists, and for resources
+    that are not there.
     """
     config = plan(space, settings, **options)
     return start(config, root=root, address=address, warm_start=warm_start, listener=listener)

@@ -1,4 +1,4 @@
-"""Each trial's seat, a function of the sweep's configuration, the trial's number and what the record says of the grace."""
+"""Each trial's seat: a function of the sweep's configuration, the trial's number and the longer graces on record."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property

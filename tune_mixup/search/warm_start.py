@@ -31,8 +31,8 @@ def import_trials(record: SweepRecord, config: SweepConfig, other: SweepRecord) 
     """Add the COMPLETE and PRUNED trials of `other` to the study of `record`, which has no trials of its own yet.
 
     A trial is used when everything that the new space fixes is equal (seed and paths apart), so that its values mean
-    the same. `config.outside` says what to do with parameters out of range: leave the trial out, move it to the nearest point
-    of the space, or raise ValueError.
+    the same. `config.outside` says what to do with parameters out of range: leave the trial out, move it to the nearest
+    point of the space, or raise ValueError.
     """
     used, clipped, dropped = 0, 0, Counter[str]()
     for trial in other.asked():
