@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 from benchmarks.baselines.search_task import Finish, SearchTask
 
 if TYPE_CHECKING:
-    from tune_mixup.sweep_config import Options
+    from tune_mixup.options import Options
 
 FAST = {"training.channels_last": True, "training.precision": "bf16"}
 """What ours sets on top of the task: the fast path's layout and arithmetic; weights and statistics stay fp32."""
@@ -19,8 +19,9 @@ def ours(task: SearchTask, storage: Path, fast: Mapping[str, object] = FAST) -> 
 
     On GPUs it finds out for itself how many trials share one.
     """
-    rungs: Options = {"grace_epochs": task.grace_epochs, "reduction_factor": task.reduction_factor}
-    return _sweep(task, storage, fast, **rungs, smoothing=1, strata="none", control_fraction=0.0)
+    rungs = {"grace_epochs": task.grace_epochs, "reduction_factor": task.reduction_factor}
+    stopping = {**rungs, "smoothing": 1, "strata": "none", "control_fraction": 0.0}
+    return _sweep(task, storage, fast, stopping=stopping)
 
 
 def ours_by_default(task: SearchTask, storage: Path) -> list[Finish]:

@@ -21,6 +21,7 @@ from benchmarks.mixup_curves import EPOCHS, SPACE, TRIALS, Curves, Floats, Sweep
 from benchmarks.rows import row
 from benchmarks.slots import Judge, run
 from benchmarks.stoppers import OurStopper, RayStopper
+from tune_mixup.stopping.asha import Asha
 
 SLOTS = 4
 """Trials at a time."""
@@ -115,10 +116,10 @@ def outcome(sweep: Sweep, reached: Sequence[int]) -> Outcome:
 
 METHODS: dict[str, Callable[[Sweep, int], Judge]] = {
     "ours": Ours,
-    "ours, strata none": partial(Ours, strata="none"),
-    "ours, not smoothed": partial(Ours, metric="val_accuracy", smoothing=1),
-    "ours, no control group": partial(Ours, control_fraction=0.0),
-    "ours, grace 10": partial(Ours, grace_epochs=10),
+    "ours, strata none": partial(Ours, stopping=Asha(strata="none")),
+    "ours, not smoothed": partial(Ours, metric="val_accuracy", stopping=Asha(smoothing=1)),
+    "ours, no control group": partial(Ours, stopping=Asha(control_fraction=0.0)),
+    "ours, grace 10": partial(Ours, stopping=Asha(grace_epochs=10)),
     "ours, hyperband": partial(Ours, scheduler="hyperband"),
     "ray, default": Rays,
     "ray, grace 20, eta 3": partial(Rays, grace_period=20, reduction_factor=3),

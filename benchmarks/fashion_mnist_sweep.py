@@ -31,7 +31,7 @@ def measure() -> dict[str, Any]:
             name="fashion",
             trials=TRIALS,
             max_epochs=EPOCHS,
-            grace_epochs=1,
+            stopping={"grace_epochs": 1},
             concurrent=2,
         )
         wall_s = time.perf_counter() - began

@@ -9,10 +9,11 @@ from optuna.distributions import FloatDistribution
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.mixing.base import mean_minor_share
+from tune_mixup.options import Options
 from tune_mixup.search.seats import Seats
 from tune_mixup.search.strata import draw, strength
 from tune_mixup.search_space import load_space
-from tune_mixup.sweep_config import Options, SweepConfig, plan
+from tune_mixup.sweep_config import SweepConfig, plan
 
 Floats = NDArray[np.float64]
 

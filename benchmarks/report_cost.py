@@ -45,7 +45,7 @@ def report_of(epoch: int, level: float) -> Epoch:
 
 def drive(root: Path, trials: int, seed: int) -> dict[str, list[float]]:
     """Run one sweep; seconds of each report, of each suggestion and of each line in a trial's folder."""
-    config = plan(SPACE, name=f"sweep{seed}", trials=trials, max_epochs=EPOCHS, grace_epochs=1, seed=seed)
+    config = plan(SPACE, name=f"sweep{seed}", trials=trials, max_epochs=EPOCHS, stopping={"grace_epochs": 1}, seed=seed)
     record = SweepRecord.create(root, config.name, config.model_dump(mode="json"), direction=config.direction)
     spent: dict[str, list[float]] = {"report": [], "suggest": [], "line": []}
     with record.working():

@@ -7,7 +7,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.search.control_group import ControlGroup
-from tune_mixup.search.seats import RULES, Raise, Seats
+from tune_mixup.search.seats import Raise, Seats
 from tune_mixup.stopping.base import Seat
 from tune_mixup.sweep_config import SweepConfig
 
@@ -18,7 +18,7 @@ class OurStopper:
     def __init__(self, config: SweepConfig, places: Seats | None = None) -> None:
         self.config = config
         self.places = places or Seats(config)
-        self.rule = RULES[config.scheduler](config)
+        self.rule = config.rule()
         self.control = ControlGroup(config, self.places)
         self.settings: dict[int, TrialConfig] = {}
         self.seats: dict[int, Seat] = {}
@@ -26,7 +26,7 @@ class OurStopper:
 
     def lengthen_grace(self, trial: int) -> None:
         """Before a trial begins: take back the rungs that the control group speaks against."""
-        raised = self.control.longer_grace(trial, self.grace) if self.rule.has_rungs else None
+        raised = self.control.longer_grace(trial, self.grace) if self.config.stopping.has_rungs else None
         if raised is not None:
             self.grace.append(raised)
 

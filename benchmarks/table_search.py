@@ -26,6 +26,7 @@ from benchmarks.stoppers import OurStopper, RayStopper
 from tune_mixup.samplers import TrialSampler
 from tune_mixup.search.seats import Seats
 from tune_mixup.search_space import SearchSpace
+from tune_mixup.stopping.asha import Asha
 from tune_mixup.sweep_config import SweepConfig, plan
 
 SLOTS = 4
@@ -151,7 +152,7 @@ class Ours(Search):
     def ask(self, trial: int) -> int:
         """A point of the sweep's sampler, at a longer grace where the control group speaks for it."""
         self.stopper.lengthen_grace(trial)
-        self.study.sampler = TrialSampler(self.config, trial)
+        self.study.sampler = TrialSampler(self.config.sampler, seed=self.config.seed, number=trial)
         self.trials.append(self.study.ask())
         setting = nearest({key: _suggest(self.trials[trial], key) for key in self.config.space.order()})
         self.stopper.begin(trial, self.config.trial(self.table.settings[setting]))
@@ -275,15 +276,15 @@ METHODS: dict[str, Callable[[Table, int], Search]] = {
     "ray": Rays,
     "optuna": partial(Optunas, sampler=TPESampler, pruner=SuccessiveHalvingPruner),
     "all settings in random order, full runs": Shuffled,
-    "ours, grace 1": partial(Ours, grace_epochs=1),
-    "ours, grace 1, factor 4": partial(Ours, grace_epochs=1, reduction_factor=4),
-    "ours, grace 5": partial(Ours, grace_epochs=5),
-    "ours, grace 13": partial(Ours, grace_epochs=13),
-    "ours, no control group": partial(Ours, control_fraction=0.0),
-    "ours, grace 1, no control group": partial(Ours, grace_epochs=1, control_fraction=0.0),
-    "ours, no strata": partial(Ours, strata="none"),
-    "ours, median of 3 epochs": partial(Ours, metric="val_accuracy", smoothing=3),
-    "ours, single epochs": partial(Ours, metric="val_accuracy", smoothing=1),
+    "ours, grace 1": partial(Ours, stopping=Asha(grace_epochs=1)),
+    "ours, grace 1, factor 4": partial(Ours, stopping=Asha(grace_epochs=1, reduction_factor=4)),
+    "ours, grace 5": partial(Ours, stopping=Asha(grace_epochs=5)),
+    "ours, grace 13": partial(Ours, stopping=Asha(grace_epochs=13)),
+    "ours, no control group": partial(Ours, stopping=Asha(control_fraction=0.0)),
+    "ours, grace 1, no control group": partial(Ours, stopping=Asha(grace_epochs=1, control_fraction=0.0)),
+    "ours, no strata": partial(Ours, stopping=Asha(strata="none")),
+    "ours, median of 3 epochs": partial(Ours, metric="val_accuracy", stopping=Asha(smoothing=3)),
+    "ours, single epochs": partial(Ours, metric="val_accuracy", stopping=Asha(smoothing=1)),
     "ours, hyperband": partial(Ours, scheduler="hyperband"),
     "ours, random points": partial(Ours, sampler="random"),
     "ours, nothing stopped": partial(Ours, scheduler="none"),

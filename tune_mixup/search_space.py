@@ -57,7 +57,7 @@ class SearchSpace(Schema):
     conditions: dict[str, dict[str, Choices]] = {}
     """Parameter -> {parent: values}: the parameter exists only where every parent has one of those values."""
     defaults: dict[str, Any] = {}
-    """Options of the sweep (`trials`, `sampler`, `scheduler`, ...) where nobody says otherwise."""
+    """Options of the sweep (`trials`, `sampler.name`, `stopping.grace_epochs`, ...) where nobody says otherwise."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -35,7 +35,7 @@ def test_the_grid_that_is_recorded_is_the_table():
     config = plan(SPACE, {"data.root": "/data"}, name="curves")
     points = list(config.space.grid())
     assert config.trials == len(points) == len(SEEDS) * len(PLACES) >= 60 * 3
-    assert (config.sampler, config.scheduler) == ("grid", "none")
+    assert (config.sampler.name, config.stopping.name) == ("grid", "none")
     assert points[: len(PLACES)] == [{"seed": 0, **setting} for setting in SETTINGS]
     assert len({config.trial(point).identity() for point in points}) == len(PLACES)
 

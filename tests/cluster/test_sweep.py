@@ -16,7 +16,6 @@ from tune_mixup.cluster.messages import to_ray
 from tune_mixup.cluster.sweep import resume
 from tune_mixup.record import tables
 from tune_mixup.record.facts import Ending, Report
-from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.search.replay import replay
 from tune_mixup.search_space import SearchSpace
 
@@ -49,9 +48,16 @@ SPACE = SearchSpace(
 def test_a_sweep_from_plan_to_frames(tmp_path):
     heard = []
     record = sweep(
-        SPACE, name="gm", root=tmp_path, trials=8, grace_epochs=1, concurrent=2, metric="val_nll", listener=heard.append
+        SPACE,
+        name="gm",
+        root=tmp_path,
+        trials=8,
+        stopping={"grace_epochs": 1},
+        concurrent=2,
+        metric="val_nll",
+        listener=heard.append,
     ).record
-    frame = tables.trials(SweepRecord.open(record.path))
+    frame = load_sweep(record.path).trials()
     assert frame["trial"].tolist() == list(range(8))
     assert set(frame["state"]) == {"COMPLETE", "PRUNED"}
     assert (frame["epoch"] == 9).tolist() == (frame["state"] == "COMPLETE").tolist()
@@ -76,7 +82,7 @@ def test_a_sweep_from_plan_to_frames(tmp_path):
 
     warm = sweep(
         SPACE.fix({"optimizer.lr": 0.1}), name="warm", root=tmp_path, trials=2, concurrent=2, metric="val_nll",
-        grace_epochs=1, warm_start=record.path, outside="clip",
+        stopping={"grace_epochs": 1}, warm_start=record.path, outside="clip",
     )  # fmt: skip
     assert warm.record.study.imported() == 1, "only the trial at the rate that is fixed now means the same"
     assert warm.trials()["trial"].tolist() == [1, 2] and "1 trials" in warm.record.study.sweep_facts().warm_start
@@ -184,11 +190,11 @@ def test_what_cannot_start_writes_nothing(tmp_path):
 def test_validating_at_rungs_only_decides_alike(tmp_path, metric):
     """One trial at a time and random points, so that both sweeps do the same; only what is known between differs."""
     settings = {"training.median_epochs": 2, "training.epochs": 12}
-    smoothing = {"smoothing": 2} if metric == "val_nll" else {}
+    smoothing = {"sweep.stopping.smoothing": 2} if metric == "val_nll" else {}
     often, rarely = (
         sweep(
-            SPACE, {**settings, "training.eval": when}, name=when, root=tmp_path, trials=8, grace_epochs=1,
-            concurrent=1, metric=metric, sampler="random", strata="none", **smoothing,
+            SPACE, {**settings, **smoothing, "training.eval": when}, name=when, root=tmp_path, trials=8, concurrent=1,
+            metric=metric, sampler="random", stopping={"grace_epochs": 1, "strata": "none"},
         )
         for when in ("epochs", "rungs")
     )  # fmt: skip

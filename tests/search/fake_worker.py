@@ -27,7 +27,7 @@ SPACE = SearchSpace(
 
 def plan(**changes):
     settings = {"name": "s", "space": SPACE, "trials": 10, "grace_epochs": 1, "metric": "val_accuracy", **changes}
-    return SweepConfig.parse(settings)
+    return SweepConfig.from_record(settings)
 
 
 def create(root, config):

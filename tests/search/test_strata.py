@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from tune_mixup.mixing.base import mean_minor_share
+from tune_mixup.record.facts import LongerGrace
 from tune_mixup.search.seats import Seats
 from tune_mixup.search.strata import Strata, draw, strength, terciles
 from tune_mixup.search_space import SearchSpace, contains, load_space
@@ -112,9 +113,9 @@ def test_draws_are_inside_the_space_and_uniform_on_its_scales():
 
 def test_a_seat_is_rungs_group_and_control():
     config = plan(space=space_of(CategoricalDistribution((0.1, 4.0)), **{"training.epochs": 100}), grace_epochs=None)
-    seats = Seats(config.replace(control_fraction=1.0))
+    seats = Seats(config.replace(stopping={"control_fraction": 1.0}))
     weak, strong = (config.trial({"mixing.alpha": alpha}) for alpha in (0.1, 4.0))
     assert seats.of(3, weak) == ((10, 30), "weak mixing", True)
-    assert not Seats(config.replace(control_fraction=0.0)).of(3, weak).spared
-    raises = [{"from_trial": 4, "epochs": 11, "why": ""}, {"from_trial": 7, "epochs": 31, "why": ""}]
+    assert not Seats(config.replace(stopping={"control_fraction": 0.0})).of(3, weak).spared
+    raises = [LongerGrace(from_trial=4, epochs=11, why=""), LongerGrace(from_trial=7, epochs=31, why="")]
     assert [seats.of(number, strong, raises).rungs for number in (3, 4, 6, 7)] == [(10, 30), (30,), (30,), ()]

@@ -54,7 +54,7 @@ def known(record):
 
 def test_finished_trials_become_part_of_the_study_and_are_not_run_again(old, tmp_path):
     new, config = make(tmp_path, "new", trials=4)
-    assert import_trials(new, config, old, "drop") == Imported(2, 0, {})
+    assert import_trials(new, config.replace(outside="drop"), old) == Imported(2, 0, {})
     assert known(new) == [
         ("old/t0000", "COMPLETE", 0.2, {1: 1.0, 2: 0.8, 3: 0.6}),
         ("old/t0001", "PRUNED", 1.0, {1: 1.2}),
@@ -80,24 +80,26 @@ def test_finished_trials_become_part_of_the_study_and_are_not_run_again(old, tmp
 )
 def test_points_outside_the_space(old, tmp_path, outside, expected, alphas):
     new, config = make(tmp_path, "new", free={**FREE, "mixing.alpha": FloatDistribution(0.5, 4.0)})
-    assert import_trials(new, config, old, outside) == expected
+    assert import_trials(new, config.replace(outside=outside), old) == expected
     assert [t.params["mixing.alpha"] for t in new.study.optuna.get_trials()] == alphas
 
 
 def test_points_outside_the_space_can_be_refused(old, tmp_path):
     new, config = make(tmp_path, "new", free={**FREE, "mixing.alpha": FloatDistribution(0.5, 4.0)})
     with pytest.raises(ValueError, match="trial 0 of old is outside the space: mixing.alpha=0.2"):
-        import_trials(new, config, old, "refuse")
+        import_trials(new, config.replace(outside="refuse"), old)
 
 
 def test_a_choice_that_is_gone_cannot_be_clipped(old, tmp_path):
     new, config = make(tmp_path, "new", free={**FREE, "training.batch_size": CategoricalDistribution((40, 80))})
-    assert import_trials(new, config, old, "clip") == Imported(1, 0, {"parameters outside the space": 1})
+    assert import_trials(new, config.replace(outside="clip"), old) == Imported(
+        1, 0, {"parameters outside the space": 1}
+    )
 
 
 def test_trials_of_another_protocol_are_left_out_with_the_setting_that_differs(old, tmp_path):
     new, config = make(tmp_path, "new", fixed={**FIXED, "training.epochs": 5})
-    found = import_trials(new, config, old, "drop")
+    found = import_trials(new, config.replace(outside="drop"), old)
     assert found == Imported(0, 0, {"training.epochs differs": 2})
     assert found.words("old") == (
         "from old: 0 trials, 0 of them moved to the edge of the space; left out 2: training.epochs differs"
@@ -106,4 +108,4 @@ def test_trials_of_another_protocol_are_left_out_with_the_setting_that_differs(o
 
 def test_another_metric_needs_to_have_been_measured(old, tmp_path):
     new, config = make(tmp_path, "new", metric="val_accuracy")
-    assert import_trials(new, config, old, "drop").dropped == {"val_accuracy was not measured": 2}
+    assert import_trials(new, config.replace(outside="drop"), old).dropped == {"val_accuracy was not measured": 2}

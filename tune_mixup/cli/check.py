@@ -7,37 +7,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tune_mixup.cli.options import (
-    CpusPerTrial,
-    DataRoot,
-    GpusPerTrial,
-    Json,
-    MaxEpochs,
-    Sampler,
-    Seed,
-    Settings,
-    Space,
-    parse_amount,
-    parse_settings,
-    sweep_options,
-)
+from tune_mixup.cli.options import DataRoot, Json, Settings, Space, parse_settings, taking
+from tune_mixup.options import Options
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
+    from tune_mixup.schema import Schema
     from tune_mixup.search_space import Params
     from tune_mixup.sweep_config import SweepConfig
 
 
+@taking(Options)
 def check(
     space: Space,
+    *,
+    options: Options,
     set_: Settings = None,
     data_root: DataRoot = None,
-    seed: Seed = None,
-    max_epochs: MaxEpochs = None,
-    sampler: Sampler = None,
-    cpus_per_trial: CpusPerTrial = None,
-    gpus_per_trial: GpusPerTrial = None,
     samples: Annotated[int, typer.Option(metavar="N", min=0, help="How many configurations to draw.")] = 5,
     everything: Annotated[bool, typer.Option("--all", help="Show the settings with a default too.")] = False,
     as_json: Json = False,
@@ -45,15 +32,6 @@ def check(
     """List the settings and ranges of a search space and draw samples; starts nothing."""
     from tune_mixup.sweep_config import plan
 
-    options = sweep_options(
-        {
-            "seed": seed,
-            "max_epochs": max_epochs,
-            "sampler": sampler,
-            "cpus_per_trial": parse_amount(cpus_per_trial, "--cpus-per-trial"),
-            "gpus_per_trial": parse_amount(gpus_per_trial, "--gpus-per-trial"),
-        }
-    )
     config = plan(space, parse_settings(set_, data_root), **options)
     drawn = draw(config, samples)
     for point in drawn:
@@ -84,6 +62,7 @@ def _describe(config: "SweepConfig", drawn: list["Params"]) -> dict[str, Any]:
 
     from tune_mixup.cli.fields import explain_key
     from tune_mixup.schema import flatten
+    from tune_mixup.sweep_parts import Parts
 
     space = config.space
     free = {
@@ -102,11 +81,16 @@ def _describe(config: "SweepConfig", drawn: list["Params"]) -> dict[str, Any]:
         "max_epochs": max(trial.training.epochs for trial in tried),
         "metric": config.metric,
         "direction": config.direction,
-        "sampler": config.sampler,
-        "scheduler": config.scheduler,
+        "sampler": config.sampler.name,
+        "scheduler": config.stopping.name,
         "cpus_per_trial": config.cpus_per_trial,
         "gpus_per_trial": config.gpus_per_trial,
         "seed": config.seed,
+        "sweep": {
+            f"sweep.{section}.{key}": {"value": value, "meaning": _meaning(getattr(config, section), key)}
+            for section in Parts.model_fields
+            for key, value in getattr(config, section).model_dump(mode="json").items()
+        },
         "fixed": flatten(space.fixed),
         "free": free,
         "defaults": {
@@ -117,6 +101,10 @@ def _describe(config: "SweepConfig", drawn: list["Params"]) -> dict[str, Any]:
         "baselines": list(space.baselines),
         "samples": drawn,
     }
+
+
+def _meaning(part: "Schema", key: str) -> str:
+    return " ".join((type(part).model_fields[key].description or "").split())
 
 
 def in_words(distribution: "BaseDistribution") -> str:
@@ -135,8 +123,8 @@ def in_words(distribution: "BaseDistribution") -> str:
 
 
 def _lines(found: Mapping[str, Any], everything: bool) -> Iterator[str]:
-    defaults = found["defaults"] if everything else {}
-    width = max(len(key) for key in ("", *found["fixed"], *found["free"], *defaults))
+    defaults, parts = (found["defaults"], found["sweep"]) if everything else ({}, {})
+    width = max(len(key) for key in ("", *found["fixed"], *found["free"], *defaults, *parts))
     yield f"{found['name']}: {found['trials']} trials of at most {found['max_epochs']} epochs"
     yield f"ranked by {found['metric']} ({found['direction']}), which is measured on validation"
     yield f"sampler {found['sampler']}, scheduler {found['scheduler']}"
@@ -147,6 +135,11 @@ def _lines(found: Mapping[str, Any], everything: bool) -> Iterator[str]:
     if defaults:
         yield "\nDefaults, as the first trial has them"
     for key, about in defaults.items():
+        yield f"  {key:{width}}  {about['value']}"
+        yield from _indented(about["meaning"], width)
+    if parts:
+        yield "\nSampler and stopping rule"
+    for key, about in parts.items():
         yield f"  {key:{width}}  {about['value']}"
         yield from _indented(about["meaning"], width)
     yield "\nSearched"

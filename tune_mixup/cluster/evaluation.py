@@ -21,7 +21,9 @@ from tune_mixup.config import TrialConfig
 from tune_mixup.display import showing
 from tune_mixup.record.names import is_sweep, trial_name
 from tune_mixup.record.sweep_record import SweepRecord
+from tune_mixup.samplers.random_search import RandomSearch
 from tune_mixup.search.standing import Listener
+from tune_mixup.stopping.never import Never
 from tune_mixup.sweep_config import SweepConfig
 
 if TYPE_CHECKING:
@@ -85,8 +87,8 @@ def _plan(record: SweepRecord, config: SweepConfig, trials: Sequence[int], seeds
             baselines=points,
         ),
         trials=len(points),
-        sampler="random",
-        scheduler="none",
+        sampler=RandomSearch(),
+        stopping=Never(),
         time_budget_s=None,
     )
 

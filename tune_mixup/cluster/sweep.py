@@ -19,6 +19,7 @@ from tune_mixup.display import showing
 from tune_mixup.measuring.auto import check_resources, decide
 from tune_mixup.measuring.nodes import Node, asking_for
 from tune_mixup.measuring.packing import Packed
+from tune_mixup.options import Options, Promise, said
 from tune_mixup.quiet import quiet
 from tune_mixup.record.facts import Assignment, SweepFacts
 from tune_mixup.record.files import StorageFault, storage
@@ -29,12 +30,9 @@ from tune_mixup.search.disk import Keeper, NoRoom, check_space
 from tune_mixup.search.session import Session
 from tune_mixup.search.shares import Shares, room, shares_for
 from tune_mixup.search.standing import Listener
-from tune_mixup.search.warm_start import Outside, import_trials
+from tune_mixup.search.warm_start import import_trials
 from tune_mixup.search_space import SearchSpace
-from tune_mixup.sweep_config import Options, Promise, SweepConfig, plan
-
-LEARNING = ("tpe", "gp", "cmaes")
-"""Samplers that learn from the trials that have ended."""
+from tune_mixup.sweep_config import SweepConfig, plan
 
 
 def sweep(
@@ -44,20 +42,21 @@ def sweep(
     root: Path | str = "sweeps",
     address: str | None = None,
     warm_start: Path | str | None = None,
-    outside: Outside = "drop",
     listener: Listener | None = None,
     **options: Unpack[Options],
 ) -> Sweep:
     """Search a space and return what came out: `.trials()` and `.epochs()` are pandas frames, `.best_config` a config.
 
     `space` is the name of a shipped space, the path of a `.py` file or a `SearchSpace`; `settings` are fixed on top,
-    by dotted key; `options` are fields of `SweepConfig` and `max_epochs`. The sampler begins with the finished trials
-    of the sweep at `warm_start`; `outside` says what becomes of those outside the space. `listener` hears of each
-    event; without one the progress is shown. Raises ValueError, with nothing written, for anything wrong with these,
-    for a name that exists, and for resources that are not there.
+    by dotted key; `options` are fields of `SweepConfig`, and short forms. The sampler begins with the finished trials
+    of the sweep at `warm_start`; the option `outside` says what becomes of those outside the space. `listener` hears of
+    each event; without one the progress is shown.
+
+    Raises ValueError, with nothing written, for anything wrong with these, for a name that exists, and for resources
+    that are not there.
     """
     config = plan(space, settings, **options)
-    return start(config, root=root, address=address, warm_start=warm_start, outside=outside, listener=listener)
+    return start(config, root=root, address=address, warm_start=warm_start, listener=listener)
 
 
 def start(
@@ -66,7 +65,6 @@ def start(
     root: Path | str = "sweeps",
     address: str | None = None,
     warm_start: Path | str | None = None,
-    outside: Outside = "drop",
     listener: Listener | None = None,
 ) -> Sweep:
     """Run a sweep that is planned. Raises as `sweep` does."""
@@ -89,7 +87,7 @@ def start(
             record.study.note_sweep(SweepFacts(checkpoint_bytes=checkpoint_bytes))
             if source is not None:
                 try:
-                    imported = import_trials(record, config, source, outside)
+                    imported = import_trials(record, config, source)
                 except ValueError:
                     record.folder.remove()
                     raise
@@ -114,7 +112,7 @@ def resume(
     """
     record = SweepRecord.open(path)
     with showing(listener) as listener, interruptible() as signals, record.folder.working():
-        config = _resumed(record, {key: value for key, value in changes.items() if value is not None})
+        config = _resumed(record, said(changes))
         with connected(address, worker_environment(config)) as ray:
             nodes = ray.nodes
             known = Packed.parse(record.study.sweep_facts().packing or {})
@@ -150,10 +148,10 @@ def _concurrency(config: SweepConfig, nodes: Sequence[Node], decision: Packed) -
     """Trials at the same time; says so when they are too many for a sampler that learns."""
     most = room(config, nodes, decision)
     concurrent = min(most, config.concurrent or most, config.trials)
-    if config.sampler in LEARNING and 4 * concurrent > config.trials:
+    if config.sampler.learns and 4 * concurrent > config.trials:
         logging.getLogger(__name__).warning(
             f"concurrent: {concurrent} trials at the same time are more than a quarter of {config.trials}, so "
-            f"{config.sampler} suggests most of them before it has learnt much; give --concurrent "
+            f"{config.sampler.name} suggests most of them before it has learnt much; give --concurrent "
             f"{max(1, config.trials // 4)} or more --trials"
         )
     return concurrent

@@ -29,7 +29,7 @@ class Asking:
     def enqueue_first_points(self) -> None:
         """Queue the baselines, or all points of a grid, in the study itself, so that a restart finds them."""
         study = self.record.study.optuna
-        points = self.config.space.grid() if self.config.sampler == "grid" else iter(self.config.space.baselines)
+        points = self.config.space.grid() if self.config.sampler.finite else iter(self.config.space.baselines)
         known = len(study.get_trials(deepcopy=False)) - self.record.study.imported()
         for index, point in enumerate(points):
             if known <= index < self.config.trials:
@@ -37,13 +37,16 @@ class Asking:
 
     def ask(self, number: int) -> int:
         """Begin trial `number`, the next one, at the point that the sampler suggests."""
-        self.record.study.optuna.sampler = TrialSampler(self.config, number)
+        self.record.study.optuna.sampler = self._sampler(number)
         return self._suggest_all(self.record.study.optuna.ask())
 
     def go_on(self, number: int) -> None:
         """Ask for what is missing of a trial that was begun, perhaps by a process that was killed while it asked."""
-        self.record.study.optuna.sampler = TrialSampler(self.config, number)
+        self.record.study.optuna.sampler = self._sampler(number)
         self._suggest_all(optuna.trial.Trial(self.record.study.optuna, self.record.study.trial(number)._trial_id))
+
+    def _sampler(self, number: int) -> TrialSampler:
+        return TrialSampler(self.config.sampler, seed=self.config.seed, number=number)
 
     def of(self, number: int) -> TrialConfig:
         """The configuration of a trial that was begun."""

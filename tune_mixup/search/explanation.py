@@ -31,7 +31,7 @@ def explain_sweep(record: SweepRecord) -> dict[str, Any]:
     cuts = (*seats.strata.cuts, None)
     return {
         "name": record.name,
-        "scheduler": config.scheduler,
+        "scheduler": config.stopping.name,
         "metric": config.metric,
         "direction": config.direction,
         "reports_smoothed": config.reports_smoothed,
@@ -54,10 +54,10 @@ def explain_trial(record: SweepRecord, number: int) -> dict[str, Any]:
         raise ValueError(f"trial: got {number}, but the sweep {record.name!r} has begun no such trial")
     config = SweepConfig.from_record(record.folder.config())
     seats = Seats(config, first=record.study.imported())
-    seat = seats.of(number, config.trial(found[0].params), [one.plain() for one in record.study.sweep_facts().grace])
+    seat = seats.of(number, config.trial(found[0].params), record.study.sweep_facts().grace)
     return {
         "name": record.name,
-        "scheduler": config.scheduler,
+        "scheduler": config.stopping.name,
         "metric": config.metric,
         **_about(found[0], config, seats, record),
         "rungs": list(seat.rungs),

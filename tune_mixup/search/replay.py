@@ -20,7 +20,7 @@ from tune_mixup.record.journal import Journal
 from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.samplers import TrialSampler
-from tune_mixup.search.seats import RULES, Seats
+from tune_mixup.search.seats import Seats
 from tune_mixup.search_space import Params
 from tune_mixup.sweep_config import SweepConfig
 
@@ -67,9 +67,9 @@ class _Replay:
         self.config = SweepConfig.from_record(record.folder.config())
         self.journal = _Prefix(list(Journal(record.folder.journal).read_logs(0)))
         self.storage = JournalStorage(self.journal)
-        self.rule = RULES[self.config.scheduler](self.config)
+        self.rule = self.config.rule()
         self.seats = Seats(self.config, first=record.study.imported())
-        self.grace = [one.plain() for one in record.study.sweep_facts().grace]
+        self.grace = record.study.sweep_facts().grace
         self.states: dict[int, TrialState] = {}
         self.asked: set[int] = set()
         self.decided: Counter[int] = Counter()
@@ -109,7 +109,7 @@ class _Replay:
         study = optuna.load_study(study_name=self.record.name, storage=self.storage)  # a study keeps what it has read
         trial = study.get_trials(deepcopy=False)[number]
         fixed: Params = trial.system_attrs.get("fixed_params", {})
-        sampler = TrialSampler(self.config, number)
+        sampler = TrialSampler(self.config.sampler, seed=self.config.seed, number=number)
         joint = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
         point: Params = {}
         for key in self.config.space.order():

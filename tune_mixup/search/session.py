@@ -10,7 +10,7 @@ from typing import NamedTuple
 from optuna.trial import FrozenTrial
 
 from tune_mixup.config import TrialConfig
-from tune_mixup.record.facts import Decision, Ending, LongerGrace, SweepFacts, TrialFacts
+from tune_mixup.record.facts import Decision, Ending, SweepFacts, TrialFacts
 from tune_mixup.record.names import trial_name
 from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
@@ -20,7 +20,7 @@ from tune_mixup.search.control_group import ControlGroup
 from tune_mixup.search.endings import fault_of, is_at_end, outcome_of
 from tune_mixup.search.ledger import Ledger
 from tune_mixup.search.repeats import serve
-from tune_mixup.search.seats import RULES, Seats
+from tune_mixup.search.seats import Seats
 from tune_mixup.search.shares import FixedShares, Place, Shares
 from tune_mixup.search.standing import Listener, Progress, Standing
 from tune_mixup.search.tally import Tally
@@ -63,7 +63,7 @@ class Session:
         self.config = config
         self.shares = shares
         self.listener = listener
-        self.rule = RULES[config.scheduler](config)
+        self.rule = config.rule()
         self.seats = Seats(config, first=record.study.imported())
         self.control = ControlGroup(config, self.seats)
         self._grace = record.study.sweep_facts().grace
@@ -219,19 +219,17 @@ class Session:
 
     def _seat(self, number: int) -> Seat:
         if number not in self._seats:
-            self._seats[number] = self.seats.of(number, self._config(number), [one.plain() for one in self._grace])
+            self._seats[number] = self.seats.of(number, self._config(number), self._grace)
         return self._seats[number]
 
     def _lengthen_grace(self, number: int) -> str:
         """From trial `number` on, drop the rungs that the control group speaks against; what to say about it."""
-        raised = (
-            self.control.longer_grace(number, [one.plain() for one in self._grace]) if self.rule.has_rungs else None
-        )
-        if raised is None:
+        longer = self.control.longer_grace(number, self._grace) if self.config.stopping.has_rungs else None
+        if longer is None:
             return ""
-        self._grace = (*self._grace, LongerGrace.parse(raised))
+        self._grace = (*self._grace, longer)
         self.record.study.note_sweep(SweepFacts(grace=self._grace))
-        return f"; from it on {raised['why']}"
+        return f"; from it on {longer.why}"
 
     # From the record
 

@@ -35,7 +35,7 @@ class Strata:
     @classmethod
     def of(cls, config: SweepConfig) -> "Strata":
         """Terciles of the strengths in the sweep's space, the same ones in every process."""
-        if config.strata == "none":
+        if not config.stopping.by_strength:
             return cls()
         strengths = [strength(trial) for trial in _trials(config)]
         mixed = [value for value in strengths if value is not None]

@@ -1,7 +1,7 @@
 """What another sweep has learnt, as trials of this one's study: the sampler begins with them, none is run again."""
 
 from collections import Counter
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
@@ -13,8 +13,6 @@ from tune_mixup.schema import flatten
 from tune_mixup.search_space import Params, contains
 from tune_mixup.sweep_config import SweepConfig
 
-Outside = Literal["drop", "clip", "refuse"]
-"""What happens to a trial with a parameter outside the new space."""
 FREE_TO_DIFFER = ("seed", "data.root", "data.path")
 
 
@@ -31,12 +29,12 @@ class Imported(NamedTuple):
         return f"from {source}: {self.used} trials, {self.clipped} of them moved to the edge of the space{left_out}"
 
 
-def import_trials(record: SweepRecord, config: SweepConfig, other: SweepRecord, outside: Outside) -> Imported:
+def import_trials(record: SweepRecord, config: SweepConfig, other: SweepRecord) -> Imported:
     """Add the COMPLETE and PRUNED trials of `other` to the study of `record`, which has no trials of its own yet.
 
     A trial is used when everything that the new space fixes is equal (seed and paths apart), so that its values mean
-    the same. `outside` says what to do with parameters out of range: leave the trial out, move it to the nearest point
-    of the space, or raise ValueError.
+    the same. `config.outside` says what to do with parameters out of range: leave the trial out, move it to the nearest
+    point of the space, or raise ValueError.
     """
     used, clipped, dropped = 0, 0, Counter[str]()
     for trial in other.study.asked():
@@ -49,10 +47,10 @@ def import_trials(record: SweepRecord, config: SweepConfig, other: SweepRecord, 
             dropped[f"{config.metric} was not measured"] += 1
             continue
         point, moved = _point(config, settings)
-        if point is None or (moved and outside == "drop"):
+        if point is None or (moved and config.outside == "drop"):
             dropped["parameters outside the space"] += 1
             continue
-        if moved and outside == "refuse":
+        if moved and config.outside == "refuse":
             raise ValueError(
                 f"trial {trial.number} of {other.name} is outside the space: {', '.join(moved)}; drop or clip it"
             )
