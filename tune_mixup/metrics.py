@@ -1,16 +1,20 @@
 """What a trained classifier is judged by; a metric is one function and one entry here.
 
+A metric from outside of the package is a `Metric` in any module, named by its import path in `training.metrics`.
+
 Functions take logits float [N, K] and targets int64 [N] with N >= 1, compute in float32, give a tensor [] on the same
 device and read no value on the host.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from tune_mixup.importing import imported, is_import_path
 
 CALIBRATION_BINS = 15
 
@@ -54,3 +58,44 @@ METRICS: dict[str, Metric] = {
     "nll": Metric(nll, "minimize", "nats"),
     "ece": Metric(ece, "minimize", "fraction"),
 }
+
+
+def outside_name(path: str) -> str:
+    """What the metric at an import path is called in reports: the last part of the path, in small letters."""
+    return path.rpartition(":")[2].rpartition(".")[2].lower()
+
+
+def with_outside(paths: Sequence[str]) -> dict[str, Metric]:
+    """`METRICS` and, by their names in reports, the metrics at import paths.
+
+    Raises ValueError for what can't be imported or is no `Metric`, and for a name that is taken.
+    """
+    metrics = dict(METRICS)
+    for path in paths:
+        if not is_import_path(path):
+            raise ValueError(f"got {path!r}, must be the import path of a metric, such as my_package.my_module:TOP5")
+        found, name = imported(path), outside_name(path)
+        if not isinstance(found, Metric):
+            raise ValueError(
+                f"got {path!r}, which is an object of type {type(found).__name__}, must be a tune_mixup.metrics.Metric"
+            )
+        if name in metrics or name.endswith("_median"):
+            reserved = "ends like the medians of others" if name.endswith("_median") else "is another metric's already"
+            raise ValueError(f"got {path!r}, whose name in reports, {name}, {reserved}; rename it")
+        metrics[name] = found
+    return metrics
+
+
+def measure(metrics: Mapping[str, Metric], logits: Tensor, targets: Tensor) -> dict[str, float]:
+    """Each metric of all rows, read from the device at once.
+
+    Raises ValueError for a metric that gives no tensor of one number, or one on another device.
+    """
+    values = []
+    for name, metric in metrics.items():
+        value = metric.function(logits, targets)
+        if not isinstance(value, Tensor) or value.ndim or value.device != logits.device:
+            came = f"{tuple(value.shape)} on {value.device}" if isinstance(value, Tensor) else type(value).__name__
+            raise ValueError(f"the metric {name} gave {came}, must be a tensor of shape () on {logits.device}")
+        values.append(value.float())
+    return dict(zip(metrics, torch.stack(values).tolist(), strict=True))

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, Field
 from torch import Generator, Tensor, nn
 
 from tune_mixup.loss import Loss
-from tune_mixup.schema import Schema
+from tune_mixup.parts import Part
 
 State = Mapping[str, Tensor]
 """A mixer's state: named tensors, saved with every checkpoint. Empty for methods that remember nothing."""
@@ -66,10 +66,9 @@ class StepOutput(NamedTuple):
     state: State
 
 
-class Mixer(Schema, ABC):
+class Mixer(Part, ABC):
     """A mixing method. Final classes set `name: Literal[...]`; nothing else of the project changes with a new one."""
 
-    name: str
     between_epochs: ClassVar[frozenset[str]] = frozenset()
     """Settings that no step knows: what follows from them is in the state."""
 

@@ -11,7 +11,7 @@ Differs from openmixup: with repeats, a draw of plain training leaves the probab
 import math
 from collections.abc import Iterator, Mapping
 from itertools import accumulate
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import torch
 from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
@@ -22,12 +22,10 @@ from tune_mixup.mixing.base import BatchMixer, MixedBatch, Mixer, Per, State, St
 from tune_mixup.mixing.cutmix import CutMix
 from tune_mixup.mixing.methods import METHODS
 from tune_mixup.mixing.mixup import Mixup
-from tune_mixup.schema import one_of, suggest
+from tune_mixup.parts import PartOf
+from tune_mixup.schema import suggest
 
-if TYPE_CHECKING:
-    AnyMethod = BatchMixer
-else:
-    AnyMethod = one_of(*METHODS.values())
+AnyMethod = Annotated[BatchMixer, PartOf(METHODS, "a method that mixes a batch once")]
 
 
 def _name_members(members: Any) -> Any:

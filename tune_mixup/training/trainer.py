@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.base import Split, load_test
-from tune_mixup.metrics import METRICS
+from tune_mixup.metrics import measure
 from tune_mixup.models.base import StagedNetwork
 from tune_mixup.record.files import storage
 from tune_mixup.record.trial_folder import Epoch, TrialFolder
@@ -130,16 +130,14 @@ class Trainer:
 
     @torch.no_grad()
     def evaluate(self, split: Split) -> dict[str, float]:
-        """Each metric of `METRICS` over a split, in evaluation mode, without augmentation."""
+        """Each metric of the configuration over a split, in evaluation mode, without augmentation."""
         self.model.eval()
         parts = []
         with self.step.kernels():
             for images in torch.split(split.images, self.config.training.eval_batch_size):
                 with self.step.autocast():
                     parts.append(self.step.forward(self.step.inputs(images)).float())
-        logits = torch.cat(parts)
-        values = torch.stack([metric.function(logits, split.targets) for metric in METRICS.values()])
-        return dict(zip(METRICS, values.tolist(), strict=True))
+        return measure(self.config.metrics, torch.cat(parts), split.targets)
 
     def test(self) -> dict[str, float]:
         """Each metric on the test split. Only `tune-mixup evaluate` may call this, and it writes down that it did."""
