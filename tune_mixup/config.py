@@ -12,7 +12,7 @@ from tune_mixup.data.base import Shape
 from tune_mixup.data.digits import Digits
 from tune_mixup.importing import import_paths, importable
 from tune_mixup.loss import AnyLoss, CrossEntropy
-from tune_mixup.metrics import Metric, with_outside
+from tune_mixup.metrics import Metric, read_paths, with_outside
 from tune_mixup.mixing import AnyMixer
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.models import AnyModel
@@ -21,12 +21,6 @@ from tune_mixup.optimizer import AnyOptimizer, Sgd
 from tune_mixup.parts import with_default_names
 from tune_mixup.schedule import AnySchedule, Cosine
 from tune_mixup.schema import Schema, flatten, nest
-
-
-def _read_paths(given: object) -> object:
-    if isinstance(given, str):
-        return tuple(given.replace(",", " ").split())
-    return tuple(given) if isinstance(given, list) else given
 
 
 class Training(Schema):
@@ -52,7 +46,7 @@ class Training(Schema):
     """Examples per forward pass when validating."""
     median_epochs: int = Field(default=5, ge=1)
     """Epochs at the end of the run so far over which the `_median` metrics are taken."""
-    metrics: Annotated[tuple[str, ...], BeforeValidator(_read_paths)] = ()
+    metrics: Annotated[tuple[str, ...], BeforeValidator(read_paths)] = ()
     """Metrics of your own, measured beside the others and reported as `val_` with their name: import paths such as
     my_package.my_module:TOP5, in a list or separated by spaces."""
 

@@ -8,7 +8,7 @@ import importlib
 import re
 from collections.abc import Mapping
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeGuard
 
 from tune_mixup.schema import suggest
 
@@ -22,7 +22,7 @@ def import_path(definition: type) -> str:
     return f"{definition.__module__}:{definition.__qualname__}"
 
 
-def is_import_path(name: object) -> bool:
+def is_import_path(name: object) -> TypeGuard[str]:
     """Whether `name` is meant as an import path; the keys of registries hold no colon."""
     return isinstance(name, str) and ":" in name
 

@@ -19,12 +19,16 @@ from tune_mixup.importing import imported, is_import_path
 CALIBRATION_BINS = 15
 
 
+Direction = Literal["maximize", "minimize"]
+"""Which way is better."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """How a metric is computed, which way is better, and its unit in words."""
 
     function: Callable[[Tensor, Tensor], Tensor]
-    direction: Literal["maximize", "minimize"]
+    direction: Direction
     unit: str
 
 
@@ -60,6 +64,13 @@ METRICS: dict[str, Metric] = {
 }
 
 
+def read_paths(given: object) -> object:
+    """A tuple of a list, or of a text of words between spaces or commas; anything else as it is."""
+    if isinstance(given, str):
+        return tuple(given.replace(",", " ").split())
+    return tuple(given) if isinstance(given, list) else given
+
+
 def outside_name(path: str) -> str:
     """What the metric at an import path is called in reports: the last part of the path, in small letters."""
     return path.rpartition(":")[2].rpartition(".")[2].lower()
@@ -84,6 +95,11 @@ def with_outside(paths: Sequence[str]) -> dict[str, Metric]:
             raise ValueError(f"got {path!r}, whose name in reports, {name}, {reserved}; rename it")
         metrics[name] = found
     return metrics
+
+
+def directions(metrics: Mapping[str, Metric]) -> dict[str, Direction]:
+    """What validation reports of `metrics`, and which way is better; `_median` is over a trial's last epochs."""
+    return {f"val_{name}{ending}": metric.direction for ending in ("", "_median") for name, metric in metrics.items()}
 
 
 def measure(metrics: Mapping[str, Metric], logits: Tensor, targets: Tensor) -> dict[str, float]:

@@ -9,15 +9,29 @@ from typing import Annotated, Any, Literal, Self, TypedDict, Unpack
 from pydantic import BeforeValidator, ByteSize, Field, model_validator
 
 from tune_mixup.config import TrialConfig
-from tune_mixup.metrics import METRICS
+from tune_mixup.importing import is_import_path
+from tune_mixup.metrics import METRICS, Direction, directions, outside_name, read_paths, with_outside
 from tune_mixup.schema import Schema, flatten, suggest
 from tune_mixup.search_space import Params, SearchSpace, load_space
 
-OBJECTIVES = {
-    **{f"val_{name}": metric.direction for name, metric in METRICS.items()},
-    **{f"val_{name}_median": metric.direction for name, metric in METRICS.items()},
-}
+OBJECTIVES = directions(METRICS)
 """What a sweep can optimise -> maximize or minimize; `_median` is over the last `training.median_epochs` epochs."""
+
+
+def objectives(space: SearchSpace) -> dict[str, Direction]:
+    """`OBJECTIVES`, and what the metrics report that the space adds by its fixed `training.metrics`.
+
+    Raises ValueError for a metric that can't be imported.
+    """
+    try:
+        return directions(with_outside(_added_metrics(space)))
+    except ValueError as error:
+        raise ValueError(f"training.metrics: {error}") from None
+
+
+def _added_metrics(space: SearchSpace) -> tuple[str, ...]:
+    added = read_paths(flatten(space.fixed).get("training.metrics", ()))
+    return added if isinstance(added, tuple) else ()
 
 
 def _refuse_pbt(scheduler: object) -> object:
@@ -89,10 +103,8 @@ class SweepConfig(Schema):
     @model_validator(mode="after")
     def _checked(self) -> Self:
         check_name(self.name)
-        if self.metric not in OBJECTIVES:
-            raise ValueError(
-                f"metric: got {self.metric!r}, which is not reported{suggest(self.metric, list(OBJECTIVES))}"
-            )
+        if self.metric not in (known := objectives(self.space)):
+            raise ValueError(f"metric: got {self.metric!r}, which is not reported{suggest(self.metric, list(known))}")
         if self.smoothing is not None and self.smoothing > 1 and self.metric.endswith("_median"):
             raise ValueError(
                 f"smoothing: got {self.smoothing}, but {self.metric} is a median of epochs already; set "
@@ -128,9 +140,9 @@ class SweepConfig(Schema):
         return max(1, int(self.cpus))
 
     @property
-    def direction(self) -> Literal["maximize", "minimize"]:
+    def direction(self) -> Direction:
         """Whether more or less of the metric is better."""
-        return OBJECTIVES[self.metric]
+        return objectives(self.space)[self.metric]
 
     @property
     def reports_smoothed(self) -> int:
@@ -217,6 +229,8 @@ def plan(
 
     A setting `sweep.KEY` is a field of the sweep's own configuration, such as `sweep.grace_epochs`.
 
+    A metric of your own, `metric="my_package.my_module:TOP5"`, joins the `training.metrics` of every trial.
+
     The name defaults to the space's, other options to the space's `defaults`, the trials of a grid to its points.
     Raises ValueError with one line that names each fault.
     """
@@ -228,6 +242,10 @@ def plan(
     if (max_epochs := given.pop("max_epochs", None)) is not None:
         fixed["training.epochs"] = max_epochs
     loaded = loaded.fix(fixed)
+    if is_import_path(metric := given.get("metric")):
+        added = dict.fromkeys([*_added_metrics(loaded), metric])
+        loaded = loaded.fix({"training.metrics": list(added)})
+        given["metric"] = f"val_{outside_name(metric)}"
     if given.get("sampler") == "grid":
         given.setdefault("trials", sum(1 for _ in loaded.grid()))
     config = SweepConfig.parse({**given, "space": loaded})

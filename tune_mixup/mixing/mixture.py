@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import Annotated, Any, Literal, Self
 
 import torch
-from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, model_validator
 from torch import Generator, Tensor, nn
 
 from tune_mixup.loss import Loss
@@ -28,6 +28,9 @@ from tune_mixup.schema import suggest
 AnyMethod = Annotated[BatchMixer, PartOf(METHODS, "a method that mixes a batch once")]
 
 
+NO_MIXTURE = "a mixture can't hold another mixture; give its members here"
+
+
 def _name_members(members: Any) -> Any:
     """A member without a `name` is the method that it is called after."""
     if not isinstance(members, Mapping) or not members:
@@ -37,8 +40,14 @@ def _name_members(members: Any) -> Any:
         for label, settings in members.items()
     }
     if any(isinstance(settings, Mapping) and settings["name"] == "mixture" for settings in named.values()):
-        raise ValueError("a mixture can't hold another mixture; give its members here")
+        raise ValueError(NO_MIXTURE)
     return named
+
+
+def _no_mixture(members: dict[str, BatchMixer]) -> dict[str, BatchMixer]:
+    if any(isinstance(member, Mixture) for member in members.values()):
+        raise ValueError(NO_MIXTURE)
+    return members
 
 
 Label = Annotated[str, Field(pattern=r"^\w+$")]
@@ -49,11 +58,12 @@ class Mixture(BatchMixer):
     """Draws one of `members` by `weights`; state and snapshots of each are kept as `label.name`."""
 
     name: Literal["mixture"] = "mixture"
-    members: Annotated[dict[Label, AnyMethod], BeforeValidator(_name_members)] = {
+    members: Annotated[dict[Label, AnyMethod], BeforeValidator(_name_members), AfterValidator(_no_mixture)] = {
         "mixup": Mixup(alpha=0.1),
         "cutmix": CutMix(alpha=1.0),
     }
-    """What is mixed: label -> settings of a method. The method is the one that the label names, unless `name` says."""
+    """What is mixed: label -> settings of a method. The method is the one that the label names, unless `name` says:
+    another method, or a class of your own as my_package.my_module:MyMixer."""
     weights: dict[str, Weight] = {}
     """How often each member is drawn: label -> weight >= 0, of any sum; empty draws all alike. With weight 0 a member
     is as good as absent."""
@@ -94,7 +104,8 @@ class Mixture(BatchMixer):
             if weight == 0:
                 continue
             member = self.members[label].canonical()
-            assert isinstance(member, BatchMixer)
+            if not isinstance(member, BatchMixer):
+                raise ValueError(f"members.{label}: its canonical form, {member.name}, does not mix a batch once")
             same = next((other for other, known in self._active.items() if known == member), label)
             self._active[same] = member
             drawn[same] = drawn.get(same, 0.0) + weight
