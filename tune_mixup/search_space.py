@@ -223,7 +223,7 @@ def load_space(name: str | Path) -> SearchSpace:
     try:
         spec.loader.exec_module(module)
     except ValidationError as error:
-        raise ValueError(f"{path}: {describe(error, {})}") from None
+        raise ValueError(f"{path}: {describe(error)}") from None
     except Exception as error:
         raise ValueError(f"{path} fails when imported: {type(error).__name__}: {error}; mend the file") from None
     space = getattr(module, "SPACE", None)

@@ -10,18 +10,32 @@ from pydantic import BeforeValidator, ByteSize, Field, model_validator
 from typing_extensions import override
 
 from tune_mixup.config import TrialConfig
-from tune_mixup.metrics import METRICS
+from tune_mixup.importing import is_import_path
+from tune_mixup.metrics import METRICS, Direction, directions, outside_name, read_paths, with_outside
 from tune_mixup.options import Options, said
 from tune_mixup.schema import flatten, suggest
 from tune_mixup.search_space import Params, SearchSpace, load_space
 from tune_mixup.stopping.base import Objective, StoppingRule
 from tune_mixup.sweep_parts import FLAT, Parts, dotted, grouped, over_defaults
 
-OBJECTIVES = {
-    **{f"val_{name}": metric.direction for name, metric in METRICS.items()},
-    **{f"val_{name}_median": metric.direction for name, metric in METRICS.items()},
-}
+OBJECTIVES = directions(METRICS)
 """What a sweep can optimise -> maximize or minimize; `_median` is over the last `training.median_epochs` epochs."""
+
+
+def objectives(space: SearchSpace) -> dict[str, Direction]:
+    """`OBJECTIVES`, and what the metrics report that the space adds by its fixed `training.metrics`.
+
+    Raises ValueError for a metric that can't be imported.
+    """
+    try:
+        return directions(with_outside(_added_metrics(space)))
+    except ValueError as error:
+        raise ValueError(f"training.metrics: {error}") from None
+
+
+def _added_metrics(space: SearchSpace) -> tuple[str, ...]:
+    added = read_paths(flatten(space.fixed).get("training.metrics", ()))
+    return added if isinstance(added, tuple) else ()
 
 
 def _refuse_other_words(amount: object) -> object:
@@ -93,10 +107,8 @@ class SweepConfig(Parts):
     @model_validator(mode="after")
     def _checked(self) -> Self:
         check_name(self.name)
-        if self.metric not in OBJECTIVES:
-            raise ValueError(
-                f"metric: got {self.metric!r}, which is not reported{suggest(self.metric, list(OBJECTIVES))}"
-            )
+        if self.metric not in (known := objectives(self.space)):
+            raise ValueError(f"metric: got {self.metric!r}, which is not reported{suggest(self.metric, list(known))}")
         try:
             self.stopping.check(self.objective)
         except ValueError as error:
@@ -131,9 +143,9 @@ class SweepConfig(Parts):
         return max(1, int(self.cpus))
 
     @property
-    def direction(self) -> Literal["maximize", "minimize"]:
+    def direction(self) -> Direction:
         """Whether more or less of the metric is better."""
-        return OBJECTIVES[self.metric]
+        return objectives(self.space)[self.metric]
 
     @property
     def objective(self) -> Objective:
@@ -199,6 +211,8 @@ def plan(
 
     A setting `sweep.KEY` is a field of the sweep's own configuration, such as `sweep.stopping.grace_epochs`.
 
+    A metric of your own, `metric="my_package.my_module:TOP5"`, joins the `training.metrics` of every trial.
+
     The name defaults to the space's, other options to the space's `defaults`, the trials of a grid to its points.
     Raises ValueError with one line that names each fault.
     """
@@ -210,6 +224,10 @@ def plan(
     if (max_epochs := given.pop("max_epochs", None)) is not None:
         fixed["training.epochs"] = max_epochs
     loaded = loaded.fix(fixed)
+    if is_import_path(metric := given.get("metric")):
+        added = dict.fromkeys([*_added_metrics(loaded), metric])
+        loaded = loaded.fix({"training.metrics": list(added)})
+        given["metric"] = f"val_{outside_name(metric)}"
     if Parts.parse({key: given[key] for key in Parts.model_fields}).sampler.finite:
         given.setdefault("trials", sum(1 for _ in loaded.grid()))
     config = SweepConfig.parse({**given, "space": loaded})

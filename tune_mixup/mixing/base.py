@@ -19,7 +19,7 @@ from torch import Generator, Tensor, nn
 from typing_extensions import override
 
 from tune_mixup.loss import Loss
-from tune_mixup.schema import Schema
+from tune_mixup.parts import Part
 
 State = Mapping[str, Tensor]
 """A mixer's state: named tensors, saved with every checkpoint. Empty for methods that remember nothing."""
@@ -67,10 +67,9 @@ class StepOutput(NamedTuple):
     state: State
 
 
-class Mixer(Schema, ABC):
+class Mixer(Part, ABC):
     """A mixing method. Final classes set `name: Literal[...]`; nothing else of the project changes with a new one."""
 
-    name: str
     between_epochs: ClassVar[frozenset[str]] = frozenset()
     """Settings that no step knows: what follows from them is in the state."""
 

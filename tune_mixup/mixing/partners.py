@@ -12,16 +12,15 @@ from torch import Generator, Tensor
 from typing_extensions import override
 
 from tune_mixup.mixing.base import MixedBatch, State
-from tune_mixup.schema import Schema
+from tune_mixup.parts import Part
 
 DRAWS = 11
 """How many permutations are drawn to find one in which nobody meets themself; each is one with probability 1 / e."""
 
 
-class Partners(Schema, ABC):
+class Partners(Part, ABC):
     """A rule that draws partners; its state is the mixer's, and the methods of both mean the same."""
 
-    name: str
     between_epochs: ClassVar[frozenset[str]] = frozenset()
     """Settings that no draw knows: what follows from them is in the state."""
 

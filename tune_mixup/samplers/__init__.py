@@ -1,7 +1,8 @@
 """Who suggests the next point: name -> sampler."""
 
-from typing import TYPE_CHECKING
+from typing import Annotated
 
+from tune_mixup.parts import PartOf
 from tune_mixup.samplers.base import Sampler as Sampler
 from tune_mixup.samplers.cmaes import CmaEs
 from tune_mixup.samplers.gp import Gp
@@ -10,7 +11,6 @@ from tune_mixup.samplers.qmc import Qmc
 from tune_mixup.samplers.random_search import RandomSearch
 from tune_mixup.samplers.tpe import Tpe
 from tune_mixup.samplers.trial_sampler import TrialSampler as TrialSampler
-from tune_mixup.schema import one_of
 
 SAMPLERS: dict[str, type[Sampler]] = {
     "tpe": Tpe,
@@ -21,7 +21,4 @@ SAMPLERS: dict[str, type[Sampler]] = {
     "grid": Grid,
 }
 
-if TYPE_CHECKING:
-    AnySampler = Sampler
-else:
-    AnySampler = one_of(*SAMPLERS.values())
+AnySampler = Annotated[Sampler, PartOf(SAMPLERS, "a sampler")]

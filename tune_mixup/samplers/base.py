@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple
 
 from optuna.samplers import BaseSampler
 
-from tune_mixup.schema import Schema
+from tune_mixup.parts import Part
 
 
 class Draw(NamedTuple):
@@ -25,10 +25,9 @@ class Draw(NamedTuple):
         return int.from_bytes(digest, "little")
 
 
-class Sampler(Schema, ABC):
+class Sampler(Part, ABC):
     """Who suggests the next point. Final classes set `name: Literal[...]`."""
 
-    name: str
     learns: ClassVar[bool] = False
     """Whether its suggestions depend on the trials that have ended, so that too many side by side teach it little."""
     finite: ClassVar[bool] = False

@@ -1,8 +1,8 @@
 """Who stops trials early: name -> rule. Each decides from what the record holds."""
 
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-from tune_mixup.schema import one_of
+from tune_mixup.parts import PartOf
 from tune_mixup.stopping.asha import Asha
 from tune_mixup.stopping.base import Stopping as Stopping
 from tune_mixup.stopping.hyperband import Hyperband
@@ -16,7 +16,4 @@ WHY_NOT = {
 }
 """Well-known rules that are not here -> why not."""
 
-if TYPE_CHECKING:
-    AnyStopping = Stopping
-else:
-    AnyStopping = one_of(*STOPPING.values())
+AnyStopping = Annotated[Stopping, PartOf(STOPPING, "a stopping rule")]

@@ -5,8 +5,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, Literal, NamedTuple
 
+from tune_mixup.parts import Part
 from tune_mixup.record.facts import Decision
-from tune_mixup.schema import Schema
 from tune_mixup.stopping.rungs import rung_epochs
 
 
@@ -51,14 +51,13 @@ class Objective(NamedTuple):
     """Whether each report is a median of epochs already."""
 
 
-class Stopping(Schema, ABC):
+class Stopping(Part, ABC):
     """Who stops trials early. Final classes set `name: Literal[...]`.
 
     What a rule does not say about rungs is as ASHA has it by default: of a sweep without rungs, the trials that nothing
     stops still show what rungs would have cost.
     """
 
-    name: str
     has_rungs: ClassVar[bool] = False
     """Whether it compares trials at the rungs of their seats."""
     needs_every_epoch: ClassVar[bool] = False

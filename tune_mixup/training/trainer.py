@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.base import Split, load_test
-from tune_mixup.metrics import METRICS
+from tune_mixup.metrics import measure
 from tune_mixup.models.base import StagedNetwork
 from tune_mixup.record.files import storage
 from tune_mixup.record.trial_folder import Epoch, TrialFolder
@@ -140,10 +140,8 @@ class Trainer:
         return report
 
     def evaluate(self, split: Split) -> dict[str, float]:
-        """Each metric of `METRICS` over a split, in evaluation mode, without augmentation."""
-        logits = inference.logits(self.step, split.images)
-        values = torch.stack([metric.function(logits, split.targets) for metric in METRICS.values()])
-        return dict(zip(METRICS, values.tolist(), strict=True))
+        """Each metric of the configuration over a split, in evaluation mode, without augmentation."""
+        return measure(self.config.metrics, inference.logits(self.step, split.images), split.targets)
 
     def test(self) -> dict[str, float]:
         """Each metric on the test split. Only `tune-mixup evaluate` may call this, and it writes down that it did."""
