@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import optuna
-import yaml
 from filelock import FileLock, Timeout
 from optuna.storages.journal import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from tune_mixup.reading import dump_yaml, parse_yaml
 from tune_mixup.record.files import storage, write_atomically
 from tune_mixup.record.journal import Journal, repair
 from tune_mixup.record.trial_folder import TrialFolder
@@ -92,12 +92,12 @@ class SweepRecord:
 
     def config(self) -> dict[str, Any]:
         """The sweep's configuration as nested plain values."""
-        values: dict[str, Any] = yaml.safe_load((self.path / "sweep.yaml").read_text())
+        values: dict[str, Any] = parse_yaml((self.path / "sweep.yaml").read_text())
         return values
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Replace the configuration, as `resume --trials` does."""
-        text = yaml.safe_dump(dict(config), sort_keys=False)
+        text = dump_yaml(dict(config))
         write_atomically(self.path / "sweep.yaml", lambda file: file.write(text.encode()))
 
     @contextlib.contextmanager
