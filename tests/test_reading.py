@@ -123,7 +123,7 @@ WORDS = st.from_regex(r"[a-zA-Z_/][a-zA-Z0-9_/. -]{0,90}", fullmatch=True).filte
 @given(value=st.dictionaries(WORDS, st.lists(st.none() | st.booleans() | st.integers() | st.floats() | WORDS)))
 @settings(deadline=None, max_examples=100)
 def test_records_that_pyyaml_has_written_are_read_as_they_were(value):
-    """Old records hold names, paths and numbers. Texts that only 1.2 takes for a number (1e3, 08) are not among them."""
+    """Old records hold names, paths and numbers. Texts that only 1.2 takes for a number (1e3) are not among them."""
     assert repr(parse_yaml(yaml.safe_dump(value, sort_keys=False))) == repr(value)
 
 

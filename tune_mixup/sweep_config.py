@@ -11,7 +11,8 @@ from pydantic import BeforeValidator, ByteSize, Field, model_validator
 from tune_mixup.config import TrialConfig
 from tune_mixup.metrics import METRICS
 from tune_mixup.schema import Schema, flatten, suggest
-from tune_mixup.search_space import Params, SearchSpace, load_space
+from tune_mixup.search_space import Params, SearchSpace
+from tune_mixup.space_files import load_space
 
 OBJECTIVES = {
     **{f"val_{name}": metric.direction for name, metric in METRICS.items()},
@@ -145,7 +146,7 @@ class SweepConfig(Schema):
 
     def check(self) -> None:
         """Try every baseline, both ends and every choice of the space. Raises ValueError for the first that fails."""
-        for point in (*self.space.baselines, *self.space.corners()):
+        for point in self.space.probes():
             self._check_trial(self.trial(point))
         if self.sampler == "grid":
             for point in self.space.grid():

@@ -59,8 +59,7 @@ def _asha(config: SweepConfig) -> Asha:
 
 
 def _median(config: SweepConfig) -> MedianRule:
-    points = (*config.space.baselines, *config.space.corners())
-    epochs = config.trial(points[0]).training.epochs
+    epochs = config.trial(next(config.space.probes())).training.epochs
     return MedianRule(config.direction, grace_epochs=grace_of(epochs, config.grace_epochs))
 
 
