@@ -11,8 +11,8 @@ from tune_mixup.config import TrialConfig
 from tune_mixup.mixing.base import mean_minor_share
 from tune_mixup.options import Options
 from tune_mixup.search.seats import Seats
-from tune_mixup.search.strata import draw, strength
-from tune_mixup.search_space import load_space
+from tune_mixup.search.strata import strength
+from tune_mixup.space_files import load_space
 from tune_mixup.sweep_config import SweepConfig, plan
 
 Floats = NDArray[np.float64]
@@ -66,7 +66,7 @@ def settings_of(repeat: int) -> list[TrialConfig]:
     config = config_of(repeat)
     baselines = config.space.baselines
     # not the sweep's own seed: from that the strata are cut, and trials must not be the points they are cut at
-    points = draw(config.space, TRIALS - len(baselines), seed=10_000 + repeat)
+    points = config.space.sample(TRIALS - len(baselines), seed=10_000 + repeat)
     return [config.trial(point) for point in (*baselines, *points)]
 
 

@@ -3,7 +3,9 @@ import json
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from tune_mixup.search_space import SearchSpace, contains, load_space
+from tune_mixup.distributions import contains
+from tune_mixup.search_space import SearchSpace
+from tune_mixup.space_files import load_space
 
 METHOD = CategoricalDistribution(("erm", "mixup", "cutmix"))
 ALPHA = FloatDistribution(0.1, 4.0, log=True)

@@ -1,14 +1,13 @@
 """Plans of sweeps: what a user says beside a space, and what is refused before anything starts."""
 
 import math
-from importlib.resources import files
-from pathlib import Path
 
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.search_space import SearchSpace
+from tune_mixup.space_files import shipped_spaces
 from tune_mixup.sweep_config import SweepConfig, plan
 
 
@@ -43,7 +42,7 @@ def test_plans_survive_their_file_format():
     assert SweepConfig.parse(config.model_dump(mode="json")) == config
 
 
-SHIPPED = sorted(path.stem for path in Path(str(files("search_spaces"))).glob("[a-z]*.py"))
+SHIPPED = sorted(path.stem for path in shipped_spaces().glob("[a-z]*.py"))
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -14,7 +14,8 @@ from tune_mixup.importing import is_import_path
 from tune_mixup.metrics import METRICS, Direction, directions, outside_name, read_paths, with_outside
 from tune_mixup.options import Options, said
 from tune_mixup.schema import flatten, suggest
-from tune_mixup.search_space import Params, SearchSpace, load_space
+from tune_mixup.search_space import Params, SearchSpace
+from tune_mixup.space_files import load_space
 from tune_mixup.stopping.base import Objective, StoppingRule
 from tune_mixup.sweep_parts import FLAT, Parts, dotted, grouped, over_defaults
 
@@ -168,7 +169,7 @@ class SweepConfig(Parts):
 
     def check(self) -> None:
         """Try every baseline, both ends and every choice of the space. Raises ValueError for the first that fails."""
-        for point in (*self.space.baselines, *self.space.corners()):
+        for point in self.space.probes():
             self._check_trial(self.trial(point))
         if self.sampler.finite:
             for point in self.space.grid():

@@ -7,9 +7,11 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from tune_mixup.cli.check import in_words
 from tune_mixup.cli.fields import explain_key
 from tune_mixup.config import TrialConfig
+from tune_mixup.distributions import contains
 from tune_mixup.mixing.mixup import Mixup
 from tune_mixup.samplers import SAMPLERS
-from tune_mixup.search_space import SearchSpace, contains, load_space
+from tune_mixup.search_space import SearchSpace
+from tune_mixup.space_files import load_space
 from tune_mixup.stopping import STOPPING
 from tune_mixup.sweep_config import OBJECTIVES, SweepConfig
 

@@ -8,7 +8,7 @@ import pytest
 from tune_mixup import __version__
 from tune_mixup.cli import VERBS, errors
 
-HEAVY = ["torch", "ray", "pandas", "optuna", "numpy", "sklearn", "yaml"]
+HEAVY = ["torch", "ray", "pandas", "optuna", "numpy", "sklearn", "yaml", "ruamel.yaml"]
 
 
 @pytest.mark.parametrize("arguments", [["--help"], [], ["--version"], *([verb.__name__, "--help"] for verb in VERBS)])

@@ -33,28 +33,11 @@ def check(
     from tune_mixup.sweep_config import plan
 
     config = plan(space, parse_settings(set_, data_root), **options)
-    drawn = draw(config, samples)
+    drawn = config.space.sample(samples, seed=config.seed)
     for point in drawn:
         config.trial(point)
     found = _describe(config, drawn)
     print(json.dumps(found, indent=2) if as_json else "\n".join(_lines(found, everything)))
-
-
-def draw(config: "SweepConfig", count: int) -> list["Params"]:
-    """`count` random points of the space, the same ones for the same seed."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=config.seed))
-    points = []
-    for _ in range(count):
-        drawn = study.ask(dict(config.space.free)).params
-        point: Params = {}
-        for key in config.space.order():
-            if config.space.exists(key, point):
-                point[key] = drawn[key]
-        points.append(point)
-    return points
 
 
 def _describe(config: "SweepConfig", drawn: list["Params"]) -> dict[str, Any]:
@@ -74,7 +57,7 @@ def _describe(config: "SweepConfig", drawn: list["Params"]) -> dict[str, Any]:
         }
         for key in space.order()
     }
-    tried = [config.trial(point) for point in (*space.baselines, *space.corners())]
+    tried = [config.trial(point) for point in space.probes()]
     return {
         "name": config.name,
         "trials": config.trials,

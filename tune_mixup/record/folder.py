@@ -20,9 +20,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from filelock import FileLock, Timeout
 
+from tune_mixup.reading import dump_yaml, parse_yaml
 from tune_mixup.record.files import storage, write_atomically
 from tune_mixup.record.journal import repair
 from tune_mixup.record.names import SCRATCH, SWEEP, is_sweep, trial_name
@@ -91,7 +91,7 @@ class SweepFolder:
 
         Raises ValueError for a record of a later format than this version knows.
         """
-        values: dict[str, Any] = yaml.safe_load((self.path / SWEEP).read_text())
+        values: dict[str, Any] = parse_yaml((self.path / SWEEP).read_text())
         found = values.get("format", 0)
         if not isinstance(found, int) or found > FORMAT:
             raise ValueError(
@@ -102,7 +102,7 @@ class SweepFolder:
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Replace the configuration, as `resume --trials` does; the record then has today's format."""
-        text = yaml.safe_dump({"format": FORMAT, **config}, sort_keys=False)
+        text = dump_yaml({"format": FORMAT, **config})
         write_atomically(self.path / SWEEP, lambda file: file.write(text.encode()))
 
     @contextlib.contextmanager

@@ -15,8 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from tune_mixup.reading import dump_yaml, parse_yaml
 from tune_mixup.record.files import storage, write_atomically
 
 CHECKPOINT = "checkpoint.pt"
@@ -38,12 +37,12 @@ class TrialFolder:
 
     def write_config(self, values: Mapping[str, Any]) -> None:
         """Keep the whole configuration, nested plain values, as YAML."""
-        text = yaml.safe_dump(dict(values), sort_keys=False)
+        text = dump_yaml(dict(values))
         write_atomically(self.config, lambda file: file.write(text.encode()))
 
     def read_config(self) -> dict[str, Any]:
         """The configuration as nested plain values. Raises FileNotFoundError when the trial has none yet."""
-        values = yaml.safe_load(self.config.read_text())
+        values = parse_yaml(self.config.read_text())
         return dict(values)
 
     def append_epoch(self, report: Epoch) -> None:

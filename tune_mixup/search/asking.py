@@ -10,7 +10,6 @@ from tune_mixup.record.facts import TrialFacts
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.samplers import TrialSampler
 from tune_mixup.search.repeats import Repeats
-from tune_mixup.search_space import Params
 from tune_mixup.sweep_config import SweepConfig
 
 
@@ -57,10 +56,7 @@ class Asking:
         return self._configs[number]
 
     def _suggest_all(self, trial: optuna.Trial) -> int:
-        point: Params = {}
-        for key in self.config.space.order():
-            if self.config.space.exists(key, point):
-                point[key] = _suggest(trial, key, self.config.space.free[key])
+        point = self.config.space.point(lambda key, distribution: _suggest(trial, key, distribution))
         config = self._configs[trial.number] = self._distinct(trial.number, self.config.trial(point))
         self._repeats.note(trial.number, config)
         return trial.number

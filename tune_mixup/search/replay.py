@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.storages.journal._storage import JournalOperation
@@ -111,17 +112,13 @@ class _Replay:
         fixed: Params = trial.system_attrs.get("fixed_params", {})
         sampler = TrialSampler(self.config.sampler, seed=self.config.seed, number=number)
         joint = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
-        point: Params = {}
-        for key in self.config.space.order():
-            if not self.config.space.exists(key, point):
-                continue
+
+        def choose(key: str, distribution: BaseDistribution) -> Any:
             if key in fixed:
-                point[key] = fixed[key]
-            elif key in joint:
-                point[key] = joint[key]
-            else:
-                point[key] = sampler.sample_independent(study, trial, key, self.config.space.free[key])
-        return point
+                return fixed[key]
+            return joint[key] if key in joint else sampler.sample_independent(study, trial, key, distribution)
+
+        return self.config.space.point(choose)
 
     def _report(self, number: int, epoch: int, value: float) -> Iterator[Event]:
         trial = self.record.study.trial(number)

@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
+from tune_mixup.distributions import contains
 from tune_mixup.record.facts import TrialFacts
 from tune_mixup.record.names import trial_name
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.schema import flatten
-from tune_mixup.search_space import Params, contains
+from tune_mixup.search_space import Params
 from tune_mixup.sweep_config import SweepConfig
 
 FREE_TO_DIFFER = ("seed", "data.root", "data.path")
@@ -74,26 +75,30 @@ def import_trials(record: SweepRecord, config: SweepConfig, other: SweepRecord) 
 
 def _point(config: SweepConfig, settings: dict[str, Any]) -> tuple[Params | None, list[str]]:
     """The trial as a point of the space, and what had to be moved; no point where that is impossible."""
-    point: Params = {}
     moved = []
-    for key in config.space.order():
-        if not config.space.exists(key, point):
-            continue
-        distribution, value = config.space.free[key], settings.get(key)
-        if not contains(distribution, value):
-            moved.append(f"{key}={value!r}")
-            value = _nearest(distribution, value)
-            if value is None:
-                return None, moved
-        point[key] = value
-    return point, moved
+
+    def choose(key: str, distribution: BaseDistribution) -> Any:
+        value = settings.get(key)
+        if contains(distribution, value):
+            return value
+        moved.append(f"{key}={value!r}")
+        return _nearest(distribution, value)
+
+    try:
+        return config.space.point(choose), moved
+    except _Elsewhere:
+        return None, moved
 
 
-def _nearest(distribution: BaseDistribution, value: Any) -> int | float | None:
+class _Elsewhere(Exception):
+    """A value that has no nearest one in its range."""
+
+
+def _nearest(distribution: BaseDistribution, value: Any) -> int | float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
+        raise _Elsewhere
     if not isinstance(distribution, (IntDistribution, FloatDistribution)):
-        return None
+        raise _Elsewhere
     inside = min(max(value, distribution.low), distribution.high)
     if distribution.step is not None:
         inside = distribution.low + round((inside - distribution.low) / distribution.step) * distribution.step
