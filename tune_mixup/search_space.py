@@ -21,6 +21,7 @@ from optuna.distributions import (
 )
 from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
 
+from tune_mixup.optuna_internals import in_range
 from tune_mixup.schema import Schema, describe, flatten, suggest
 
 Params = dict[str, Any]
@@ -177,7 +178,7 @@ def contains(distribution: BaseDistribution, value: Any) -> bool:
         return False
     if isinstance(distribution, IntDistribution) and value != int(value):
         return False
-    return distribution._contains(distribution.to_internal_repr(value))
+    return in_range(distribution, distribution.to_internal_repr(value))
 
 
 def _choices(distribution: BaseDistribution) -> list[Any] | None:

@@ -14,6 +14,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from tune_mixup.cluster.halt import Halt
+from tune_mixup.cluster.ray_internals import cause_of_death, take_back_waiting
 from tune_mixup.record.files import StorageFault
 from tune_mixup.search.disk import Keeper
 from tune_mixup.search.session import Begin, Session
@@ -153,8 +154,7 @@ class RecordScheduler(FIFOScheduler):
     def choose_trial_to_run(self, tune_controller: Any) -> None:
         """None: Ray starts trials in their order. After a halt, those that wait for resources are taken back."""
         if self.searcher.clerk.halt.reason is not None:
-            for trial in [trial for trial in tune_controller.get_live_trials() if trial.status == Trial.PENDING]:
-                tune_controller.stop_trial(trial)
+            take_back_waiting(tune_controller)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Note why the worker died, unless the watch has killed it and knows better; the searcher is told next."""
@@ -164,13 +164,3 @@ class RecordScheduler(FIFOScheduler):
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
-
-
-def cause_of_death(text: str) -> str:
-    """Ray's page about a dead actor in a few words."""
-    lowered = text.lower()
-    if "running low on memory" in lowered or "memory monitor" in lowered:
-        return "its worker was killed because the host ran out of memory"
-    if "node has died" in lowered or "node died" in lowered or "node was terminated" in lowered:
-        return "the host of its worker died"
-    return "its worker died (killed, or out of the host's memory)"

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tune_mixup.cluster.ray_internals import start_private
 from tune_mixup.measuring.nodes import Node
 
 QUIET = {
@@ -79,13 +80,7 @@ def connected(address: str | None, environment: Mapping[str, str] | None = None)
         _private_folder = Path(folder)
         try:
             with _set(environment):
-                ray.init(
-                    address="local",
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    _temp_dir=folder,
-                )
+                start_private(folder)
             yield _nodes()
         finally:
             _private_folder = None

@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 from optuna.storages.journal import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from tune_mixup import optuna_internals
 from tune_mixup.record.files import storage, write_atomically
 from tune_mixup.record.journal import Journal, repair
 from tune_mixup.record.trial_folder import TrialFolder
@@ -183,13 +184,13 @@ class SweepRecord:
 
     def report(self, number: int, epoch: int, value: float) -> None:
         """Record the metric of a trial after `epoch` finished epochs; a value already there stays."""
-        storage, trial = self.study._storage, self.trial(number)
+        trial = self.trial(number)
         if epoch not in trial.intermediate_values and not trial.state.is_finished():
-            storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
+            optuna_internals.report(self.study, trial, step=epoch, value=value)
 
     def annotate(self, number: int, key: str, value: Any) -> None:
         """Record a fact about an unfinished trial (a JSON value)."""
-        self.study._storage.set_trial_user_attr(self.trial(number)._trial_id, key, value)
+        optuna_internals.annotate(self.study, self.trial(number), key, value)
 
     def decide(self, number: int, decision: Mapping[str, Any]) -> None:
         """Record what was decided on an unfinished trial: `epoch`, `stop`, `why` in one line, and by which numbers."""
@@ -210,7 +211,7 @@ class SweepRecord:
 
     def noted(self, key: str, otherwise: Any) -> Any:
         """A fact about the sweep, or `otherwise` where there is none."""
-        return self.study._storage.get_study_user_attrs(self.study._study_id).get(key, otherwise)
+        return optuna_internals.study_attributes(self.study).get(key, otherwise)
 
     def finish(self, number: int, outcome: Outcome) -> None:
         """Record a trial's end; one that has already ended stays as it is."""
@@ -237,8 +238,7 @@ class SweepRecord:
 
     def trial(self, number: int) -> FrozenTrial:
         """What the study knows of trial `number`."""
-        kept = self.study._storage
-        return kept.get_trial(kept.get_trial_id_from_study_id_trial_number(self.study._study_id, number))
+        return optuna_internals.stored_trial(self.study, number)
 
     # As tables
 

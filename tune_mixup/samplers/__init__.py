@@ -1,17 +1,17 @@
 """Who suggests the next point: Optuna's samplers, made anew for each draw so that they hold no state of their own."""
 
 import hashlib
-import json
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from tune_mixup.optuna_internals import NumberedQmcSampler, joint_draw
 from tune_mixup.sweep_config import SweepConfig
 
 
@@ -35,7 +35,7 @@ class TrialSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Those parameters' values: what an earlier process has noted, else a draw."""
-        noted = _noted(trial.system_attrs, self._config.sampler)
+        noted = joint_draw(trial, self._config.sampler)
         return noted if noted is not None else self._joint.sample_relative(study, trial, search_space)
 
     def sample_independent(
@@ -48,17 +48,6 @@ class TrialSampler(BaseSampler):
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """What the sampler has to do when the trial ends."""
         self._joint.after_trial(study, trial, state, values)
-
-
-class _NumberedQmc(QMCSampler):
-    """Point `number` of the sequence. Optuna counts points in the study, where a killed ask has taken one for good."""
-
-    def __init__(self, number: int, *, seed: int) -> None:
-        super().__init__(scramble=True, seed=seed, warn_independent_sampling=False)
-        self._number = number
-
-    def _find_sample_id(self, study: Study, search_space: dict[str, BaseDistribution]) -> int:
-        return self._number
 
 
 def _make(config: SweepConfig, number: int, key: str = "") -> BaseSampler:
@@ -74,18 +63,6 @@ def _make(config: SweepConfig, number: int, key: str = "") -> BaseSampler:
             case "cmaes":
                 return CmaEsSampler(seed=seed, warn_independent_sampling=False)
             case "qmc":  # one scrambled sequence for the whole sweep
-                return _NumberedQmc(number, seed=config.seed)
+                return NumberedQmcSampler(number, seed=config.seed)
             case "random" | "grid":
                 return RandomSampler(seed=seed)
-
-
-def _noted(system_attrs: dict[str, Any], sampler: str) -> dict[str, Any] | None:
-    """What Optuna's TPE and GP note of a joint draw, as JSON in pieces; None where it is missing or incomplete."""
-    pieces: list[str] = []
-    while (piece := system_attrs.get(f"{sampler}:relative_params:{len(pieces)}")) is not None:
-        pieces.append(piece)
-    try:
-        noted: dict[str, Any] = json.loads("".join(pieces))
-    except ValueError:
-        return None
-    return noted

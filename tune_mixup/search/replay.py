@@ -12,9 +12,9 @@ from typing import Any, Literal
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
-from optuna.storages.journal._storage import JournalOperation
 from optuna.trial import TrialState
 
+from tune_mixup.optuna_internals import JournalOperation, queued_point
 from tune_mixup.record.journal import Journal
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.samplers import TrialSampler
@@ -106,7 +106,7 @@ class _Replay:
         self.journal.end = place
         study = optuna.load_study(study_name=self.record.name, storage=self.storage)  # a study keeps what it has read
         trial = study.get_trials(deepcopy=False)[number]
-        fixed: Params = trial.system_attrs.get("fixed_params", {})
+        fixed = queued_point(trial)
         sampler = TrialSampler(self.config, number)
         joint = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
         point: Params = {}
