@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from tune_mixup.parts import Part, PartOf
+from tune_mixup.torch_internals import add_scaled_, scale_
 
 
 class Optimizer(Part, ABC):
@@ -87,7 +88,7 @@ class Sgd(Optimizer):
     def decay_(self, parameters: list[nn.Parameter], *, lr: Tensor, weight_decay: Tensor) -> None:
         """To the gradients."""
         gradients = [p.grad for p in parameters if p.grad is not None]
-        torch._foreach_add_(gradients, torch._foreach_mul([*parameters], weight_decay))
+        add_scaled_(gradients, parameters, weight_decay)
 
 
 class AdamW(Optimizer):
@@ -112,7 +113,7 @@ class AdamW(Optimizer):
 
     def decay_(self, parameters: list[nn.Parameter], *, lr: Tensor, weight_decay: Tensor) -> None:
         """To the weights."""
-        torch._foreach_mul_([*parameters], 1 - lr * weight_decay)
+        scale_(parameters, 1 - lr * weight_decay)
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": Sgd, "adamw": AdamW}

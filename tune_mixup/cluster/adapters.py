@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from tune_mixup.cluster.halt import Halt
 from tune_mixup.cluster.messages import from_ray
-from tune_mixup.cluster.ray_internals import cause_of_death, live_trials
+from tune_mixup.cluster.ray_internals import cause_of_death, take_back_waiting
 from tune_mixup.record.facts import Assignment, Ending, Report
 from tune_mixup.record.files import StorageFault
 from tune_mixup.search.disk import Keeper
@@ -160,8 +160,7 @@ class RecordScheduler(FIFOScheduler):
     def choose_trial_to_run(self, tune_controller: Any) -> None:
         """None: Ray starts trials in their order. After a halt, those that wait for resources are taken back."""
         if self.searcher.clerk.halt.reason is not None:
-            for trial in [trial for trial in live_trials(tune_controller) if trial.status == Trial.PENDING]:
-                tune_controller.stop_trial(trial)
+            take_back_waiting(tune_controller)
 
     @override
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:

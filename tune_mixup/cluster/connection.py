@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_mixup.cluster.environment import environment, levels_kept
-from tune_mixup.cluster.ray_internals import folder_option, read_token_again
+from tune_mixup.cluster.ray_internals import read_token_again, start_private
 from tune_mixup.measuring.nodes import Node
 
 QUIET = {
@@ -103,13 +103,7 @@ def _private(variables: Mapping[str, str]) -> Iterator[Path]:
             if own_token:
                 read_token_again()
             with environment(variables):
-                ray.init(
-                    address="local",
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    **folder_option(folder),
-                )
+                start_private(folder)
             try:
                 yield folder
             finally:

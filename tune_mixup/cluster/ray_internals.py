@@ -1,28 +1,36 @@
-"""Ray's private parts that we use, in one place; `tests/cluster/test_ray_internals.py` says when a release changes one.
+"""What we use of Ray and Ray does not document, its messages included.
 
-Ray is imported when it is needed: what it reads at its import must be set before.
+`tests/cluster/test_ray_internals.py` holds a test for each, which says what has changed when a release of Ray changes
+it. The environment variables that Ray reads when it is imported stand in `connection.py`. Ray itself is imported only
+inside of the functions here, for it reads them at that moment.
 """
 
+import logging
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ray.actor import ActorHandle
     from ray.tune.experiment import Trial
 
-
-def live_trials(tune_controller: Any) -> "list[Trial]":
-    """The trials of a run that have not ended."""
-    return list(tune_controller.get_live_trials())
-
-
-def actor_of(trial: "Trial") -> Any:
-    """The actor that runs a trial; None when there is none."""
-    return trial.temporary_state.ray_actor
+OUT_OF_MEMORY = re.compile(r"running low on memory|memory monitor", re.IGNORECASE)
+"""What Ray says of a worker that it has killed to save its host."""
+HOST_GONE = re.compile(r"node has died|node died|node was terminated", re.IGNORECASE)
+"""What Ray says of a worker whose host has gone."""
 
 
-def folder_option(path: Path) -> dict[str, Any]:
-    """The argument of `ray.init` that says where a local Ray keeps its files and sockets."""
-    return {"_temp_dir": str(path)}
+def start_private(folder: Path) -> None:
+    """Start a Ray on this host that nobody else is told of, with all its files in `folder`, and connect to it."""
+    import ray
+
+    ray.init(
+        address="local",
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        _temp_dir=str(folder),
+    )
 
 
 def read_token_again() -> None:
@@ -36,11 +44,24 @@ def read_token_again() -> None:
     AuthenticationTokenLoader.instance().reset_cache()
 
 
+def worker_of(trial: "Trial") -> "ActorHandle[Any] | None":
+    """The actor that runs the trial now; None while it waits and after it has ended."""
+    worker: ActorHandle[Any] | None = trial.temporary_state.ray_actor
+    return worker
+
+
+def take_back_waiting(tune_controller: Any) -> None:
+    """End those trials that wait for resources; the searcher hears that they are complete, without a result."""
+    from ray.tune.experiment import Trial
+
+    for trial in [trial for trial in tune_controller.get_live_trials() if trial.status == Trial.PENDING]:
+        tune_controller.stop_trial(trial)
+
+
 def cause_of_death(text: str) -> str:
     """Ray's page about a dead actor in a few words."""
-    lowered = text.lower()
-    if "running low on memory" in lowered or "memory monitor" in lowered:
+    if OUT_OF_MEMORY.search(text):
         return "its worker was killed because the host ran out of memory"
-    if "node has died" in lowered or "node died" in lowered or "node was terminated" in lowered:
+    if HOST_GONE.search(text):
         return "the host of its worker died"
     return "its worker died (killed, or out of the host's memory)"

@@ -7,7 +7,7 @@ from ray import kill, tune
 from ray.tune.experiment import Trial
 
 from tune_mixup.cluster.adapters import RecordSearcher
-from tune_mixup.cluster.ray_internals import actor_of
+from tune_mixup.cluster.ray_internals import worker_of
 
 DEAF_S = 1.0
 """A pause of Ray's loop longer than this is the driver's own: reports may wait unheard, and nobody is blamed for it."""
@@ -51,7 +51,7 @@ class Watch(tune.Callback):
         self._stepped = now
         for trial_id, heard in self._heard.items():
             heard = self._heard[trial_id] = heard + deaf_s
-            actor = actor_of(self._trials[trial_id])
+            actor = worker_of(self._trials[trial_id])
             if now - heard > self.timeout_s and actor is not None:
                 self.searcher.causes[trial_id] = f"no report for {self.timeout_s:g} s, so its worker was killed"
                 kill(actor)

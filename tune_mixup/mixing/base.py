@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from tune_mixup.loss import Loss
 from tune_mixup.parts import Part
+from tune_mixup.torch_internals import standard_gamma
 
 State = Mapping[str, Tensor]
 """A mixer's state: named tensors, saved with every checkpoint. Empty for methods that remember nothing."""
@@ -216,7 +217,7 @@ def sample_lam(
         return torch.ones(size, device=device)
     shape = torch.ones((2, *size), dtype=torch.float64, device=device) + alpha
     uniform = torch.rand((2, *size), dtype=torch.float64, device=device, generator=generator)
-    log_gamma = torch._standard_gamma(shape, generator=generator).log()
+    log_gamma = standard_gamma(shape, generator=generator).log()
     log_uniform = (1 - uniform).log()
     # The difference before the division: the quotients overflow for the smallest alpha, and inf - inf has no value.
     return torch.sigmoid(log_gamma[0] - log_gamma[1] + (log_uniform[0] - log_uniform[1]) / alpha).float()

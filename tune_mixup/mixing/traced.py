@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tune_mixup.mixing.base import Mixer
 from tune_mixup.mixing.partners import Partners
+from tune_mixup.pydantic_internals import stored_values
 from tune_mixup.schema import Schema
 
 M = TypeVar("M", bound=Mixer)
@@ -48,7 +49,8 @@ def structure(settings: Any) -> Any:
 
 def _alphas(value: Any) -> Iterator[Any]:
     if isinstance(value, Schema):
-        parts = {**value.__dict__, **(value.__pydantic_private__ or {})}  # a mixture's members are private, too
+        fields, private = stored_values(value)  # a mixture's members are private
+        parts = {**fields, **private}
         if TRACED in parts:
             yield parts.pop(TRACED)
         value = parts
@@ -63,7 +65,7 @@ def _replaced(value: Any, number: Callable[[float], Tensor]) -> Any:
     if not isinstance(value, Schema):
         return value
     copied = value.model_copy()
-    for parts in (copied.__dict__, copied.__pydantic_private__ or {}):
+    for parts in stored_values(copied):
         for key, part in parts.items():
             parts[key] = number(part) if key == TRACED else _replaced(part, number)
     return copied

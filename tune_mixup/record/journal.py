@@ -15,8 +15,8 @@ from typing import Any
 
 from filelock import FileLock
 from optuna.storages.journal import BaseJournalBackend
-from optuna.storages.journal._storage import JournalOperation
 
+from tune_mixup.optuna_internals import JournalOperation
 from tune_mixup.record.files import storage
 
 

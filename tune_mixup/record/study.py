@@ -7,6 +7,7 @@ import optuna
 from optuna.storages.journal import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from tune_mixup import optuna_internals
 from tune_mixup.quiet import quiet
 from tune_mixup.record.facts import Decision, SweepFacts, TrialFacts
 from tune_mixup.record.files import storage
@@ -71,8 +72,7 @@ class SweepStudy:
 
     def trial(self, number: int) -> FrozenTrial:
         """What the study knows of trial `number`."""
-        kept = self.optuna._storage
-        return kept.get_trial(kept.get_trial_id_from_study_id_trial_number(self.optuna._study_id, number))
+        return optuna_internals.stored_trial(self.optuna, number)
 
     def facts(self, number: int) -> TrialFacts:
         """What is noted of a trial."""
@@ -83,13 +83,13 @@ class SweepStudy:
         before = self.facts(number).plain()
         for key, value in facts.plain().items():
             if before.get(key) != value:
-                self.optuna._storage.set_trial_user_attr(self.trial(number)._trial_id, key, value)
+                optuna_internals.annotate(self.optuna, self.trial(number), key, value)
 
     def report(self, number: int, epoch: int, value: float) -> None:
         """Record the metric of a trial after `epoch` finished epochs; a value already there stays."""
         trial = self.trial(number)
         if epoch not in trial.intermediate_values and not trial.state.is_finished():
-            self.optuna._storage.set_trial_intermediate_value(trial._trial_id, epoch, value)
+            optuna_internals.report(self.optuna, trial, step=epoch, value=value)
 
     def decide(self, number: int, decision: Decision) -> None:
         """Record what was decided on an unfinished trial."""
@@ -116,7 +116,7 @@ class SweepStudy:
 
     def sweep_facts(self) -> SweepFacts:
         """What is noted of the sweep."""
-        return SweepFacts.parse(self.optuna._storage.get_study_user_attrs(self.optuna._study_id))
+        return SweepFacts.parse(optuna_internals.study_attributes(self.optuna))
 
     def note_sweep(self, facts: SweepFacts) -> None:
         """Note of the sweep what `facts` say; what they leave empty stays as it is."""

@@ -6,11 +6,10 @@ Mathematics and Mathematical Physics 7 (1967); scrambled as by Owen, 1998. The s
 
 from typing import Literal
 
-from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, QMCSampler
-from optuna.study import Study
+from optuna.samplers import BaseSampler
 from typing_extensions import override
 
+from tune_mixup.optuna_internals import NumberedQmcSampler
 from tune_mixup.samplers.base import Draw, Sampler
 
 
@@ -22,15 +21,3 @@ class Qmc(Sampler):
     @override
     def make(self, draw: Draw) -> BaseSampler:
         return NumberedQmcSampler(draw.trial, seed=draw.seed)
-
-
-class NumberedQmcSampler(QMCSampler):
-    """Point `number` of the sequence. Optuna counts points in the study, where a killed ask has taken one for good."""
-
-    def __init__(self, number: int, *, seed: int) -> None:
-        super().__init__(scramble=True, seed=seed, warn_independent_sampling=False)
-        self._number = number
-
-    @override
-    def _find_sample_id(self, study: Study, search_space: dict[str, BaseDistribution]) -> int:
-        return self._number

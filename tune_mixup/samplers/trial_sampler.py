@@ -1,6 +1,5 @@
 """Optuna's side of a sampler: what the study asks for one trial, drawn by samplers that are made anew each time."""
 
-import json
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from typing_extensions import override
 
+from tune_mixup.optuna_internals import joint_draw
 from tune_mixup.samplers.base import Draw, Sampler
 
 
@@ -54,15 +54,3 @@ def _make(sampler: Sampler, draw: Draw) -> BaseSampler:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # TPE's `group` and QMC are
         return sampler.make(draw)
-
-
-def joint_draw(trial: FrozenTrial, sampler: str) -> dict[str, Any] | None:
-    """What Optuna's TPE and GP note of a joint draw, as JSON in pieces; None where it is missing or incomplete."""
-    pieces: list[str] = []
-    while (piece := trial.system_attrs.get(f"{sampler}:relative_params:{len(pieces)}")) is not None:
-        pieces.append(piece)
-    try:
-        noted: dict[str, Any] = json.loads("".join(pieces))
-    except ValueError:
-        return None
-    return noted

@@ -6,6 +6,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from tune_mixup.config import TrialConfig
+from tune_mixup.optuna_internals import reopened
 from tune_mixup.record.facts import TrialFacts
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.samplers import TrialSampler
@@ -42,7 +43,7 @@ class Asking:
     def go_on(self, number: int) -> None:
         """Ask for what is missing of a trial that was begun, perhaps by a process that was killed while it asked."""
         self.record.study.optuna.sampler = self._sampler(number)
-        self._suggest_all(optuna.trial.Trial(self.record.study.optuna, self.record.study.trial(number)._trial_id))
+        self._suggest_all(reopened(self.record.study.optuna, self.record.study.trial(number)))
 
     def _sampler(self, number: int) -> TrialSampler:
         return TrialSampler(self.config.sampler, seed=self.config.seed, number=number)

@@ -13,9 +13,9 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
-from optuna.storages.journal._storage import JournalOperation
 from optuna.trial import TrialState
 
+from tune_mixup.optuna_internals import JournalOperation, queued_point
 from tune_mixup.record.facts import Decision, TrialFacts
 from tune_mixup.record.journal import Journal
 from tune_mixup.record.study import facts_of
@@ -109,7 +109,7 @@ class _Replay:
         self.journal.end = place
         study = optuna.load_study(study_name=self.record.name, storage=self.storage)  # a study keeps what it has read
         trial = study.get_trials(deepcopy=False)[number]
-        fixed: Params = trial.system_attrs.get("fixed_params", {})
+        fixed = queued_point(trial)
         sampler = TrialSampler(self.config.sampler, seed=self.config.seed, number=number)
         joint = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
 

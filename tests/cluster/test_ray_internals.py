@@ -1,0 +1,167 @@
+"""What Ray must go on doing, though it promises none of it. A failure here names what a release has changed."""
+
+import inspect
+import mmap
+import re
+import tempfile
+from pathlib import Path
+
+import pytest
+import ray
+from ray import cloudpickle, tune
+from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
+from ray.tune.registry import register_trainable
+from ray.tune.schedulers import FIFOScheduler
+
+from tune_mixup.cluster.connection import QUIET
+from tune_mixup.cluster.ray_internals import cause_of_death, take_back_waiting, worker_of
+
+INSTALLED = Path(ray.__file__).parent
+KILLED = "its worker died (killed, or out of the host's memory)"
+HOST_GONE = "the host of its worker died"
+OUT_OF_MEMORY = "its worker was killed because the host ran out of memory"
+
+
+class Counts(tune.Trainable):
+    def step(self):
+        return {"done": self.iteration >= 2}
+
+
+@pytest.fixture
+def trial(tmp_path):
+    register_trainable("counts", Counts)
+    return Trial("counts", stub=True, trial_id="a")
+
+
+def test_a_trial_knows_its_worker_while_it_has_one(trial):
+    assert worker_of(trial) is None, "a trial of Ray's that waits already has a temporary_state.ray_actor"
+    actor = object()
+    trial.temporary_state.ray_actor = actor
+    assert worker_of(trial) is actor
+    assert "self.temporary_state.ray_actor = ray_actor" in inspect.getsource(Trial.set_ray_actor), (
+        "Ray keeps a trial's actor elsewhere than in Trial.temporary_state.ray_actor"
+    )
+
+
+class Controller:
+    """Stands for Ray's `TuneController`: what we call of it, no more."""
+
+    def __init__(self, trials):
+        self.trials = trials
+        self.stopped = []
+
+    def get_live_trials(self):
+        return self.trials
+
+    def stop_trial(self, trial):
+        self.stopped.append(trial.trial_id)
+        self.trials.discard(trial)  # Ray's set shrinks while we go through it
+
+
+def test_trials_that_wait_are_taken_back_and_no_others():
+    register_trainable("counts", Counts)
+    trials = [Trial("counts", stub=True, trial_id=name) for name in "abcd"]
+    for trial, status in zip(trials, (Trial.PENDING, Trial.RUNNING, Trial.PENDING, Trial.TERMINATED), strict=True):
+        trial.set_status(status)
+    controller = Controller(set(trials))
+    take_back_waiting(controller)
+    assert sorted(controller.stopped) == ["a", "c"]
+
+
+def test_the_controller_has_the_two_methods():
+    for name, parameters in (("get_live_trials", ["self"]), ("stop_trial", ["self", "trial"])):
+        method = getattr(TuneController, name, None)
+        assert method is not None, f"TuneController.{name} is gone; see cluster/ray_internals.py"
+        assert list(inspect.signature(method).parameters) == parameters, f"TuneController.{name} takes other arguments"
+
+
+class TakesBack(FIFOScheduler):
+    """Looks at the workers that trials have and takes back those that wait, once the first has reported."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def on_trial_result(self, tune_controller, trial, result):
+        if not self.seen:
+            live = tune_controller.get_live_trials()
+            self.seen = [(one.status, worker_of(one) is not None) for one in live]
+            take_back_waiting(tune_controller)
+        return super().on_trial_result(tune_controller, trial, result)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_session")
+def test_ray_itself_takes_back_trials_that_wait(tmp_path):
+    """Three trials of which one fits at a time: one runs, and those that Ray has made besides are taken back."""
+    cloudpickle.register_pickle_by_value(__import__(__name__))  # workers do not find this file
+    scheduler = TakesBack()
+    tuner = tune.Tuner(
+        tune.with_resources(Counts, {"cpu": 8}),
+        tune_config=tune.TuneConfig(num_samples=3, scheduler=scheduler),
+        run_config=tune.RunConfig(storage_path=str(tmp_path), verbose=0),
+    )
+    grid = tuner.fit()
+    assert ("RUNNING", True) in scheduler.seen, "a trial that runs has no temporary_state.ray_actor"
+    waited = [one for one in scheduler.seen if one[0] == "PENDING"]
+    assert waited and not any(has_worker for _, has_worker in waited), scheduler.seen
+    assert len(grid) == 3 and sum("done" in (result.metrics or {}) for result in grid) == 3 - len(waited)
+
+
+def test_init_takes_the_folder_for_its_files(monkeypatch):
+    """Ray refuses keywords that it does not know; the sweeps' own tests look into the folder."""
+    source = inspect.getsource(ray.init)
+    assert '"_temp_dir"' in source, "ray.init no longer takes _temp_dir, the folder of a private Ray's files"
+    with pytest.raises(RuntimeError, match="Unknown keyword"):
+        ray.init(address="local", _temporary_folder=tempfile.gettempdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("Task was killed due to the node running low on memory.\nMemory on the node was 15GB", OUT_OF_MEMORY),
+        ("The actor died because its node has died. Node Id: 0abc", HOST_GONE),
+        ("The actor is dead because its owner's node died", HOST_GONE),
+        ("the actor's node was terminated unexpectedly: health check failed", HOST_GONE),
+        ("The actor died unexpectedly before finishing this task. Worker exit type: SYSTEM_ERROR", KILLED),
+        ("", KILLED),
+    ],
+)  # fmt: skip
+def test_the_cause_is_read_from_rays_page(text, cause):
+    assert cause_of_death(text) == cause
+    assert cause_of_death(f"Failure # 1\n{text.upper()}") == cause
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ("core/src/ray/raylet/raylet", b"running low on memory"),
+        ("core/src/ray/gcs/gcs_server", b"its node has died"),
+        ("core/src/ray/gcs/gcs_server", b"node was terminated"),
+    ],
+)
+def test_rays_programs_say_these_words(program, words):
+    with open(INSTALLED / program, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        found = content.find(words) >= 0
+    assert found, f"{program} no longer says {words.decode()!r}: a trial's cause of death is then told wrongly"
+
+
+def test_an_actor_that_memory_has_killed_is_told_so():
+    """The Python side of the same message, for a worker that was killed while it started."""
+    error = ray.exceptions.OutOfMemoryError("Task was killed due to the node running low on memory.")
+    assert cause_of_death(str(error)) == OUT_OF_MEMORY
+
+
+@pytest.mark.parametrize("name", QUIET)
+def test_ray_reads_each_variable_that_is_set_for_it(name):
+    """In its sources, for a variable that nobody reads would change nothing and say nothing."""
+    folders = ("tune", "train", "air", "_private", "_common")
+    read = re.compile(rf"\b{name}\b")
+    found = any(
+        read.search(path.read_text(errors="replace"))
+        for folder in folders
+        for path in (INSTALLED / folder).rglob("*.py")
+        if "tests" not in path.parts
+    )
+    assert found, f"no source of Ray reads {name} any longer; take it from connection.QUIET or find its new name"

@@ -1,0 +1,84 @@
+"""All that we use of Optuna and that Optuna does not document: each is a small function or class with a name of ours.
+
+`tests/test_optuna_internals.py` holds a test for each, which says what has changed when a release of Optuna changes it.
+"""
+
+import json
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from optuna.samplers import QMCSampler
+from optuna.storages.journal._storage import JournalOperation as JournalOperation  # what the lines of a journal do
+from optuna.study import Study
+from optuna.trial import FrozenTrial, Trial
+from typing_extensions import override
+
+POINT_KEY = "fixed_params"
+"""The system attribute by which `Study.enqueue_trial` fixes parameters of a trial."""
+
+
+def stored_trial(study: Study, number: int) -> FrozenTrial:
+    """Trial `number` as the storage has it now; `Study.get_trials` would go through all of them.
+
+    Raises KeyError when the study has no such trial.
+    """
+    storage = study._storage
+    return storage.get_trial(storage.get_trial_id_from_study_id_trial_number(study._study_id, number))
+
+
+def report(study: Study, trial: FrozenTrial, *, step: int, value: float) -> None:
+    """Store the intermediate value of a trial that this process need not have asked for."""
+    study._storage.set_trial_intermediate_value(trial._trial_id, step, value)
+
+
+def annotate(study: Study, trial: FrozenTrial, key: str, value: Any) -> None:
+    """Store a user attribute (a JSON value) of a trial that this process need not have asked for."""
+    study._storage.set_trial_user_attr(trial._trial_id, key, value)
+
+
+def study_attributes(study: Study) -> dict[str, Any]:
+    """The study's user attributes without the deep copy that `Study.user_attrs` makes at each access."""
+    return study._storage.get_study_user_attrs(study._study_id)
+
+
+def reopened(study: Study, trial: FrozenTrial) -> Trial:
+    """An unfinished trial that another process has asked for, to ask for the parameters that it lacks."""
+    return Trial(study, trial._trial_id)
+
+
+def in_range(distribution: BaseDistribution, internal: float) -> bool:
+    """Whether a value in Optuna's internal form is within the range and on the step of `distribution`."""
+    return distribution._contains(internal)
+
+
+def queued_point(trial: FrozenTrial) -> dict[str, Any]:
+    """The parameters that `Study.enqueue_trial` has fixed for the trial; empty where it was not queued."""
+    fixed: dict[str, Any] = trial.system_attrs.get(POINT_KEY, {})
+    return fixed
+
+
+def joint_draw(trial: FrozenTrial, sampler: str) -> dict[str, Any] | None:
+    """The joint draw that Optuna's sampler `tpe` or `gp` has noted for the trial, as JSON in pieces.
+
+    None where it is missing or incomplete, and for samplers that note nothing.
+    """
+    pieces: list[str] = []
+    while (piece := trial.system_attrs.get(f"{sampler}:relative_params:{len(pieces)}")) is not None:
+        pieces.append(piece)
+    try:
+        noted: dict[str, Any] = json.loads("".join(pieces))
+    except ValueError:
+        return None
+    return noted
+
+
+class NumberedQmcSampler(QMCSampler):
+    """Point `number` of the sequence. Optuna counts points in the study, where a killed ask has taken one for good."""
+
+    def __init__(self, number: int, *, seed: int) -> None:
+        super().__init__(scramble=True, seed=seed, warn_independent_sampling=False)
+        self._number = number
+
+    @override
+    def _find_sample_id(self, study: Study, search_space: dict[str, BaseDistribution]) -> int:
+        return self._number
