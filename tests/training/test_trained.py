@@ -41,7 +41,7 @@ def train(folder, epochs=None, **changes):
     trainer = Trainer(config(**changes), folder=folder, device="cpu")
     for _ in range(trainer.config.training.epochs if epochs is None else epochs):
         trainer.train_epoch()
-        trainer.save()
+        trainer.save_if_unsaved()  # on a slow machine it has saved by itself
     return trainer
 
 

@@ -3,7 +3,7 @@
 Shapes: N images, C channels, H x W pixels, K outputs of the network.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
@@ -32,8 +32,8 @@ class TrainedModel:
     report: Epoch
     """What the trial reported for the epoch that the weights are of: val_accuracy and others, diverged (0 or 1)."""
     folder: Path
-    _step: Step = field(repr=False)
-    _facts: DataFacts = field(repr=False)
+    _step: Step
+    _facts: DataFacts
 
     @property
     def model(self) -> StagedNetwork:
