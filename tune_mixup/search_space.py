@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 from typing import Annotated, Any, Self
 
-from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, distribution_to_json, json_to_distribution
 from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
 from tune_mixup.distributions import choices, contains, ends, value_at
@@ -19,16 +19,37 @@ Params = dict[str, Any]
 """One point of a space: dotted key -> value, only the parameters that exist there."""
 
 
-def _read_distribution(value: object) -> object:
-    return json_to_distribution(json.dumps(value)) if isinstance(value, dict) else value
+def _plain(value: Any) -> Any:
+    """Lists in place of tuples, as the record gives them back: a tuple is not among choices that are lists."""
+    if isinstance(value, dict):
+        return {key: _plain(below) for key, below in value.items()}
+    return [_plain(below) for below in value] if isinstance(value, (list, tuple)) else value
 
+
+def _read_distribution(value: object) -> BaseDistribution:
+    if isinstance(value, CategoricalDistribution) and any(
+        isinstance(choice, (list, tuple)) for choice in value.choices
+    ):
+        return CategoricalDistribution([_plain(choice) for choice in value.choices])
+    if isinstance(value, BaseDistribution):
+        return value
+    try:
+        return json_to_distribution(json.dumps(value))
+    except (KeyError, TypeError, ValueError):
+        got = " ".join(repr(value).split())
+        raise ValueError(
+            f"got {got[:80]}, must be a distribution of Optuna, such as FloatDistribution(0.1, 1.0)"
+        ) from None
+
+
+Plain = Annotated[Any, BeforeValidator(_plain)]
 
 Distribution = Annotated[
     BaseDistribution,
     BeforeValidator(_read_distribution),
     PlainSerializer(lambda distribution: json.loads(distribution_to_json(distribution)), return_type=dict[str, Any]),
 ]
-Choices = Annotated[tuple[Any, ...], Field(strict=False, min_length=1)]
+Choices = Annotated[tuple[Plain, ...], Field(strict=False, min_length=1)]
 
 
 class SearchSpace(Schema):
@@ -40,11 +61,11 @@ class SearchSpace(Schema):
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
-    fixed: dict[str, Any] = {}
+    fixed: dict[str, Plain] = {}
     """The same for every trial: dotted key -> value."""
     free: dict[str, Distribution]
     """Searched: dotted key -> Optuna distribution."""
-    baselines: Annotated[tuple[Params, ...], Field(strict=False)] = ()
+    baselines: Annotated[tuple[dict[str, Plain], ...], Field(strict=False)] = ()
     """Points that run first, so that every sweep holds its own reference."""
     conditions: dict[str, dict[str, Choices]] = {}
     """Parameter -> {parent: values}: the parameter exists only where every parent has one of those values."""

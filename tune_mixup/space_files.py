@@ -62,6 +62,7 @@ def _run(path: Path, folders: list[Path]) -> SearchSpace:
     module = ModuleType(f"search_space_{path.stem}")
     module.__file__ = str(path)
     module.__package__ = ".".join(path.parent.relative_to(folders[-1]).parts) if folders else ""
+    outer = sys.modules.get(module.__name__)  # a file that builds on a space may have its name
     sys.modules[module.__name__] = module
     try:
         exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
@@ -79,6 +80,8 @@ def _run(path: Path, folders: list[Path]) -> SearchSpace:
         raise ValueError(f"{path} fails when imported: {type(error).__name__}: {said}; {_advice(error)}") from None
     finally:
         del sys.modules[module.__name__]
+        if outer is not None:
+            sys.modules[module.__name__] = outer
     if not isinstance(space, SearchSpace):
         raise ValueError(f"{path} must define SPACE = SearchSpace(...), got {type(space).__name__}")
     return space
