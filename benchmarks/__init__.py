@@ -6,9 +6,8 @@
 
 A cell is a module with a function `measure` and one line in `benchmarks.registry.CELLS`. The contract of `measure`:
 
-- Every parameter of it has a default. It takes no input and writes no results itself (a figure that `rows.plot` can't
-  express it may draw into docs/). It runs in a process of its own: it may set threads, start a Ray (and shut it down),
-  print progress.
+- Every parameter of it has a default. It takes no input and writes neither results nor figures. It runs in a process
+  of its own: it may set threads, start a Ray (and shut it down), print progress.
 - Variants that are compared take turns within one run; at least five rounds, medians.
 - It returns what it found, which can be written as JSON. A long cell yields that again and again as it grows; each time
   it is written, so that a run that is cut off keeps what it had.

@@ -2,7 +2,7 @@
 
 Our rule with its defaults and less one part at a time, Ray's ASHA and no stopping get the same trials, curves, order
 and epoch times. Trials run in 4 slots and are decided on as their reports come in. No model is trained.
-docs/early_stopping.md says what the numbers mean; its figure is drawn here.
+docs/early_stopping.md says what the numbers mean.
 
 The constants of the curves were fitted so that Ray's ASHA alone comes out as in an earlier study of such curves
 (`FITTED_TO`); what ours does with them had no part in it.
@@ -11,7 +11,6 @@ The constants of the curves were fitted so that Ray's ASHA alone comes out as in
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +18,7 @@ from typing_extensions import override
 
 from benchmarks.bootstrap import interval
 from benchmarks.mixup_curves import EPOCHS, SPACE, TRIALS, Curves, Sweep, make_sweep, seats_of
-from benchmarks.rows import row
+from benchmarks.rows import marks, plot, row
 from benchmarks.simulation import SLOTS, Floats, Search, medians
 from benchmarks.stoppers import OurStopper, RayStopper, Stopper
 
@@ -149,35 +148,26 @@ def summarise(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     }
 
 
-def draw_figure(cells: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+def figure(cells: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Regret against cost, a panel per severity; bars are 95 % intervals."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, panels = plt.subplots(1, len(SEVERITIES), figsize=(12, 4.4), sharey=True, layout="constrained")
-    shown = [name for name in METHODS if name not in UNSHOWN]
-    for panel, severity in zip(panels, SEVERITIES, strict=True):
-        for index, name in enumerate(shown):
-            cell = cells[severity][name]
-            regret, cost = cell["regret"], cell["cost"]["mean"]
-            bars = [[regret["mean"] - regret["interval"][0]], [regret["interval"][1] - regret["mean"]]]
-            panel.errorbar(
-                100 * cost, regret["mean"], yerr=bars, fmt="osD^vPX*hp"[index], color=f"C{index}", markersize=7,
-                capsize=3, label=name,
-            )  # fmt: skip
-        panel.axhline(TARGET["regret"], color="grey", linestyle=":", linewidth=1)
-        panel.axvline(100 * TARGET["cost"], color="grey", linestyle=":", linewidth=1)
-        panel.set_title(f"slow start: {severity}")
-        panel.set_xlabel("epochs trained, % of full budgets")
-        panel.set_xscale("log")
-        panel.set_xticks([5, 10, 20, 26, 50, 100], ["5", "10", "20", "26", "50", "100"])
-        panel.minorticks_off()
-        panel.set_yscale("log")
-    panels[0].set_ylabel("regret, points of accuracy")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
-    figure.savefig(path, dpi=110)
+    panels = []
+    for severity in SEVERITIES:
+        points = {}
+        for name in METHODS:
+            if name not in UNSHOWN:
+                regret, cost = cells[severity][name]["regret"], cells[severity][name]["cost"]["mean"]
+                points[name] = [100 * cost, regret["mean"], *regret["interval"]]
+        panels.append(
+            marks(
+                f"slow start: {severity}",
+                x="epochs trained, % of full budgets",
+                y="regret, points of accuracy",
+                points=points,
+                aim=(100 * TARGET["cost"], TARGET["regret"]),
+                x_ticks=(5, 10, 20, 26, 50, 100),
+            )
+        )
+    return plot("early_stopping.png", panels)
 
 
 def measure(repeats: int = 100) -> dict[str, Any]:
@@ -194,7 +184,6 @@ def measure(repeats: int = 100) -> dict[str, Any]:
         condition: {name: summarise(found) for name, found in methods.items()}
         for condition, methods in outcomes.items()
     }
-    draw_figure(cells, Path(__file__).resolve().parents[1] / "docs" / "early_stopping.png")
     setting = {
         "repeats": repeats, "trials": TRIALS, "epochs": EPOCHS, "slots": SLOTS, "space": SPACE,
         "conditions": {name: {"slower": slower, **law._asdict()} for name, (slower, law) in CONDITIONS.items()},
@@ -208,7 +197,7 @@ def measure(repeats: int = 100) -> dict[str, Any]:
                 f"{name:28s} {cell['regret']['mean']:.3f} ({low:.3f} to {high:.3f})   {cell['kept']['mean']:.2f}  "
                 f"{cell['cost']['mean']:6.1%}  {cell['regret_by_last']['mean']:.3f}"
             )
-    return {"rows": rows(cells, repeats), **setting, "cells": cells}
+    return {"rows": rows(cells, repeats), "plots": [figure(cells)], **setting, "cells": cells}
 
 
 def rows(cells: Mapping[str, Mapping[str, Any]], repeats: int) -> list[dict[str, Any]]:

@@ -1,9 +1,8 @@
 """Renders results into the pages that show them and into their figures, whatever was measured."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from benchmarks.figures import draw
 from benchmarks.pages import PAGES, rendered, results
 
 
@@ -28,28 +27,6 @@ def outdated(root: Path) -> list[str]:
     """The pages whose table is not what the results say. Figures are not looked at: their bytes vary by release."""
     found = results()
     return [page.path for page in PAGES if rendered(page, root, found) != _text(root / page.path)]
-
-
-def draw(plot: Mapping[str, Any], folder: Path) -> None:
-    """Write the figure that `benchmarks.rows.plot` describes into `folder`."""
-    from matplotlib.figure import Figure
-
-    panels = plot["panels"]
-    figure = Figure(figsize=(5.5 * len(panels), 3.8), layout="constrained")
-    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        for number, (label, curves) in enumerate(panel["series"].items()):
-            for which, curve in enumerate(curves):
-                x, y = zip(*curve, strict=True)
-                axes.plot(
-                    x, y, color=f"C{number}", label=label if which == 0 else None, linewidth=1.5,
-                    drawstyle="steps-post" if panel["steps"] else "default",
-                )  # fmt: skip
-        axes.set_title(panel["title"], fontsize=10)
-        axes.set_xlabel(panel["x"])
-        axes.set_ylabel(panel["y"])
-        axes.legend(frameon=False, fontsize=9)
-        axes.grid(alpha=0.3)
-    figure.savefig(folder / plot["file"], dpi=110)
 
 
 def _text(path: Path) -> str | None:

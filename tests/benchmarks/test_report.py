@@ -5,7 +5,8 @@ import pytest
 
 from benchmarks import evidence, pages, registry, report, tables
 from benchmarks.__main__ import ROOT, main
-from benchmarks.rows import panel, plot, row
+from benchmarks.figures import draw
+from benchmarks.rows import marks, panel, plot, row
 
 RATIO = row("images, ours against theirs", ours=200_700, other=6_000, unit="images/s", value=33.45, value_unit="x",
             at_least=13, note="one thread")  # fmt: skip
@@ -136,3 +137,9 @@ def test_every_result_has_rows_and_every_headline_its_row():
         assert set(registry.CELLS[name].headlines) <= rows, name
         assert not found["results"].get("rehearsal"), name
     assert (ROOT / "benchmarks" / "results" / "heap.json").exists()  # docs/performance.md quotes it
+
+
+def test_marks_are_drawn_with_their_bars(tmp_path):
+    one = marks("cost", x="%", y="points", points={"ours": [20, 0.1, 0.05, 0.2]}, aim=(26, 0.05), x_ticks=(10, 20))
+    draw(plot("marks.png", [one, one]), tmp_path)
+    assert (tmp_path / "marks.png").read_bytes().startswith(b"\x89PNG")
