@@ -34,7 +34,7 @@ import numpy as np
 from benchmarks.bootstrap import interval
 from benchmarks.recorded_curves import EPOCHS, Table, read_table
 from benchmarks.rows import panel, plot, row
-from benchmarks.simulation import Floats, Search
+from benchmarks.simulation import SLOTS, Floats, Search
 
 SEARCHES = 100
 PERCENTS = (1, 5, 10)
@@ -166,8 +166,6 @@ def searched(names: Sequence[str], searches: int) -> dict[str, list[Found]]:
 
 def about(found: Mapping[str, Sequence[Found]], table: Table) -> dict[str, Any]:
     """What was measured on which table, with the medians of each method."""
-    from benchmarks.table_search import SLOTS
-
     limit = len(table.settings) * EPOCHS
     return {
         "searches": len(next(iter(found.values()))),

@@ -49,9 +49,9 @@ def test_every_cell_runs_at_tiny_sizes(tmp_path):
         data_root()
     except ValueError as error:
         pytest.skip(str(error))
-    command = [sys.executable, "-m", "benchmarks", "run", "--gpu", "--minutes", "5", "--to", str(tmp_path)]
+    command = [sys.executable, "-m", "benchmarks", "run", "--gpu", "--minutes", "9", "--to", str(tmp_path)]
     root = Path(__file__).resolve().parents[2]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     written = {name: json.loads((tmp_path / f"gpu_{name}.json").read_text())["results"] for name in CELLS}
     assert all(found["rehearsal"] and found["rows"] for found in written.values())
