@@ -15,6 +15,7 @@ from optuna.distributions import FloatDistribution
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
+from benchmarks.options import configured
 from benchmarks.rows import row
 from tune_mixup.cluster.adapters import Clerk, RecordScheduler, RecordSearcher
 from tune_mixup.cluster.halt import Halt
@@ -23,7 +24,6 @@ from tune_mixup.record.trial_folder import Epoch, TrialFolder
 from tune_mixup.search.disk import Keeper
 from tune_mixup.search.session import Session
 from tune_mixup.search_space import SearchSpace
-from tune_mixup.sweep_config import plan
 
 TRIALS, EPOCHS, ROUNDS = 60, 27, 5
 SPACE = SearchSpace(
@@ -45,7 +45,7 @@ def report_of(epoch: int, level: float) -> Epoch:
 
 def drive(root: Path, trials: int, seed: int) -> dict[str, list[float]]:
     """Run one sweep; seconds of each report, of each suggestion and of each line in a trial's folder."""
-    config = plan(SPACE, name=f"sweep{seed}", trials=trials, max_epochs=EPOCHS, grace_epochs=1, seed=seed)
+    config = configured(SPACE, name=f"sweep{seed}", trials=trials, max_epochs=EPOCHS, grace_epochs=1, seed=seed)
     record = SweepRecord.create(root, config.name, config.model_dump(mode="json"), direction=config.direction)
     spent: dict[str, list[float]] = {"report": [], "suggest": [], "line": []}
     with record.working():

@@ -9,7 +9,8 @@ import pytest
 from benchmarks import search_efficiency
 from benchmarks.recorded_curves import AXES, EPOCHS, SEEDS, SPACE, Table
 from benchmarks.search_efficiency import NOISE, PERCENTS, describe, measure, search, truth
-from benchmarks.table_search import FREE, METHODS, Search, medians, nearest
+from benchmarks.simulation import Search, medians
+from benchmarks.table_search import FREE, METHODS, nearest
 from tune_mixup.sweep_config import plan
 
 PLACES = [(i, j, k) for i in range(7) for j in range(5) for k in range(3)]
