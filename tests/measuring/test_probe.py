@@ -13,7 +13,7 @@ from tune_mixup.data.base import load
 from tune_mixup.measuring import probe, probe_process
 from tune_mixup.measuring.packing import Load, OutOfMemory
 from tune_mixup.measuring.probe import RayProbe, measure
-from tune_mixup.training.fitting import few_batches
+from tune_mixup.measuring.shortening import few_batches
 
 TINY = {
     "data.name": "synthetic",

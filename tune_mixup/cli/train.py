@@ -44,7 +44,8 @@ def train(
     trial = configuration(space, config, rank, settings)
 
     from tune_mixup.training.divergence import why_diverged
-    from tune_mixup.training.trainer import Trainer, set_threads
+    from tune_mixup.training.threads import set_threads
+    from tune_mixup.training.trainer import Trainer
 
     if threads is not None:
         set_threads(threads)

@@ -16,7 +16,7 @@ import torch
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.measuring.bench import Bench, ceilings
-from tune_mixup.training.trainer import set_threads
+from tune_mixup.training.threads import set_threads
 
 
 def main() -> None:

@@ -20,8 +20,10 @@ import torch
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.base import Split
-from tune_mixup.training.fitting import few_batches, load_fitting
-from tune_mixup.training.trainer import Trainer, set_threads
+from tune_mixup.measuring.shortening import few_batches
+from tune_mixup.training.fitting import load_fitting
+from tune_mixup.training.threads import set_threads
+from tune_mixup.training.trainer import Trainer
 
 STEPS = 10
 """Of an epoch, about."""

@@ -5,7 +5,6 @@ are read once per epoch.
 """
 
 import math
-import os
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -249,9 +248,3 @@ class Trainer:
         folder.append_epoch(report)
         if self.done or time.monotonic() - self._saved_at >= 100 * self._save_s:
             self.save()
-
-
-def set_threads(count: int) -> None:
-    """Use `count` CPU threads in this process; more than a trial's share slows its neighbours down."""
-    torch.set_num_threads(count)
-    os.environ["OMP_NUM_THREADS"] = str(count)
