@@ -5,7 +5,6 @@ from optuna.trial import TrialState
 from tune_mixup.cli import run
 from tune_mixup.record.study import Outcome
 from tune_mixup.record.sweep_record import SweepRecord
-from tune_mixup.search.standing import Progress
 from tune_mixup.search_space import SearchSpace
 from tune_mixup.sweep_config import plan
 
@@ -67,27 +66,3 @@ def start_sweep(tmp_path):
         return record
 
     return start
-
-
-def make_progress(**changes):
-    values = {
-        "name": "gm",
-        "trials": 4,
-        "states": {"COMPLETE": 0, "PRUNED": 0, "FAIL": 0, "RUNNING": 2, "WAITING": 2},
-        "metric": "val_accuracy",
-        "best_trial": None,
-        "best_value": None,
-        "best_epoch": None,
-        "epochs": 0,
-        "full_epochs": 40,
-        "elapsed_s": 0.0,
-        "eta_s": None,
-        "time_budget_s": None,
-        "message": "",
-    }
-    return Progress(**{**values, **changes})
-
-
-@pytest.fixture
-def progress():
-    return make_progress

@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from tune_mixup.analysis.sweep import Sweep
+
 TRIALS = [("COMPLETE", [0.5, 0.625]), ("PRUNED", [0.875]), ("COMPLETE", [0.25, 0.75])]
 
 
@@ -28,7 +30,7 @@ def ran(monkeypatch, start_sweep, progress):
             if error is not None:
                 raise error
             listener(progress(message="t0002 COMPLETE: trained", states={"COMPLETE": 1, "RUNNING": 1}))
-            return record
+            return None if record is None else Sweep(record)
 
         monkeypatch.setattr("tune_mixup.cluster.sweep.sweep", sweep)
         monkeypatch.setattr("tune_mixup.cluster.sweep.resume", resume)

@@ -12,6 +12,7 @@ from ray import cloudpickle, tune
 
 from tune_mixup import load_sweep, sweep
 from tune_mixup.cluster import evaluation, trainable
+from tune_mixup.cluster.messages import to_ray
 from tune_mixup.cluster.sweep import resume
 from tune_mixup.record import tables
 from tune_mixup.record.facts import Ending, Report
@@ -112,7 +113,7 @@ class Meeting(tune.Trainable):
             time.sleep(0.02)
         (self.room / f"{self.me}.left").write_text(json.dumps(time.time()))
         row = {"epoch": self.wanted, "val_accuracy": 0.5, "diverged": 0}
-        return {"done": True, **Report(row=row, ending=Ending(kind="completed")).plain()}
+        return to_ray(Report(row=row, ending=Ending(kind="completed")))
 
     def reset_config(self, new_config):
         self.setup(new_config)

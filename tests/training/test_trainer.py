@@ -32,14 +32,6 @@ def timeless(history):
     return [{k: v for k, v in row.items() if k not in ("epoch_s", "images_per_s")} for row in history]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("name", MIXERS)
 def test_every_method_learns_and_reports_finite_values(name):
     trainer = Trainer(config(mixing__name=name, training__epochs=6))

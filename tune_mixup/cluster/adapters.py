@@ -15,6 +15,7 @@ from ray.tune.search import Searcher
 from typing_extensions import override
 
 from tune_mixup.cluster.halt import Halt
+from tune_mixup.cluster.messages import from_ray
 from tune_mixup.cluster.ray_internals import cause_of_death, live_trials
 from tune_mixup.record.facts import Assignment, Ending, Report
 from tune_mixup.record.files import StorageFault
@@ -127,7 +128,7 @@ class RecordSearcher(Searcher):
         if number is not None and error:
             self.clerk.died(number, cause)
         elif number is not None and result is not None:
-            self.clerk.end(number, Report.parse(result))
+            self.clerk.end(number, from_ray(result))
 
     @override
     def save(self, checkpoint_path: str) -> None:
@@ -152,7 +153,7 @@ class RecordScheduler(FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """STOP or CONTINUE, after the report and the decision are on disk."""
         number = Assignment.parse(trial.config).number
-        stop = self.searcher.clerk.report(number, Report.parse(result))
+        stop = self.searcher.clerk.report(number, from_ray(result))
         return str(TrialScheduler.STOP if stop else TrialScheduler.CONTINUE)
 
     @override

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tune_mixup.cluster.environment import environment
+from tune_mixup.cluster.environment import environment, levels_kept
 from tune_mixup.cluster.ray_internals import folder_option, read_token_again
 from tune_mixup.measuring.nodes import Node
 
@@ -50,7 +50,8 @@ def connected(address: str | None, worker_variables: Mapping[str, str] | None = 
     user has set them or Ray runs already. Raises ValueError when the cluster does not answer.
     """
     variables = {name: os.environ.get(name, value) for name, value in (worker_variables or {}).items()}
-    with environment({name: value for name, value in QUIET.items() if name not in os.environ}):
+    quietly = {name: value for name, value in QUIET.items() if name not in os.environ}
+    with environment(quietly), levels_kept(["ray"]):
         import ray
 
         if ray.is_initialized():

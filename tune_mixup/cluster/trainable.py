@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from ray import tune
 from typing_extensions import override
 
+from tune_mixup.cluster.messages import to_ray
 from tune_mixup.config import TrialConfig
 from tune_mixup.record.facts import Assignment, Ending, Report
 from tune_mixup.record.files import StorageFault, storage
@@ -53,7 +54,7 @@ class MixupTrainable(tune.Trainable):
 
     @override
     def step(self) -> dict[str, Any]:
-        """Train one epoch, or report the last one of a trial that had already ended: a `Report` in its plain form."""
+        """Train one epoch, or report the last one of a trial that had already ended."""
         try:
             ending = self._epoch()
         except StorageFault as fault:
@@ -72,7 +73,7 @@ class MixupTrainable(tune.Trainable):
                 forget()
                 gc.collect()
                 torch.cuda.empty_cache()
-        return {"done": ending is not None, **report.plain()}
+        return to_ray(report)
 
     @override
     def reset_config(self, new_config: dict[str, Any]) -> bool:

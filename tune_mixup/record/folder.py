@@ -120,6 +120,7 @@ class SweepFolder:
         try:
             repair(self.journal)
             with storage(self.path):
+                _cut_torn_line(self._metered)
                 self.trials.mkdir(exist_ok=True)
                 self.stopping.unlink(missing_ok=True)
                 for remains in self.path.glob(".*.tmp"):
@@ -164,6 +165,13 @@ class SweepFolder:
     def remove(self) -> None:
         """Delete the folder of a sweep that could not start."""
         shutil.rmtree(self.path)
+
+
+def _cut_torn_line(path: Path) -> None:
+    content = path.read_bytes() if path.exists() else b""
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        os.truncate(path, whole)
 
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:
