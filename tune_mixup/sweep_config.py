@@ -160,7 +160,7 @@ class SweepConfig(Parts):
 
     def rule(self) -> StoppingRule:
         """The stopping rule at work, told of nothing yet."""
-        point, *_ = (*self.space.baselines, *self.space.corners())
+        point = next(self.space.probes())
         return self.stopping.rule(self.objective, epochs=self.trial(point).training.epochs)
 
     def trial(self, params: Params) -> TrialConfig:

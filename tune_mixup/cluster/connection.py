@@ -15,6 +15,7 @@ from typing import Any
 from tune_mixup.cluster.environment import environment, levels_kept
 from tune_mixup.cluster.ray_internals import read_token_again, start_private
 from tune_mixup.measuring.nodes import Node
+from tune_mixup.sweep_config import SweepConfig
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -39,6 +40,15 @@ class Connected:
     """What each living node offers."""
     folder: Path | None = None
     """Where its files are, for a Ray that this process has started for itself; None for one of several hosts."""
+
+
+def worker_threads(config: SweepConfig) -> dict[str, str]:
+    """The environment variables by which workers start with a trial's threads; none while these are to be measured.
+
+    OpenBLAS and MKL follow OMP_NUM_THREADS too. Torch is told again by each trial (`set_threads`), for the workers of a
+    Ray that was not started here.
+    """
+    return {} if config.cpus_per_trial == "auto" else {"OMP_NUM_THREADS": str(config.threads)}
 
 
 @contextlib.contextmanager

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
-from tune_mixup.cluster.connection import connected
+from tune_mixup.cluster.connection import connected, worker_threads
 from tune_mixup.cluster.sweep import resume, start
-from tune_mixup.cluster.worker_environment import worker_environment
 from tune_mixup.config import TrialConfig
 from tune_mixup.display import showing
 from tune_mixup.record.names import is_sweep, trial_name
@@ -49,7 +48,7 @@ def evaluate(
     if seeds < 1 or not trials:
         raise ValueError(f"evaluate: got {len(trials)} trials and {seeds} seeds, must be at least one of each")
     plan = _plan(record, config, trials, seeds)
-    with showing(listener) as listener, connected(address, worker_environment(plan)):
+    with showing(listener) as listener, connected(address, worker_threads(plan)):
         folder = record.folder.evaluations / plan.name
         if is_sweep(folder):
             retrained = resume(folder, listener=listener).record

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from tune_mixup.analysis.sweep import Sweep
-from tune_mixup.cluster.connection import Connected, connected
+from tune_mixup.cluster.connection import Connected, connected, worker_threads
 from tune_mixup.cluster.halt import Halt, Signals, interruptible
 from tune_mixup.cluster.preflight import check_data
-from tune_mixup.cluster.worker_environment import worker_environment
+from tune_mixup.cluster.probing import decide
 from tune_mixup.display import showing
-from tune_mixup.measuring.auto import check_resources, decide
+from tune_mixup.measuring.auto import check_resources
 from tune_mixup.measuring.nodes import Node, asking_for
 from tune_mixup.measuring.packing import Packed
 from tune_mixup.options import Options, Promise, said
@@ -73,7 +73,7 @@ def start(
     with (
         showing(listener) as listener,
         interruptible() as signals,
-        connected(address, worker_environment(config)) as ray,
+        connected(address, worker_threads(config)) as ray,
     ):
         nodes = ray.nodes
         check_resources(config, nodes)
@@ -113,7 +113,7 @@ def resume(
     record = SweepRecord.open(path)
     with showing(listener) as listener, interruptible() as signals, record.folder.working():
         config = _resumed(record, said(changes))
-        with connected(address, worker_environment(config)) as ray:
+        with connected(address, worker_threads(config)) as ray:
             nodes = ray.nodes
             known = Packed.parse(record.study.sweep_facts().packing or {})
             decision = decide(config, nodes, known)

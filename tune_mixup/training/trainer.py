@@ -28,6 +28,9 @@ from tune_mixup.training.divergence import has_exploded
 from tune_mixup.training.fitting import draw_batches, load_fitting
 from tune_mixup.training.warm import step_for
 
+SAVE_SHARE = 100
+"""A state is saved once training has gone on for this many times as long as saving took."""
+
 
 class Trainer:
     """A trial that can be stepped epoch by epoch, stopped at any moment and continued with the same numbers."""
@@ -246,14 +249,14 @@ class Trainer:
     def _keep(self, folder: TrialFolder, report: Epoch) -> None:
         """The checkpoint first: an epoch that was reported but not saved is trained again, with the same numbers.
 
-        Between the first and the last epoch a state is saved only when training has gone on for 100 times as long as
-        saving took: 1 % of the time, and with the first and the last one hardly ever 2 %.
+        Between the first and the last epoch a state is saved only when training has gone on for `SAVE_SHARE` times as
+        long as saving took: 1 % of the time, and with the first and the last one hardly ever 2 %.
         """
         snapshot = self.step.mixer.snapshot(self.mixer_state)
         if snapshot:
             folder.write_snapshot(self.epoch, {name: tensor.numpy() for name, tensor in snapshot.items()})
         folder.append_epoch(report)
-        if self.done or time.monotonic() - self._saved_at >= 100 * self._save_s:
+        if self.done or time.monotonic() - self._saved_at >= SAVE_SHARE * self._save_s:
             self.save()
 
 
