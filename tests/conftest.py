@@ -6,6 +6,13 @@ import pytest
 import torch
 
 
+def pytest_collection_modifyitems(items):
+    """With several processes (`-n 2 --dist loadgroup`), all tests of the one Ray run in one of them."""
+    for item in items:
+        if "ray_session" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("ray"))
+
+
 @pytest.fixture(autouse=True)
 def global_generator_untouched():
     """No test may leave torch's global generator moved: our code draws from explicit generators only."""
