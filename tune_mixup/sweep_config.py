@@ -10,9 +10,10 @@ from pydantic import BeforeValidator, ByteSize, Field, model_validator
 from typing_extensions import override
 
 from tune_mixup.config import TrialConfig
-from tune_mixup.importing import is_import_path
+from tune_mixup.importing import import_paths, imported, is_import_path
 from tune_mixup.metrics import METRICS, Direction, directions, outside_name, read_paths, with_outside
 from tune_mixup.options import Options, said
+from tune_mixup.outside import importing_from, module_files, module_folders
 from tune_mixup.schema import flatten, suggest
 from tune_mixup.search_space import Params, SearchSpace
 from tune_mixup.space_files import load_space
@@ -95,15 +96,23 @@ class SweepConfig(Parts):
         parts = Parts.parse({key: given.pop(key) for key in Parts.model_fields if key in given})
         return super(Parts, cls).parse({**given, **dict(parts)})
 
+    modules: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Files of the modules from outside that parts are in, and folders of packages: workers need them, and `resume`."""
+
     @classmethod
     def from_record(cls, values: Mapping[str, Any]) -> Self:
         """The configuration that a sweep's record holds, in today's format or in the first one.
 
         The first format has no number, and beside the rule's name the settings of all rules; those that the rule does
-        not have meant nothing to it and are left out.
+        not have meant nothing to it and are left out. Modules from outside that it names are imported from where they
+        lay when the sweep began, and stay imported.
         """
         given = {key: value for key, value in values.items() if key != "format"}
-        return cls.parse(given if "format" in values else grouped(given))
+        given = given if "format" in values else grouped(given)
+        with importing_from(module_folders(given.get("modules", ()))):
+            for path in sorted({text for text in import_paths(given).values()}):
+                imported(path)
+            return cls.parse(given)
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
@@ -233,4 +242,4 @@ def plan(
         given.setdefault("trials", sum(1 for _ in loaded.grid()))
     config = SweepConfig.parse({**given, "space": loaded})
     config.check()
-    return config
+    return config.replace(modules=tuple(module_files(config.model_dump(mode="json"))))

@@ -7,7 +7,7 @@ import secrets
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from tune_mixup.cluster.environment import environment, levels_kept
 from tune_mixup.cluster.ray_internals import read_token_again, start_private
 from tune_mixup.measuring.nodes import Node
+from tune_mixup.outside import module_folders
 from tune_mixup.sweep_config import SweepConfig
 
 QUIET = {
@@ -52,12 +53,22 @@ def worker_threads(config: SweepConfig) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def connected(address: str | None, worker_variables: Mapping[str, str] | None = None) -> Iterator[Connected]:
+def connected_for(config: SweepConfig, address: str | None) -> Iterator[Connected]:
+    """`connected`, with workers that have a sweep's threads and find the modules from outside that its parts are in."""
+    with connected(address, worker_threads(config), config.modules) as ray:
+        yield ray
+
+
+@contextlib.contextmanager
+def connected(
+    address: str | None, worker_variables: Mapping[str, str] | None = None, modules: Sequence[str] = ()
+) -> Iterator[Connected]:
     """Use Ray inside the block.
 
     With an address, that cluster; where this process is connected already, the same; else a local one that nobody else
     can use and that ends with the block. Workers start with the environment variables `worker_variables`, unless the
-    user has set them or Ray runs already. Raises ValueError when the cluster does not answer.
+    user has set them, and find `modules` (files and package folders), which Ray copies to other hosts; both with the
+    exception of a Ray that this process is connected to already. Raises ValueError when the cluster does not answer.
     """
     variables = {name: os.environ.get(name, value) for name, value in (worker_variables or {}).items()}
     quietly = {name: value for name, value in QUIET.items() if name not in os.environ}
@@ -67,24 +78,27 @@ def connected(address: str | None, worker_variables: Mapping[str, str] | None = 
         if ray.is_initialized():
             yield Connected(_nodes())
         elif address is not None:
-            with _cluster(address, variables):
+            with _cluster(address, variables, modules):
                 yield Connected(_nodes())
         else:
-            with _private(variables) as folder:
+            with _private({**variables, **_python_path(modules)}) as folder:
                 yield Connected(_nodes(), folder)
 
 
 @contextlib.contextmanager
-def _cluster(address: str, variables: Mapping[str, str]) -> Iterator[None]:
+def _cluster(address: str, variables: Mapping[str, str], modules: Sequence[str]) -> Iterator[None]:
     import ray
 
     _knock(address)
+    needs: dict[str, Any] = {"env_vars": dict(variables)}  # the nodes run already: only Ray can tell their workers
+    if modules:
+        needs["py_modules"] = list(modules)
     try:
         ray.init(
             address=address,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            runtime_env={"env_vars": dict(variables)},  # the nodes run already: only Ray can tell their workers
+            runtime_env=needs,
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
@@ -122,6 +136,12 @@ def _private(variables: Mapping[str, str]) -> Iterator[Path]:
         if own_token:
             read_token_again()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _python_path(modules: Sequence[str]) -> dict[str, str]:
+    """The variable by which workers on this host find modules; empty where there are none."""
+    folders = [*module_folders(modules), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {"PYTHONPATH": os.pathsep.join(folders)} if modules else {}
 
 
 def _knock(address: str) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
-from tune_mixup.cluster.connection import connected, worker_threads
+from tune_mixup.cluster.connection import connected_for
 from tune_mixup.cluster.sweep import resume, start
 from tune_mixup.config import TrialConfig
 from tune_mixup.display import showing
@@ -48,7 +48,7 @@ def evaluate(
     if seeds < 1 or not trials:
         raise ValueError(f"evaluate: got {len(trials)} trials and {seeds} seeds, must be at least one of each")
     plan = _plan(record, config, trials, seeds)
-    with showing(listener) as listener, connected(address, worker_threads(plan)):
+    with showing(listener) as listener, connected_for(plan, address):
         folder = record.folder.evaluations / plan.name
         if is_sweep(folder):
             retrained = resume(folder, listener=listener).record

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from tune_mixup.analysis.sweep import Sweep
-from tune_mixup.cluster.connection import Connected, connected, worker_threads
+from tune_mixup.cluster.connection import Connected, connected_for
 from tune_mixup.cluster.halt import Halt, Signals, interruptible
 from tune_mixup.cluster.preflight import check_data
 from tune_mixup.cluster.probing import decide
@@ -73,7 +73,7 @@ def start(
     with (
         showing(listener) as listener,
         interruptible() as signals,
-        connected(address, worker_threads(config)) as ray,
+        connected_for(config, address) as ray,
     ):
         nodes = ray.nodes
         check_resources(config, nodes)
@@ -113,7 +113,7 @@ def resume(
     record = SweepRecord.open(path)
     with showing(listener) as listener, interruptible() as signals, record.folder.working():
         config = _resumed(record, said(changes))
-        with connected(address, worker_threads(config)) as ray:
+        with connected_for(config, address) as ray:
             nodes = ray.nodes
             known = Packed.parse(record.study.sweep_facts().packing or {})
             decision = decide(config, nodes, known)
