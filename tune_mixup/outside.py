@@ -40,7 +40,7 @@ def module_files(values: object) -> list[str]:
     for module in part_modules(values):
         name = module.partition(".")[0]
         if (path := located(name)) is not None:
-            needed |= {name: path, **imported(path, _for_workers)}
+            needed |= {name: path, **imports_of(path, _for_workers)}
     return sorted(str(path) for path in needed.values())
 
 
@@ -60,7 +60,7 @@ def importing_from(folders: Iterable[str | Path]) -> Iterator[None]:
         sys.path[:] = before
 
 
-def imported(path: Path, find: Callable[[str, Path], Path | None]) -> dict[str, Path]:
+def imports_of(path: Path, find: Callable[[str, Path], Path | None]) -> dict[str, Path]:
     """The top-level modules that a module imports, and those that they import, as far as `find` finds them.
 
     `path` is a file or a package folder; `find` gets a name and the folder of the module that imports it. Reads the
@@ -96,7 +96,7 @@ def located(name: str) -> Path | None:
     return None if path is None or name == "tune_mixup" or is_installed(path) else path
 
 
-def importable(name: str) -> Path | None:
+def found_on_path(name: str) -> Path | None:
     """Where Python would find a top-level module now, installed or not, if it were not imported yet."""
     return _place(PathFinder.find_spec(name))
 

@@ -10,7 +10,7 @@ from types import ModuleType
 
 from pydantic import ValidationError
 
-from tune_mixup.outside import beside, importable, imported, importing_from, is_installed, located, part_modules
+from tune_mixup.outside import beside, found_on_path, importing_from, imports_of, is_installed, located, part_modules
 from tune_mixup.schema import describe, suggest
 from tune_mixup.search_space import SearchSpace
 
@@ -105,8 +105,8 @@ def _clear_names(path: Path, folders: list[Path]) -> None:
 
     package = path.parent.relative_to(folders[-1]).parts[:1] if folders else ()
     own = {name: folders[-1] / name for name in package}
-    for name, file in {**own, **imported(path, find)}.items():
-        there = importable(name)
+    for name, file in {**own, **imports_of(path, find)}.items():
+        there = found_on_path(name)
         if name in sys.stdlib_module_names or (there is not None and is_installed(there)):
             raise ValueError(f"{path} imports {file}, which has the name of an installed module; rename it")
         loaded = located(name) if name in sys.modules else None

@@ -24,7 +24,7 @@ class Half(InputMixer):
         mixed = lam * inputs + (1 - lam) * inputs[partner]
         return MixedBatch(mixed, lam * targets + (1 - lam) * targets[partner], lam, partner)
 '''
-SPACE = '''
+SPACE = """
 from optuna.distributions import FloatDistribution
 from tune_mixup.search_space import SearchSpace
 
@@ -33,7 +33,7 @@ SPACE = SearchSpace(
            "mixing.name": "own_mixers:Half", "training.epochs": 2, "training.batch_size": 40},
     free={"optimizer.lr": FloatDistribution(0.01, 0.2, log=True)},
 )
-'''
+"""
 
 
 @pytest.fixture
@@ -81,8 +81,8 @@ def test_a_sweep_with_a_part_beside_its_space_runs_resumes_and_exports_from_any_
     said(*command, "resume", "own", "--root", root, "--trials", 3, folder=elsewhere)
     said(*command, "export", "own", "--root", root, "--to", elsewhere / "best.yaml", folder=elsewhere)
     script = (
-        "from tune_mixup import load_sweep; sweep = load_sweep(%r); print(sweep.trials()['state'].tolist()); "
-        "print(sweep.best_config.mixing.name)" % str(root / "own")
+        f"from tune_mixup import load_sweep; sweep = load_sweep({str(root / 'own')!r}); "
+        "print(sweep.trials()['state'].tolist()); print(sweep.best_config.mixing.name)"
     )
     states, name = said("-c", script, folder=elsewhere).splitlines()
     assert states == "['COMPLETE', 'COMPLETE', 'COMPLETE']" and name == "own_mixers:Half"
