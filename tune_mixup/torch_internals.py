@@ -1,9 +1,12 @@
 """What we use of torch and torch does not document; `tests/test_torch_internals.py` holds a test for each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from typing_extensions import override
 
 
 def standard_gamma(shape: Tensor, *, generator: Generator) -> Tensor:
@@ -22,3 +25,21 @@ def scale_(tensors: Sequence[Tensor], factor: Tensor) -> None:
 def add_scaled_(tensors: Sequence[Tensor], others: Sequence[Tensor], factor: Tensor) -> None:
     """Add `factor`, float32 [], times the tensor of the same place in `others` to each tensor, in place."""
     torch._foreach_add_([*tensors], torch._foreach_mul([*others], factor))
+
+
+class OperatorSpy(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Within its `with` block, `seen` is told of each operator, such as `aten::add`, with its arguments, and may raise.
+
+    Operators are what is left of a call when autograd and autocast have done their part.
+    """
+
+    def __init__(self, seen: Callable[[str, tuple[Any, ...]], None]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._seen = seen
+
+    @override
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        self._seen(func.name().partition(".")[0], args)
+        return func(*args, **(kwargs or {}))

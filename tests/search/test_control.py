@@ -156,7 +156,7 @@ def crossing(config, epoch):
 
 
 def test_a_sweep_whose_control_group_speaks_against_a_rung_drops_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("fake_worker.value_of", crossing)
+    monkeypatch.setattr("tune_mixup.testing.made_up_sweep.value_of", crossing)
     config = plan(trials=60, control_fraction=0.5, sampler="random", strata="none", smoothing=1)
     heard = []
     record = create(tmp_path, config)

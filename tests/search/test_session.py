@@ -16,11 +16,11 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from tune_mixup.record import tables
-from tune_mixup.record.journal import Journal
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.search.control import is_control
 from tune_mixup.search.session import Session
 from tune_mixup.search_space import SearchSpace
+from tune_mixup.testing.kills import worked_through
 
 pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
 
@@ -39,79 +39,17 @@ def test_a_killed_and_resumed_sweep_decides_like_one_that_never_was(tmp_path, sa
     assert decisions(SweepRecord.open(killed.path)) == decisions(whole)
 
 
-class Killed(BaseException):
-    """What a kill at a write looks like from inside."""
-
-
-@pytest.fixture
-def die_at(monkeypatch):
-    """Makes the n-th write to any journal from now on, and all later ones, raise Killed."""
-    append = Journal.append_logs
-
-    def arm(writes):
-        left = [writes]
-
-        def die(self, logs):
-            left[0] -= 1
-            if left[0] <= 0:
-                raise Killed
-            append(self, logs)
-
-        monkeypatch.setattr(Journal, "append_logs", die if writes else append)
-        return left
-
-    return arm
-
-
-def killed_at(record, config, die_at, write):
-    """Run a session until its `write`-th write; False when it came to its end before."""
-    die_at(write)
-    try:
-        work(Session.open(SweepRecord.open(record.path), config), faults=True)
-        return False
-    except Killed:
-        return True
-    finally:
-        die_at(0)
-
-
-def unbroken(tmp_path, config, die_at):
-    """The decision log of a sweep that is never killed, and how many writes it takes."""
-    whole = create(tmp_path / "whole", config)
-    left = die_at(10**9)
-    work(Session.open(whole, config), faults=True)
-    writes = 10**9 - left[0]
-    die_at(0)
-    return decisions(whole), writes
-
-
-@pytest.mark.parametrize(
-    ("sampler", "scheduler", "trials"),
-    [("tpe", "asha", 13), ("random", "asha", 8), ("random", "hyperband", 8), ("random", "median", 8)],
-)
-def test_a_sweep_killed_after_each_single_write_decides_like_one_that_never_was(
-    tmp_path, die_at, sampler, scheduler, trials
-):
-    config = plan(sampler=sampler, scheduler=scheduler, trials=trials)
-    log, writes = unbroken(tmp_path, config, die_at)
-    killed, kills = create(tmp_path / "killed", config), 0
-    while killed_at(killed, config, die_at, 2):
-        kills += 1
-        assert kills < writes, "a session that repeats what another has written"
-    assert kills == writes - 1 and decisions(SweepRecord.open(killed.path)) == log
-    assert all(word in log for word in (b"COMPLETE", b"PRUNED", b"epoch 3: diverged", b"ValueError: no"))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_a_sweep_killed_at_any_one_write_decides_like_one_that_never_was(tmp_path, die_at, sampler):
+def test_a_sweep_killed_at_any_one_write_decides_like_one_that_never_was(tmp_path, sampler):
     config = plan(sampler=sampler, trials=8)
-    log, writes = unbroken(tmp_path, config, die_at)
+    whole = create(tmp_path / "whole", config)
+    _, writes = worked_through(whole, config)
     for write in range(1, writes + 1):
         record = create(tmp_path / str(write), config)
-        assert killed_at(record, config, die_at, write)
-        work(Session.open(SweepRecord.open(record.path), config), faults=True)
-        assert decisions(SweepRecord.open(record.path)) == log, f"killed at write {write} of {writes}"
+        assert not worked_through(record, config, kill_at=write)[0]
+        worked_through(record, config)
+        assert decisions(record) == decisions(whole), f"killed at write {write} of {writes}"
 
 
 @pytest.mark.parametrize(("kills", "sampler"), [(5, "tpe"), pytest.param(50, "random", marks=pytest.mark.slow)])

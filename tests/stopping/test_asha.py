@@ -10,7 +10,6 @@ from tune_mixup.stopping.asha import AshaRule
 from tune_mixup.stopping.base import Seat, smoothed
 from tune_mixup.stopping.hyperband import HyperbandRule, bracket_of
 from tune_mixup.stopping.median import MedianRule
-from tune_mixup.stopping.never import NeverRule
 from tune_mixup.stopping.rungs import rung_epochs
 
 
@@ -142,59 +141,6 @@ def test_the_control_group_is_compared_and_goes_on():
     assert not decision.stop and decision.why.endswith("it goes on for the control group") and decision.rank == 2
     assert asha.report(1, 2, 0.1, spared) is None
     assert asha.report(2, 1, 0.05, Seat((1, 3))).of == 3
-
-
-@st.composite
-def sweeps(draw):
-    """Reports of a sweep in any order of trials, sparse, some repeated or of epochs gone by."""
-    rng = random.Random(draw(st.integers(0, 2**32)))
-    at, reports = {}, []
-    for _ in range(rng.randrange(1, 80)):
-        trial = rng.randrange(8)
-        ahead = rng.choice([1, 1, 1, 2, 7, 0, -3])
-        epoch = max(1, at.get(trial, 0) + ahead)
-        at[trial] = max(epoch, at.get(trial, 0))
-        reports.append((trial, epoch, rng.choice([0.1, 0.2, rng.random()])))
-    return reports
-
-
-RULES = {
-    "asha": lambda direction: AshaRule(direction, 3, smoothing=2),
-    "hyperband": lambda direction: HyperbandRule(AshaRule(direction, 3)),
-    "median": lambda direction: MedianRule(direction, grace_epochs=2),
-    "none": lambda direction: NeverRule(),
-}
-
-
-def seat_of(trial):
-    return Seat((1, 3, 9), "ab"[trial % 2], spared=trial == 5)
-
-
-@pytest.mark.parametrize("name", RULES)
-@settings(deadline=None, max_examples=60)
-@given(sweeps(), st.sampled_from(["maximize", "minimize"]), st.integers(0, 2**32))
-def test_replaying_the_reports_restores_the_decisions(name, reports, direction, seed):
-    """A rule rebuilt half-way, from a record sorted by trial, decides the rest as the one that was never lost."""
-    whole, stopped, decisions = RULES[name](direction), set(), []
-    for trial, epoch, value in reports:
-        decision = None if trial in stopped else whole.report(trial, epoch, value, seat_of(trial))
-        stopped |= {trial} if decision is not None and decision.stop else set()
-        decisions.append(decision)
-    assert 5 not in stopped
-    half = random.Random(seed).randrange(len(reports))
-    kept, record, gone = {}, [], set()
-    for (trial, epoch, value), decision in zip(reports[:half], decisions[:half], strict=True):
-        if trial not in gone and epoch > kept.get(trial, 0):  # as the session writes it down
-            kept[trial] = epoch
-            record.append((trial, epoch, value))
-        gone |= {trial} if decision is not None and decision.stop else set()
-    rebuilt = RULES[name](direction)
-    for trial, epoch, value in sorted(record):
-        rebuilt.note(trial, epoch, value, seat_of(trial))
-    for (trial, epoch, value), decision in zip(reports[half:], decisions[half:], strict=True):
-        again = None if trial in gone else rebuilt.report(trial, epoch, value, seat_of(trial))
-        assert again == decision
-        gone |= {trial} if decision is not None and decision.stop else set()
 
 
 @settings(deadline=None, max_examples=60)
