@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from optuna.distributions import BaseDistribution
-from optuna.samplers import QMCSampler
+from optuna.samplers import BaseSampler, QMCSampler
 from optuna.storages.journal._storage import JournalOperation as JournalOperation  # what the lines of a journal do
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial
@@ -70,8 +70,8 @@ def joint_draw(trial: FrozenTrial, sampler: str) -> dict[str, Any] | None:
 class NumberedQmcSampler(QMCSampler):
     """Point `number` of the sequence. Optuna counts points in the study, where a killed ask has taken one for good."""
 
-    def __init__(self, number: int, *, seed: int) -> None:
-        super().__init__(scramble=True, seed=seed, warn_independent_sampling=False)
+    def __init__(self, number: int, *, seed: int, independent: BaseSampler | None = None) -> None:
+        super().__init__(scramble=True, seed=seed, independent_sampler=independent, warn_independent_sampling=False)
         self._number = number
 
     @override

@@ -6,7 +6,7 @@ Mathematics and Mathematical Physics 7 (1967); scrambled as by Owen, 1998. The s
 
 from typing import Literal
 
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, RandomSampler
 from typing_extensions import override
 
 from tune_mixup.optuna_internals import NumberedQmcSampler
@@ -14,10 +14,15 @@ from tune_mixup.samplers.base import Draw, Sampler
 
 
 class Qmc(Sampler):
-    """One scrambled sequence for the whole sweep; a trial's number is its place in it."""
+    """One scrambled sequence for the whole sweep; a trial's number is its place in it.
+
+    Parameters that the first trial lacks are random.
+    """
 
     name: Literal["qmc"] = "qmc"
 
     @override
     def make(self, draw: Draw) -> BaseSampler:
-        return NumberedQmcSampler(draw.trial, seed=draw.seed)
+        # By the seed of the sequence, parameters that the first trial lacks would be the same in all trials.
+        independent = RandomSampler(seed=draw.own_seed())
+        return NumberedQmcSampler(draw.trial, seed=draw.seed, independent=independent)
