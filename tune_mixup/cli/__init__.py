@@ -37,7 +37,11 @@ VERBS: dict[Callable[..., None], str] = {
 
 
 def main() -> None:
-    """Run the command that the shell gave and exit with its code."""
+    """Run the command that the shell gave and exit with its code.
+
+    Modules in the current folder can be named in settings, as with `python -m`; those that are installed come first.
+    """
+    sys.path.append(os.getcwd())
     code = run(sys.argv[1:])
     try:
         sys.stdout.flush()

@@ -108,8 +108,9 @@ class Decision(Fact):
     stop: bool
     why: str
     """One line."""
-    by: Literal["rung", "median", "budget"]
-    """A comparison at a rung, the median rule, or a budget of the sweep that was used up (which no replay repeats)."""
+    by: Literal["rung", "median", "rule", "budget"]
+    """A comparison at a rung, the median rule, another rule's own way, or a budget of the sweep that was used up (which
+    no replay repeats)."""
     rung: int | None = None
     """The rung's epoch; None for what was not decided at a rung, as for the fields below."""
     value: float | None = None
