@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.stats import gamma, kstest
 
-from tune_mixup.torch_internals import add_scaled_, scale_, standard_gamma
+from tune_mixup.torch_internals import OperatorSpy, add_scaled_, scale_, standard_gamma
 
 
 def generator(seed):
@@ -66,3 +66,15 @@ def test_parameters_are_scaled_where_no_gradient_is_kept():
     with torch.no_grad():
         scale_(parameters, torch.tensor(0.5))
     assert all(torch.equal(parameter, other) for parameter, other in zip(parameters, expected, strict=True))
+
+
+def test_the_spy_sees_each_operator():
+    seen, ones = [], torch.ones(2, requires_grad=True)
+    with OperatorSpy(lambda name, arguments: seen.append((name, len(arguments)))):
+        result = (ones * 3)[torch.tensor([1])]
+    names = [name for name, _ in seen]
+    assert "aten::mul" in names and "aten::index" in names, f"TorchDispatchMode no longer tells of operators: {names}"
+    assert result.item() == 3 and result.requires_grad, "TorchDispatchMode changes what is computed"
+    count = len(seen)
+    ones + 1
+    assert len(seen) == count, "TorchDispatchMode goes on behind its block"
