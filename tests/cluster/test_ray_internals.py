@@ -11,7 +11,6 @@ import ray
 from ray import cloudpickle, tune
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
-from ray.tune.registry import register_trainable
 from ray.tune.schedulers import FIFOScheduler
 
 from tune_mixup.cluster.connection import QUIET
@@ -28,13 +27,8 @@ class Counts(tune.Trainable):
         return {"done": self.iteration >= 2}
 
 
-@pytest.fixture
-def trial(tmp_path):
-    register_trainable("counts", Counts)
-    return Trial("counts", stub=True, trial_id="a")
-
-
-def test_a_trial_knows_its_worker_while_it_has_one(trial):
+def test_a_trial_knows_its_worker_while_it_has_one():
+    trial = Trial("counts", stub=True, trial_id="a")
     assert worker_of(trial) is None, "a trial of Ray's that waits already has a temporary_state.ray_actor"
     actor = object()
     trial.temporary_state.ray_actor = actor
@@ -60,7 +54,6 @@ class Controller:
 
 
 def test_trials_that_wait_are_taken_back_and_no_others():
-    register_trainable("counts", Counts)
     trials = [Trial("counts", stub=True, trial_id=name) for name in "abcd"]
     for trial, status in zip(trials, (Trial.PENDING, Trial.RUNNING, Trial.PENDING, Trial.TERMINATED), strict=True):
         trial.set_status(status)
