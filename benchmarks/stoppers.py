@@ -13,7 +13,7 @@ from tune_mixup.sweep_config import SweepConfig
 
 
 class OurStopper:
-    """Our rule, seats and control group, put together as `tuning/session.py` does."""
+    """Our rule, seats and control group, put together as `search/session.py` does."""
 
     def __init__(self, config: SweepConfig, places: Seats | None = None) -> None:
         self.config = config

@@ -139,7 +139,7 @@ class Search(ABC):
 
 
 class Ours(Search):
-    """Our sampler and our early stopping, asked and told as `tuning/session.py` does; `options` are a sweep's."""
+    """Our sampler and our early stopping, asked and told as `search/session.py` does; `options` are a sweep's."""
 
     def __init__(self, table: Table, seed: int, **options: Any) -> None:
         super().__init__(table, seed)

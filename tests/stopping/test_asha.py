@@ -66,7 +66,8 @@ def test_a_rung_by_hand():
     assert [trial for trial, decision in made.items() if not decision.stop] == [0, 2, 5, 6]
     assert made[1].why == "epoch 1: 0.4 is number 2 of 2 at the rung of epoch 1; the best 1 go on (cutoff 0.5)"
     assert made[5].plain() == {
-        "epoch": 1, "rung": 1, "value": 0.59, "rank": 2, "of": 6, "cutoff": 0.59, "group": "", "stop": False, "by": "rung",
+        "epoch": 1, "rung": 1, "value": 0.59, "rank": 2, "of": 6, "cutoff": 0.59, "group": "", "stop": False,
+        "by": "rung",
         "why": "epoch 1: 0.59 is number 2 of 6 at the rung of epoch 1; the best 2 go on (cutoff 0.59)",
     }  # fmt: skip
     assert asha.report(0, 2, 0.9, Seat((1, 3))).stop, "number 4 of 7 by now, and the best 3 stay"
