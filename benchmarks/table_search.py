@@ -40,7 +40,105 @@ SEARCHED = SearchSpace(fixed=SPACE.fixed, free=dict(FREE))
 class Asked(Search):
     """What a study of Optuna's suggests and is told; nothing is stopped."""
 
+<<<<<<< HEAD
     def __init__(self, table: Table, seed: int, study: optuna.Study) -> None:
+=======
+    spent: int
+    """Epochs trained so far, over all trials, unfinished ones too."""
+    trained: int | None
+    """The setting that has now been trained to the end; None for a trial that was stopped."""
+    incumbent: int
+    """The setting that the search would hand on now: of the trial with the best last value."""
+    complete: bool
+    """Whether that trial was trained to the end; if any was, one of those is handed on."""
+
+
+class Search(ABC):
+    """A search with one seed: asks for a point, looks its curve up, judges each epoch, tells the end."""
+
+    def __init__(self, table: Table, seed: int) -> None:
+        self.table = table
+        self.seed = seed
+        self.spent = 0
+        """Epochs trained so far, over all trials, unfinished ones too."""
+        self.steps: list[Step] = []
+        """One for each trial that has ended."""
+        self.settings: list[int] = []
+        """Trial -> its setting's place in the table."""
+        self.curves: list[list[float]] = []
+        """Trial -> what each of its epochs reports."""
+        self.stopped: list[int] = []
+        """The settings of trials that were stopped."""
+        self._asked: Counter[int] = Counter()
+        self._best = (False, -1.0, -1)
+        self._uneven = np.random.default_rng(seed)
+
+    # How a method differs
+
+    @abstractmethod
+    def ask(self, trial: int) -> int:
+        """The next trial's setting, as its place in the table."""
+
+    def watch(self, accuracy: Floats) -> list[float]:
+        """What the method is told of a curve: accuracy after each epoch."""
+        values: list[float] = accuracy.tolist()
+        return values
+
+    def judge(self, trial: int, epoch: int, value: float) -> bool:
+        """Whether a trial stops; not asked after its last epoch."""
+        return False
+
+    @abstractmethod
+    def tell(self, trial: int, epoch: int, value: float) -> None:
+        """A trial has ended, with the value of its last epoch."""
+
+    # What they have in common
+
+    def begin(self, trial: int) -> None:
+        """Ask for a point and look its curve up."""
+        setting = self.ask(trial)
+        seeds = self.table.accuracy.shape[1]
+        curve = self.table.accuracy[setting, (self.seed + self._asked[setting]) % seeds]
+        self._asked[setting] += 1
+        self.settings.append(setting)
+        self.curves.append(self.watch(curve))
+
+    def ends(self, trial: int) -> list[float]:
+        """Times from a trial's begin to the end of each epoch; 1 is a usual epoch."""
+        speed = np.exp(self._uneven.normal(0, 0.1)) * np.exp(self._uneven.normal(0, 0.02, EPOCHS))
+        times: list[float] = speed.cumsum().tolist()
+        return times
+
+    def report(self, trial: int, epoch: int) -> bool:
+        """Count the epoch and judge it."""
+        self.spent += 1
+        return self.judge(trial, epoch, self.curves[trial][epoch - 1])
+
+    def end(self, trial: int, epoch: int) -> None:
+        """Tell the end and keep the step."""
+        whole = epoch == EPOCHS
+        if whole:
+            self.spent += 1
+        value = self.curves[trial][epoch - 1]
+        self.tell(trial, epoch, value)
+        setting = self.settings[trial]
+        if (whole, value) > self._best[:2]:  # what was trained to the end comes before what was not
+            self._best = (whole, value, setting)
+        if not whole:
+            self.stopped.append(setting)
+        self.steps.append(Step(self.spent, setting if whole else None, self._best[2], self._best[0]))
+
+    def run(self, over: Callable[["Search"], bool]) -> list[Step]:
+        """Search until `over` says so, asked after every epoch; what was done until then."""
+        run(self, self.ends, epochs=EPOCHS, slots=SLOTS, over=lambda: over(self))
+        return self.steps
+
+
+class Ours(Search):
+    """Our sampler and our early stopping, asked and told as `search/session.py` does; `options` are a sweep's."""
+
+    def __init__(self, table: Table, seed: int, **options: Any) -> None:
+>>>>>>> stopping
         super().__init__(table, seed)
         self.study = study
         self.trials: list[optuna.Trial] = []

@@ -27,7 +27,7 @@ SPACE = SearchSpace(
 
 def plan(**changes):
     settings = {"name": "s", "space": SPACE, "trials": 10, "grace_epochs": 1, "metric": "val_accuracy", **changes}
-    return SweepConfig.from_record(settings)
+    return SweepConfig.from_record(settings)  # whose flat names say less than sections would
 
 
 def create(root, config):
