@@ -3,12 +3,9 @@
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import Any
 
 from benchmarks.baselines.search_task import Finish, SearchTask
-
-if TYPE_CHECKING:
-    from tune_mixup.sweep_config import Options
 
 FAST = {"training.channels_last": True, "training.precision": "bf16"}
 """What ours sets on top of the task: the fast path's layout and arithmetic; weights and statistics stay fp32."""
@@ -19,8 +16,10 @@ def ours(task: SearchTask, storage: Path, fast: Mapping[str, object] = FAST) -> 
 
     On GPUs it finds out for itself how many trials share one.
     """
-    rungs: Options = {"grace_epochs": task.grace_epochs, "reduction_factor": task.reduction_factor}
-    return _sweep(task, storage, fast, **rungs, smoothing=1, strata="none", control_fraction=0.0)
+    from benchmarks.options import AS_OTHERS, keyed
+
+    rungs = {"grace_epochs": task.grace_epochs, "reduction_factor": task.reduction_factor}
+    return _sweep(task, storage, {**fast, **keyed({**rungs, **AS_OTHERS})})
 
 
 def ours_by_default(task: SearchTask, storage: Path) -> list[Finish]:
@@ -28,12 +27,12 @@ def ours_by_default(task: SearchTask, storage: Path) -> list[Finish]:
     return _sweep(task, storage, FAST)
 
 
-def _sweep(task: SearchTask, storage: Path, fast: Mapping[str, object], **options: Unpack["Options"]) -> list[Finish]:
+def _sweep(task: SearchTask, storage: Path, settings: Mapping[str, Any]) -> list[Finish]:
     from tune_mixup import sweep
 
-    record = sweep(
+    done = sweep(
         task.space,
-        fast,
+        settings,
         root=storage,
         name="ours",
         trials=len(task.space.baselines),
@@ -43,11 +42,10 @@ def _sweep(task: SearchTask, storage: Path, fast: Mapping[str, object], **option
         gpus_per_trial="auto" if task.gpus else 0,
         time_budget_s=task.time_budget_s,
         seed=task.seed,
-        **options,
     )
-    trained_s = record.epochs().groupby("trial")["epoch_s"].sum()
+    trained_s = done.epochs().groupby("trial")["epoch_s"].sum()
     found = []
-    for trial in record.asked():
+    for trial in done.record.study.asked():
         if trial.state.name in ("COMPLETE", "PRUNED") and trial.last_step and trial.datetime_complete:
             found.append(
                 Finish(

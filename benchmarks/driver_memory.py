@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,9 +17,12 @@ import ray
 from optuna.distributions import FloatDistribution
 from ray import cloudpickle, tune
 
+from benchmarks.options import keyed
 from benchmarks.rows import row
 from tune_mixup import sweep
 from tune_mixup.cluster import trainable
+from tune_mixup.cluster.messages import to_ray
+from tune_mixup.record.facts import Ending, Report
 from tune_mixup.search.session import Session
 from tune_mixup.search.standing import Progress
 from tune_mixup.search_space import SearchSpace
@@ -38,7 +42,8 @@ class Nothing(tune.Trainable):
         self.epoch += 1
         value = self.level * (1 - 0.5**self.epoch)
         done = self.epoch == self.epochs
-        return {"epoch": self.epoch, "val_accuracy": value, "val_accuracy_median": value, "diverged": 0, "done": done}
+        row = {"epoch": self.epoch, "val_accuracy": value, "val_accuracy_median": value, "diverged": 0}
+        return to_ray(Report(row=row, ending=Ending(kind="completed") if done else None))
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.setup(new_config)
@@ -92,12 +97,11 @@ def measure_sweep(trials: int, reports: int, *, scheduler: str = "asha", sampler
         with tempfile.TemporaryDirectory() as root:
             sweep(
                 space,
+                keyed({"scheduler": scheduler, "sampler": sampler}),
                 root=root,
                 name="memory",
                 trials=trials,
                 concurrent=2,
-                scheduler=scheduler,
-                sampler=sampler,
                 listener=gauge.listen,
             )
     finally:
@@ -129,12 +133,19 @@ def measure(trials: int = 2000, reports: int = 10) -> dict[str, Any]:
     start_ray(reports)
     results = {scheduler: measure_sweep(trials, reports, scheduler=scheduler) for scheduler in ("none", "asha")}
     ray.shutdown()
-    rows = [
+    return {"rows": rows(results, reports), **results}
+
+
+def rows(results: Mapping[str, Mapping[str, Any]], reports: int) -> list[dict[str, Any]]:
+    """One for each scheduler; `reports` is how many a trial makes that is not stopped."""
+    return [
         row(
             f"the driver's memory over {found['trials']} trials of {reports} reports, scheduler {scheduler}",
-            ours=found["growth_mb"], unit="MB more", value=found["growth_mb"], value_unit="MB",
+            ours=found["growth_mb"],
+            unit="MB more",
+            value=found["growth_mb"],
+            value_unit="MB",
             note=f"From the {WARM_TRIALS}th trial on, when all code is loaded.",
         )
         for scheduler, found in results.items()
-    ]  # fmt: skip
-    return {"rows": rows, **results}
+    ]

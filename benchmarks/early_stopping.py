@@ -2,7 +2,7 @@
 
 Our rule with its defaults and less one part at a time, Ray's ASHA and no stopping get the same trials, curves, order
 and epoch times. Trials run in 4 slots and are decided on as their reports come in. No model is trained.
-docs/early_stopping.md says what the numbers mean; its figure is drawn here.
+docs/early_stopping.md says what the numbers mean.
 
 The constants of the curves were fitted so that Ray's ASHA alone comes out as in an earlier study of such curves
 (`FITTED_TO`); what ours does with them had no part in it.
@@ -11,19 +11,17 @@ The constants of the curves were fitted so that Ray's ASHA alone comes out as in
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from optuna.trial import FrozenTrial, TrialState
+from typing_extensions import override
 
-from benchmarks.mixup_curves import EPOCHS, SPACE, TRIALS, Curves, Floats, Sweep, make_sweep, seats_of
-from benchmarks.rows import row
-from benchmarks.slots import Judge, run
-from benchmarks.stoppers import OurStopper, RayStopper
+from benchmarks.bootstrap import interval
+from benchmarks.mixup_curves import EPOCHS, SPACE, TRIALS, Curves, Sweep, make_sweep, seats_of
+from benchmarks.rows import marks, plot, row
+from benchmarks.simulation import SLOTS, Floats, Search, medians
+from benchmarks.stoppers import OurStopper, RayStopper, Stopper
 
-SLOTS = 4
-"""Trials at a time."""
 SEVERITIES = {"none": 0.0, "mild": 0.028, "strong": 0.2}
 """How much longer the strongest mixing takes to rise than none, as a share."""
 CONDITIONS = {
@@ -33,56 +31,53 @@ CONDITIONS = {
 """Name -> how much slower strong mixing is, and the law of the curves; noise as in training logs is larger still."""
 
 
-class Ours:
+class Given(Search):
+    """The sweep's trials in their order, at their times, stopped by one rule."""
+
+    def __init__(self, sweep: Sweep, stopper: Stopper, *, smoothed: bool) -> None:
+        """`smoothed`: whether the rule is told medians of the last epochs."""
+        super().__init__(sweep, seed=0)
+        self.sweep, self.stopper, self.smoothed = sweep, stopper, smoothed
+
+    @override
+    def ask(self, trial: int) -> int:
+        self.stopper.begin(trial, trial)
+        return trial
+
+    @override
+    def watch(self, accuracy: Floats) -> list[float]:
+        return medians(accuracy) if self.smoothed else super().watch(accuracy)
+
+    @override
+    def judge(self, trial: int, epoch: int, value: float) -> bool:
+        return self.stopper.report(trial, epoch, value)
+
+    @override
+    def tell(self, trial: int, epoch: int, value: float) -> None:
+        self.stopper.end(trial, epoch, value)
+
+    @override
+    def ends(self, trial: int) -> list[float]:
+        times: list[float] = self.sweep.ends[trial].tolist()
+        return times
+
+
+def ours(sweep: Sweep, repeat: int, **options: Any) -> Given:
     """Our rule, seats and control group; `options` are a sweep's that differ from its defaults."""
-
-    def __init__(self, sweep: Sweep, repeat: int, **options: Any) -> None:
-        places = seats_of(repeat, **options)
-        values = sweep.median if places.config.metric.endswith("_median") else sweep.raw
-        self.stopper = OurStopper(places.config, places)
-        self.settings = sweep.settings
-        self.rows = values.tolist()
-
-    def begin(self, trial: int) -> None:
-        self.stopper.lengthen_grace(trial)
-        self.stopper.begin(trial, self.settings[trial])
-
-    def report(self, trial: int, epoch: int) -> bool:
-        return self.stopper.report(trial, epoch, self.rows[trial][epoch - 1])
-
-    def end(self, trial: int, epoch: int) -> None:
-        self.stopper.end(trial, epoch, self.rows[trial][epoch - 1], self._frozen(trial, epoch))
-
-    def _frozen(self, trial: int, epoch: int) -> FrozenTrial:
-        values = dict(enumerate(self.rows[trial][:epoch], start=1))
-        return FrozenTrial(
-            number=trial, trial_id=trial, value=None, datetime_start=None, datetime_complete=None,
-            state=TrialState.COMPLETE if epoch == EPOCHS else TrialState.PRUNED,
-            params={}, distributions={}, user_attrs={}, system_attrs={}, intermediate_values=values,
-        )  # fmt: skip
+    places = seats_of(repeat, **options)
+    stopper = OurStopper(places, lambda setting: sweep.settings[setting])
+    return Given(sweep, stopper, smoothed=places.config.metric.endswith("_median"))
 
 
-class Rays:
+def rays(sweep: Sweep, repeat: int, **options: Any) -> Given:
     """Ray's own ASHA; `options` are its arguments beside `max_t`."""
-
-    def __init__(self, sweep: Sweep, repeat: int, **options: Any) -> None:
-        self.rows = sweep.raw.tolist()
-        self.stopper = RayStopper(max_t=EPOCHS, **options)
-
-    def begin(self, trial: int) -> None:
-        self.stopper.begin(trial)
-
-    def report(self, trial: int, epoch: int) -> bool:
-        return self.stopper.report(trial, epoch, self.rows[trial][epoch - 1])
-
-    def end(self, trial: int, epoch: int) -> None:
-        self.stopper.end(trial, epoch, self.rows[trial][epoch - 1])
+    return Given(sweep, RayStopper(max_t=EPOCHS, **options), smoothed=False)
 
 
-def run_sweep(sweep: Sweep, judge: Judge) -> list[int]:
+def run_sweep(search: Search) -> list[int]:
     """How many epochs each trial of a sweep was trained for."""
-    ends = sweep.ends.tolist()
-    return run(judge, lambda trial: ends[trial], epochs=EPOCHS, slots=SLOTS, trials=TRIALS)
+    search.run(trials=TRIALS)
+    return search.reached
 
 
 class Outcome(NamedTuple):
@@ -113,20 +108,20 @@ def outcome(sweep: Sweep, reached: Sequence[int]) -> Outcome:
     )
 
 
-METHODS: dict[str, Callable[[Sweep, int], Judge]] = {
-    "ours": Ours,
-    "ours, strata none": partial(Ours, strata="none"),
-    "ours, not smoothed": partial(Ours, metric="val_accuracy", smoothing=1),
-    "ours, no control group": partial(Ours, control_fraction=0.0),
-    "ours, grace 10": partial(Ours, grace_epochs=10),
-    "ours, hyperband": partial(Ours, scheduler="hyperband"),
-    "ray, default": Rays,
-    "ray, grace 20, eta 3": partial(Rays, grace_period=20, reduction_factor=3),
-    "ray, grace 10, eta 3": partial(Rays, grace_period=10, reduction_factor=3),
-    "ray, grace 40, eta 3": partial(Rays, grace_period=40, reduction_factor=3),
-    "no stopping": partial(Ours, scheduler="none"),
+METHODS: dict[str, Callable[[Sweep, int], Given]] = {
+    "ours": ours,
+    "ours, strata none": partial(ours, strata="none"),
+    "ours, not smoothed": partial(ours, metric="val_accuracy", smoothing=1),
+    "ours, no control group": partial(ours, control_fraction=0.0),
+    "ours, grace 10": partial(ours, grace_epochs=10),
+    "ours, hyperband": partial(ours, scheduler="hyperband"),
+    "ray, default": rays,
+    "ray, grace 20, eta 3": partial(rays, grace_period=20, reduction_factor=3),
+    "ray, grace 10, eta 3": partial(rays, grace_period=10, reduction_factor=3),
+    "ray, grace 40, eta 3": partial(rays, grace_period=40, reduction_factor=3),
+    "no stopping": partial(ours, scheduler="none"),
 }
-"""Method -> what judges one sweep; those of Ours are a sweep's options that differ from the defaults."""
+"""Method -> what judges one sweep; those of `ours` are a sweep's options that differ from the defaults."""
 UNSHOWN = ("ray, grace 40, eta 3",)
 """Methods that the figure leaves out."""
 TARGET = {"regret": 0.05, "cost": 0.26}
@@ -141,52 +136,38 @@ FITTED_TO = {
 """Share of repeats that kept the best trial, and regret by last, in the earlier study (30 repeats)."""
 
 
-def interval(values: Floats, *, level: float = 0.95, resamples: int = 10_000) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean."""
-    rng = np.random.default_rng(0)
-    means = values[rng.integers(0, len(values), (resamples, len(values)))].mean(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
 def summarise(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """Mean and 95 % bootstrap interval of each measure."""
     table = np.array(outcomes)
     return {
-        name: {"mean": round(float(values.mean()), 4), "interval": [round(end, 4) for end in interval(values)]}
+        name: {
+            "mean": round(float(values.mean()), 4),
+            "interval": [round(end, 4) for end in interval([values], np.mean)],
+        }
         for name, values in zip(Outcome._fields, table.T, strict=True)
     }
 
 
-def draw_figure(cells: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+def figure(cells: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Regret against cost, a panel per severity; bars are 95 % intervals."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, panels = plt.subplots(1, len(SEVERITIES), figsize=(12, 4.4), sharey=True, layout="constrained")
-    shown = [name for name in METHODS if name not in UNSHOWN]
-    for panel, severity in zip(panels, SEVERITIES, strict=True):
-        for index, name in enumerate(shown):
-            cell = cells[severity][name]
-            regret, cost = cell["regret"], cell["cost"]["mean"]
-            bars = [[regret["mean"] - regret["interval"][0]], [regret["interval"][1] - regret["mean"]]]
-            panel.errorbar(
-                100 * cost, regret["mean"], yerr=bars, fmt="osD^vPX*hp"[index], color=f"C{index}", markersize=7,
-                capsize=3, label=name,
-            )  # fmt: skip
-        panel.axhline(TARGET["regret"], color="grey", linestyle=":", linewidth=1)
-        panel.axvline(100 * TARGET["cost"], color="grey", linestyle=":", linewidth=1)
-        panel.set_title(f"slow start: {severity}")
-        panel.set_xlabel("epochs trained, % of full budgets")
-        panel.set_xscale("log")
-        panel.set_xticks([5, 10, 20, 26, 50, 100], ["5", "10", "20", "26", "50", "100"])
-        panel.minorticks_off()
-        panel.set_yscale("log")
-    panels[0].set_ylabel("regret, points of accuracy")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
-    figure.savefig(path, dpi=110)
+    panels = []
+    for severity in SEVERITIES:
+        points = {}
+        for name in METHODS:
+            if name not in UNSHOWN:
+                regret, cost = cells[severity][name]["regret"], cells[severity][name]["cost"]["mean"]
+                points[name] = [100 * cost, regret["mean"], *regret["interval"]]
+        panels.append(
+            marks(
+                f"slow start: {severity}",
+                x="epochs trained, % of full budgets",
+                y="regret, points of accuracy",
+                points=points,
+                aim=(100 * TARGET["cost"], TARGET["regret"]),
+                x_ticks=(5, 10, 20, 26, 50, 100),
+            )
+        )
+    return plot("early_stopping.png", panels)
 
 
 def measure(repeats: int = 100) -> dict[str, Any]:
@@ -196,14 +177,13 @@ def measure(repeats: int = 100) -> dict[str, Any]:
         for condition, (slower, law) in CONDITIONS.items():
             sweep = make_sweep(repeat, slower, law)
             for name, method in METHODS.items():
-                outcomes[condition][name].append(outcome(sweep, run_sweep(sweep, method(sweep, repeat))))
+                outcomes[condition][name].append(outcome(sweep, run_sweep(method(sweep, repeat))))
         if (repeat + 1) % 10 == 0:
             print(f"{repeat + 1} of {repeats} repeats, {time.monotonic() - began:.0f} s", flush=True)
     cells = {
         condition: {name: summarise(found) for name, found in methods.items()}
         for condition, methods in outcomes.items()
     }
-    draw_figure(cells, Path(__file__).resolve().parents[1] / "docs" / "early_stopping.png")
     setting = {
         "repeats": repeats, "trials": TRIALS, "epochs": EPOCHS, "slots": SLOTS, "space": SPACE,
         "conditions": {name: {"slower": slower, **law._asdict()} for name, (slower, law) in CONDITIONS.items()},
@@ -217,10 +197,10 @@ def measure(repeats: int = 100) -> dict[str, Any]:
                 f"{name:28s} {cell['regret']['mean']:.3f} ({low:.3f} to {high:.3f})   {cell['kept']['mean']:.2f}  "
                 f"{cell['cost']['mean']:6.1%}  {cell['regret_by_last']['mean']:.3f}"
             )
-    return {"rows": rows(cells), **setting, "cells": cells}
+    return {"rows": rows(cells, repeats), "plots": [figure(cells)], **setting, "cells": cells}
 
 
-def rows(cells: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def rows(cells: Mapping[str, Mapping[str, Any]], repeats: int) -> list[dict[str, Any]]:
     """Per condition, the best trial's accuracy that stopping lost and the epochs it took, beside Ray's ASHA."""
     found = []
     for condition, methods in cells.items():
@@ -230,11 +210,14 @@ def rows(cells: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
             ("cost", "epochs trained of full budgets", "%", 100),
         ):
             value = scale * ours[measure_]["mean"]
+            (low, high), (least, most) = ([scale * end for end in one[measure_]["interval"]] for one in (ours, rays))
             found.append(
                 row(
                     f"{name}, simulated, slow start {condition}, against Ray's ASHA with its defaults",
                     ours=value, other=scale * rays[measure_]["mean"], unit=unit, value=value, value_unit=unit,
                     at_most=scale * TARGET[measure_] if condition in SEVERITIES else None,
+                    note=f"Means of {repeats} sweeps; 95 % intervals: ours {low:.3g} to {high:.3g}, Ray's {least:.3g} "
+                    f"to {most:.3g} {unit}.",
                 )
             )  # fmt: skip
     return found

@@ -13,18 +13,23 @@ RESULTS = Path(__file__).resolve().parent / "results"
 PACKAGES = ("torch", "torchvision", "torchaudio", "numpy", "scipy", "scikit-learn", "ray", "optuna", "pandas")
 
 
-def write(name: str, results: dict[str, Any]) -> Path:
-    """Write `results/<name>.json`: date, command, machine, versions, results. Returns its path."""
-    path = RESULTS / f"{name}.json"
+def write(name: str, results: dict[str, Any], folder: Path | None = None) -> Path:
+    """Write `<name>.json` into `folder` (None: `results/`): date, command, machine, versions, results; its path.
+
+    The file is replaced as a whole, so that a run that is killed while it writes leaves the last one that was whole.
+    """
+    path = (folder or RESULTS) / f"{name}.json"
     evidence = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": f"python -m benchmarks run --only {name}",
+        "command": f"python -m benchmarks run {name}",
         "machine": machine(),
         "versions": versions(),
         "results": results,
     }
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(evidence, indent=2) + "\n")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".json.new")
+    beside.write_text(json.dumps(evidence, indent=2) + "\n")
+    beside.replace(path)
     return path
 
 

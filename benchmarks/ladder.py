@@ -1,6 +1,6 @@
 """From the published loop to the fast path on a CPU, a rung at a time.
 
-    python -m benchmarks run --only ladder
+    python -m benchmarks run ladder
 
 An epoch of the race's network and data (`race.py`) on one thread, validation included, after one to warm up. Every rung
 keeps what those before it brought. Each epoch that counts is in a process of its own; the rungs take turns.
@@ -11,28 +11,18 @@ import sys
 import time
 from collections.abc import Mapping
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 from benchmarks.children import in_child
 from benchmarks.rows import row
 
-
-class Rung(NamedTuple):
-    """How an epoch is trained."""
-
-    kept_heap: bool
-    settings: Mapping[str, Any] | None
-    """Beside the race's; None for the published loop."""
-
-
-LADDER = {
-    "published loop": Rung(False, None),
-    "images in one tensor, partners and counts in batches": Rung(False, {}),
-    "a heap that keeps its memory": Rung(True, {}),
-    "channels-last": Rung(True, {"training.channels_last": True}),
-    "bf16": Rung(True, {"training.channels_last": True, "training.precision": "bf16"}),
+LADDER: dict[str, Mapping[str, Any] | None] = {
+    "published loop": None,
+    "images in one tensor, partners and counts in batches": {},
+    "channels-last": {"training.channels_last": True},
+    "bf16": {"training.channels_last": True, "training.precision": "bf16"},
 }
-"""What a rung adds -> all that it has."""
+"""What a rung adds -> all settings that it has beside the race's; None for the published loop."""
 
 
 def measure(rounds: int = 5) -> dict[str, Any]:
@@ -40,7 +30,7 @@ def measure(rounds: int = 5) -> dict[str, Any]:
     epochs: dict[str, list[float]] = {name: [] for name in LADDER}
     for turn in range(rounds):
         for name in list(LADDER)[:: -1 if turn % 2 else 1]:
-            found = in_child("benchmarks.ladder", {"rung": name}, kept_heap=LADDER[name].kept_heap)
+            found = in_child("benchmarks.ladder", {"rung": name})
             epochs[name].append(found["epoch_s"])
     return {"rows": rows(epochs), "epoch_s": epochs}
 
@@ -71,11 +61,12 @@ def epoch_s(rung: str, settings: Mapping[str, Any]) -> float:
     from benchmarks.baselines.published_loop import PublishedLoop
     from benchmarks.race import FIXED, search_task
     from tune_mixup.config import TrialConfig
-    from tune_mixup.training.trainer import Trainer, set_threads
+    from tune_mixup.training.threads import set_threads
+    from tune_mixup.training.trainer import Trainer
 
     set_threads(1)
     task = search_task(0, trials=1, fixed={**FIXED, **settings})
-    point, added = task.space.baselines[0], LADDER[rung].settings
+    point, added = task.space.baselines[0], LADDER[rung]
     if added is None:
         train = PublishedLoop(task.config(point), task.data(), workers=0).train_epoch
     else:

@@ -8,7 +8,7 @@ mixed inside of the network, which shows in the step only. `mixers_compiled` doe
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -152,18 +152,6 @@ def measure(
         steps[name]()  # whatever the first step of a kind sets up
         print(f"{name} is warm", flush=True)
     ratios, bases = between_mixup(dict(steps), rounds, device)
-    results = summarise(ratios, bases, blend_s)
-    how = f"{model_name}, batch {len(inputs)}, {device.type}{', compiled' if compiled else ''}"
-    rows = [
-        row(
-            f"a training step with {method} against mixup's, {how}",
-            ours=1e3 * found["step_ratio"] * results["mixup_step_s"], other=1e3 * results["mixup_step_s"], unit="ms",
-            value=found["step_ratio"], value_unit="x", at_most=found["target"],
-            note=f"The mixing alone takes {found['blend_ms']:.2f} ms, so by it {found['blend_ratio']:.3f} times."
-            if "blend_ratio" in found else "",
-        )
-        for method, found in results["methods"].items()
-    ]  # fmt: skip
     setup = {
         "model": model_name,
         "batch_size": len(inputs),
@@ -172,4 +160,25 @@ def measure(
         "device": device.type,
         "compiled": compiled,
     }
-    return {"rows": rows, **setup, **results}
+    found = {**setup, **summarise(ratios, bases, blend_s)}
+    return {"rows": rows(found), **found}
+
+
+def rows(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A method's step against mixup's, and what its mixing alone takes."""
+    how = f"{found['model']}, batch {found['batch_size']}, {found['device']}{', compiled' if found['compiled'] else ''}"
+    return [
+        row(
+            f"a training step with {method} against mixup's, {how}",
+            ours=1e3 * one["step_ratio"] * found["mixup_step_s"],
+            other=1e3 * found["mixup_step_s"],
+            unit="ms",
+            value=one["step_ratio"],
+            value_unit="x",
+            at_most=one["target"],
+            note=f"The mixing alone takes {one['blend_ms']:.2f} ms, so by it {one['blend_ratio']:.3f} times."
+            if "blend_ratio" in one
+            else "",
+        )
+        for method, one in found["methods"].items()
+    ]

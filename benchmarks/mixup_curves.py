@@ -4,24 +4,21 @@ from functools import cache, lru_cache
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-from numpy.typing import NDArray
 from optuna.distributions import FloatDistribution
 
+from benchmarks.options import configured
+from benchmarks.simulation import MEDIAN, Floats
 from tune_mixup.config import TrialConfig
 from tune_mixup.mixing.base import mean_minor_share
 from tune_mixup.search.seats import Seats
-from tune_mixup.search.strata import draw, strength
-from tune_mixup.search_space import load_space
-from tune_mixup.sweep_config import Options, SweepConfig, plan
-
-Floats = NDArray[np.float64]
+from tune_mixup.search.strata import strength
+from tune_mixup.space_files import load_space
+from tune_mixup.sweep_config import SweepConfig
 
 TRIALS, EPOCHS = 81, 200
 """Sweeps of as many trials, each of as many epochs at the full budget."""
 SPACE = "mixup"
 """The search space, as shipped: alpha, learning rate, weight decay."""
-MEDIAN = 5
-"""Epochs over which `val_accuracy_median` is taken."""
 
 
 class Curves(NamedTuple):
@@ -58,6 +55,11 @@ class Sweep(NamedTuple):
     ends: Floats
     """Time from a trial's begin to the end of each epoch, [trials, epochs]; 1 is a usual epoch."""
 
+    @property
+    def accuracy(self) -> Floats:
+        """`raw` as a table of one seed, [trials, 1, epochs]."""
+        return self.raw[:, None]
+
 
 @lru_cache(maxsize=2)
 def settings_of(repeat: int) -> list[TrialConfig]:
@@ -65,15 +67,14 @@ def settings_of(repeat: int) -> list[TrialConfig]:
     config = config_of(repeat)
     baselines = config.space.baselines
     # not the sweep's own seed: from that the strata are cut, and trials must not be the points they are cut at
-    points = draw(config.space, TRIALS - len(baselines), seed=10_000 + repeat)
+    points = config.space.sample(TRIALS - len(baselines), seed=10_000 + repeat)
     return [config.trial(point) for point in (*baselines, *points)]
 
 
 @lru_cache(maxsize=32)
 def config_of(repeat: int, **options: Any) -> SweepConfig:
-    """The configuration of a sweep with our defaults but for `options`."""
-    given = cast(Options, {"trials": TRIALS, "max_epochs": EPOCHS, "sampler": "random", "seed": repeat, **options})
-    return plan(SPACE, **given)
+    """The configuration of a sweep with our defaults, save for `options`."""
+    return configured(SPACE, trials=TRIALS, max_epochs=EPOCHS, sampler="random", seed=repeat, **options)
 
 
 @lru_cache(maxsize=32)

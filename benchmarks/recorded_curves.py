@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from optuna.distributions import CategoricalDistribution
 
+from benchmarks.simulation import Floats
 from tune_mixup.search_space import SearchSpace
-
-Floats = NDArray[np.float64]
 
 TABLE = Path(__file__).resolve().parent / "data" / "fashion_curves.parquet"
 EPOCHS, SEEDS = 27, (0, 1, 2)

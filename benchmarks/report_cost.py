@@ -15,15 +15,17 @@ from optuna.distributions import FloatDistribution
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
+from benchmarks.options import configured
 from benchmarks.rows import row
 from tune_mixup.cluster.adapters import Clerk, RecordScheduler, RecordSearcher
 from tune_mixup.cluster.halt import Halt
+from tune_mixup.cluster.messages import to_ray
+from tune_mixup.record.facts import Report
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.record.trial_folder import Epoch, TrialFolder
 from tune_mixup.search.disk import Keeper
 from tune_mixup.search.session import Session
 from tune_mixup.search_space import SearchSpace
-from tune_mixup.sweep_config import plan
 
 TRIALS, EPOCHS, ROUNDS = 60, 27, 5
 SPACE = SearchSpace(
@@ -45,11 +47,13 @@ def report_of(epoch: int, level: float) -> Epoch:
 
 def drive(root: Path, trials: int, seed: int) -> dict[str, list[float]]:
     """Run one sweep; seconds of each report, of each suggestion and of each line in a trial's folder."""
-    config = plan(SPACE, name=f"sweep{seed}", trials=trials, max_epochs=EPOCHS, grace_epochs=1, seed=seed)
+    config = configured(SPACE, name=f"sweep{seed}", trials=trials, max_epochs=EPOCHS, grace_epochs=1, seed=seed)
     record = SweepRecord.create(root, config.name, config.model_dump(mode="json"), direction=config.direction)
     spent: dict[str, list[float]] = {"report": [], "suggest": [], "line": []}
-    with record.working():
-        clerk = Clerk(Session(record, config), Halt(record.stopping), Keeper(record, config, checkpoint_bytes=0))
+    with record.folder.working():
+        clerk = Clerk(
+            Session.open(record, config), Halt(record.folder.stopping), Keeper(record, config, checkpoint_bytes=0)
+        )
         searcher = RecordSearcher(clerk, threads=1)
         scheduler = RecordScheduler(searcher)
         for number in range(trials):
@@ -65,10 +69,10 @@ def drive(root: Path, trials: int, seed: int) -> dict[str, list[float]]:
                 folder.append_epoch(report)
                 spent["line"].append(time.perf_counter() - began)
                 began = time.perf_counter()
-                decision = scheduler.on_trial_result(None, trial, dict(report))
+                decision = scheduler.on_trial_result(None, trial, to_ray(Report(row=report)))
                 spent["report"].append(time.perf_counter() - began)
                 if decision == TrialScheduler.STOP or epoch == EPOCHS:
-                    searcher.on_trial_complete(f"ray{number}", dict(report))
+                    searcher.on_trial_complete(f"ray{number}", to_ray(Report(row=report)))
                     break
         if clerk.halt.reason is not None:
             raise clerk.halt.reason

@@ -45,7 +45,7 @@ def row(
 
 
 def plot(file: str, panels: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """A figure of panels side by side; `file` is its name in `docs/`."""
+    """A figure of panels side by side, all made by `panel` or all by `marks`; `file` is its name in `docs/`."""
     return {"file": file, "panels": list(panels)}
 
 
@@ -57,6 +57,23 @@ def panel(title: str, *, x: str, y: str, series: Mapping[str, Sequence[Points]],
         "y": y,
         "steps": steps,
         "series": {name: list(lines) for name, lines in series.items()},
+    }
+
+
+def marks(
+    title: str, *, x: str, y: str, points: Mapping[str, Sequence[float]], aim: Sequence[float], x_ticks: Sequence[float]
+) -> dict[str, Any]:
+    """One panel with a mark per label, on logarithmic axes: label -> x, y and the low and high end of y's interval.
+
+    Dotted lines cross at `aim`, (x, y).
+    """
+    return {
+        "title": title,
+        "x": x,
+        "y": y,
+        "points": {name: list(point) for name, point in points.items()},
+        "aim": list(aim),
+        "x_ticks": list(x_ticks),
     }
 
 

@@ -1,6 +1,6 @@
 """How many epochs a search trains before it has found the best settings, on a recorded table of real curves.
 
-    python -m benchmarks run --only search_efficiency
+    python -m benchmarks run search_efficiency
 
 Our search, Ray Tune's OptunaSearch with ASHAScheduler, Optuna's TPE with SuccessiveHalvingPruner, each with its
 defaults, and random search without stopping look their curves up in `data/fashion_curves.parquet`
@@ -31,8 +31,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.recorded_curves import EPOCHS, Floats, Table, read_table
+from benchmarks.bootstrap import interval
+from benchmarks.recorded_curves import EPOCHS, Table, read_table
 from benchmarks.rows import panel, plot, row
+from benchmarks.simulation import SLOTS, Floats, Search
 
 SEARCHES = 100
 PERCENTS = (1, 5, 10)
@@ -88,7 +90,7 @@ def truth(table: Table) -> Truth:
 
 def search(name: str, seed: int) -> Found:
     """One search, until it has found all or is given up."""
-    from benchmarks.table_search import METHODS, Search
+    from benchmarks.table_search import METHODS
 
     table = _table()
     real, limit = truth(table), len(table.settings) * EPOCHS
@@ -133,19 +135,9 @@ def _quiet() -> None:
     logging.getLogger("ray").setLevel(logging.ERROR)
 
 
-def interval(values: Sequence[Floats], statistic: Any, *, resamples: int = 10_000) -> list[float]:
-    """Percentile bootstrap interval at 95 % of a statistic of samples, each resampled by itself."""
-    rng = np.random.default_rng(0)
-    drawn = [sample[rng.integers(0, len(sample), (resamples, len(sample)))] for sample in values]
-    return [round(float(end), 3) for end in np.quantile(statistic(*drawn), [0.025, 0.975])]
-
-
-def _median(sample: Floats) -> Floats:
-    return np.median(sample, axis=-1)
-
-
-def _ratio(upper: Floats, lower: Floats) -> Floats:
-    return np.median(upper, axis=-1) / np.median(lower, axis=-1)
+def _ratio(upper: Floats, lower: Floats, axis: int) -> Floats:
+    found: Floats = np.median(upper, axis=axis) / np.median(lower, axis=axis)
+    return found
 
 
 def measure(searches: int = SEARCHES) -> dict[str, Any]:
@@ -174,8 +166,6 @@ def searched(names: Sequence[str], searches: int) -> dict[str, list[Found]]:
 
 def about(found: Mapping[str, Sequence[Found]], table: Table) -> dict[str, Any]:
     """What was measured on which table, with the medians of each method."""
-    from benchmarks.table_search import SLOTS
-
     limit = len(table.settings) * EPOCHS
     return {
         "searches": len(next(iter(found.values()))),
@@ -193,7 +183,7 @@ def summary(found: Sequence[Found], limit: int) -> dict[str, Any]:
         values = np.array([one.epochs[measure] for one in found], dtype=np.float64)
         about[measure] = {
             "median": float(np.median(values)),
-            "interval": interval([values], _median),
+            "interval": [round(end, 3) for end in interval([values], np.median)],
             "quartiles": np.quantile(values, [0.25, 0.75]).tolist(),
             "given_up": float((values >= limit).mean()),
         }

@@ -14,6 +14,7 @@ from typing import Any
 
 from optuna.distributions import FloatDistribution
 
+from benchmarks import race
 from benchmarks.baselines.search_task import SearchTask
 from benchmarks.contenders import CONTENDERS, RAYS
 from benchmarks.real_data import data_root
@@ -28,14 +29,7 @@ LOOK_S = 0.25
 MIN_LOOKS = 5
 VARIANTS = {"ours": ("ours", 0), "plain Ray Tune": ("plain Ray Tune", 0), "with 1 loader worker": ("plain Ray Tune", 1)}
 """Name -> contender, and worker processes of each DataLoader."""
-FIXED = {
-    "data.name": "fashion_mnist",
-    "data.train_limit": 5000,
-    "data.batches": "stratified",
-    "mixing.name": "generalized_mixup",
-    "model.name": "tiny_resnet",
-    "training.batch_size": 100,
-}
+FIXED = {key: value for key, value in race.FIXED.items() if key != "model.width"}
 
 
 def search_task(trials: int, loader_workers: int) -> SearchTask:

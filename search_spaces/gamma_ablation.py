@@ -34,5 +34,5 @@ SPACE = SearchSpace(
         "mixing.rows": CategoricalDistribution(("aligned", "permuted")),
     },
     conditions={"mixing.rows": {"mixing.gamma": GAMMAS}},
-    defaults={"sampler": "grid", "scheduler": "none"},
+    defaults={"sampler.name": "grid", "stopping.name": "none"},
 )

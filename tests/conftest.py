@@ -6,6 +6,13 @@ import pytest
 import torch
 
 
+def pytest_collection_modifyitems(items):
+    """With several processes (`-n 2 --dist loadgroup`), all tests of the one Ray run in one of them."""
+    for item in items:
+        if "ray_session" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("ray"))
+
+
 @pytest.fixture(autouse=True)
 def global_generator_untouched():
     """No test may leave torch's global generator moved: our code draws from explicit generators only."""
@@ -36,3 +43,38 @@ def ray_session():
     yield
     ray.shutdown()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def make_progress(**changes):
+    from tune_mixup.search.standing import Progress
+
+    values = {
+        "name": "gm",
+        "trials": 4,
+        "states": {"COMPLETE": 0, "PRUNED": 0, "FAIL": 0, "RUNNING": 2, "WAITING": 2},
+        "metric": "val_accuracy",
+        "best_trial": None,
+        "best_value": None,
+        "best_epoch": None,
+        "epochs": 0,
+        "full_epochs": 40,
+        "elapsed_s": 0.0,
+        "eta_s": None,
+        "time_budget_s": None,
+        "message": "",
+    }
+    return Progress(**{**values, **changes})
+
+
+@pytest.fixture
+def progress():
+    return make_progress
+
+
+@pytest.fixture
+def one_thread():
+    """Sums of one thread, which are the same each time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -4,7 +4,7 @@ import json
 
 import optuna
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import FloatDistribution
 from optuna.samplers import GPSampler, QMCSampler, RandomSampler, TPESampler
 from optuna.storages import InMemoryStorage, JournalStorage
 from optuna.storages.journal import BaseJournalBackend
@@ -14,7 +14,6 @@ from tune_mixup.optuna_internals import (
     JournalOperation,
     NumberedQmcSampler,
     annotate,
-    in_range,
     joint_draw,
     queued_point,
     reopened,
@@ -88,22 +87,6 @@ def test_a_trial_that_was_asked_for_elsewhere_is_asked_for_the_rest(study):
     assert again.suggest_float("x", 0, 1) == before, "optuna.trial.Trial(study, id) draws anew what the trial has"
     later = again.suggest_float("y", 1, 10, log=True)
     assert stored_trial(study, number).params == {"x": before, "y": later} and len(study.get_trials()) == 1
-
-
-@pytest.mark.parametrize(
-    ("distribution", "inside", "outside"),
-    [
-        (FloatDistribution(0.5, 2), [0.5, 1, 2], [0.49, 2.01, -1]),
-        (FloatDistribution(0, 1, step=0.25), [0, 0.25, 1], [0.3, 1.25, -0.25]),
-        (FloatDistribution(1e-4, 1, log=True), [1e-4, 0.1, 1], [1e-5, 1.1]),
-        (IntDistribution(2, 8, step=3), [2, 5, 8], [3, 1, 11]),
-        (CategoricalDistribution(["a", "b"]), [0, 1], [2]),
-    ],
-)
-def test_a_value_is_in_the_range_or_not(distribution, inside, outside):
-    words = f"BaseDistribution._contains of {distribution} counts other values as inside"
-    assert all(in_range(distribution, value) for value in inside), words
-    assert not any(in_range(distribution, value) for value in outside), words
 
 
 def test_a_queued_point_is_noted_before_it_is_asked_for(study):

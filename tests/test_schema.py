@@ -1,26 +1,31 @@
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from tune_mixup.schema import Schema, flatten, merge, nest, one_of
+from tune_mixup.parts import Part, PartOf
+from tune_mixup.schema import Schema, flatten, merge, nest
 
 
-class Cat(Schema):
+class Pet(Part):
+    pass
+
+
+class Cat(Pet):
     name: Literal["cat"] = "cat"
     lives: int = Field(default=9, ge=1)
 
 
-class Dog(Schema):
+class Dog(Pet):
     name: Literal["dog"] = "dog"
     weight: float = 10.0
 
 
 class House(Schema):
-    pet: one_of(Cat, Dog)
+    pet: Annotated[Pet, PartOf({"cat": Cat, "dog": Dog}, "a pet")]
     rooms: int = 3
 
 

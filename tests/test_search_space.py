@@ -1,9 +1,12 @@
 import json
+import random
 
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from tune_mixup.search_space import SearchSpace, contains, load_space
+from tune_mixup.distributions import contains
+from tune_mixup.search_space import SearchSpace
+from tune_mixup.space_files import load_space
 
 METHOD = CategoricalDistribution(("erm", "mixup", "cutmix"))
 ALPHA = FloatDistribution(0.1, 4.0, log=True)
@@ -134,3 +137,67 @@ def test_unknown_names_suggest_known_ones(tmp_path):
         load_space("quickstrat")
     with pytest.raises(ValueError, match="no file"):
         load_space(tmp_path / "none.py")
+
+
+def test_a_point_asks_only_for_what_exists_there():
+    asked = []
+
+    def choose(key, distribution):
+        asked.append((key, distribution))
+        return "mixup" if key == "mixing.name" else 0.5
+
+    assert conditional().point(choose) == {"mixing.name": "mixup", "mixing.alpha": 0.5}
+    assert asked == [("mixing.name", METHOD), ("mixing.alpha", ALPHA)]
+
+
+def test_samples_are_the_sequence_of_pythons_own_generator():
+    """A draw is made for each parameter in order, also for one that does not exist there."""
+    drawn = conditional().sample(200, seed=3)
+    uniform = random.Random(3)
+    for point in drawn:
+        expected = {"mixing.name": ("erm", "mixup", "cutmix")[int(3 * uniform.random())]}
+        probability, alpha = (0.0, 0.5, 1.0)[int(3 * uniform.random())], 0.1 * 40 ** uniform.random()
+        if expected["mixing.name"] != "erm":
+            expected["mixing.alpha"] = pytest.approx(alpha)
+        if expected["mixing.name"] == "cutmix":
+            expected["mixing.probability"] = probability
+        assert point == expected
+    assert drawn[:5] == conditional().sample(5, seed=3) != conditional().sample(5, seed=4)
+
+
+def test_probes_are_the_baselines_and_then_the_corners():
+    baseline = {"mixing.name": "mixup", "mixing.alpha": 1.0}
+    space = conditional(baselines=(baseline,))
+    first, *rest = space.probes()
+    assert first == baseline
+    assert rest == [
+        {"mixing.name": "erm"},
+        {"mixing.name": "erm"},
+        {"mixing.name": "erm"},
+        *({"mixing.name": "mixup", "mixing.alpha": alpha} for alpha in (0.1, 4.0, 0.1)),
+        *(
+            {"mixing.name": "cutmix", "mixing.probability": p, "mixing.alpha": alpha}
+            for p, alpha in ((0.0, 0.1), (1.0, 4.0), (0.0, 0.1))
+        ),
+    ]
+
+
+@pytest.mark.filterwarnings("ignore:Choices for a categorical distribution")
+def test_tuples_are_the_lists_that_the_record_gives_back():
+    milestones = CategoricalDistribution(((0.5, 0.75), (0.6, 0.8)))
+    space = SearchSpace(
+        fixed={"data.mean": (0.5, 0.5)},
+        free={"schedule.milestones": milestones, "optimizer.lr": FloatDistribution(0.1, 1)},
+        baselines=({"schedule.milestones": (0.5, 0.75), "optimizer.lr": 0.5},),
+        conditions={"optimizer.lr": {"schedule.milestones": ((0.5, 0.75),)}},
+    )
+    again = SearchSpace.parse(json.loads(json.dumps(space.model_dump(mode="json"))))
+    assert again == space
+    assert space.baselines == ({"schedule.milestones": [0.5, 0.75], "optimizer.lr": 0.5},)
+    assert space.fixed == {"data.mean": [0.5, 0.5]}
+
+
+@pytest.mark.parametrize("value", [(0.1, 1.0), "0.1 to 1", object(), {"name": "Gaussian"}, None])
+def test_what_is_no_distribution_is_refused_in_one_line(value):
+    with pytest.raises(ValueError, match="^free.mixing.alpha: got .*, must be a distribution of Optuna"):
+        SearchSpace.parse({"free": {"mixing.alpha": value}})

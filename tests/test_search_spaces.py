@@ -1,21 +1,18 @@
 """The search spaces that ship: what is drawn from them is a trial, and they say what the published tables say."""
 
 import math
-from importlib.resources import files
-from pathlib import Path
 
 import pytest
 
-from tune_mixup.cli.check import draw
 from tune_mixup.config import TrialConfig
 from tune_mixup.mixing import METHODS, MIXERS
 from tune_mixup.mixing.cutmix import CutMix
 from tune_mixup.mixing.mixture import Mixture
 from tune_mixup.mixing.mixup import Mixup
-from tune_mixup.search_space import load_space
+from tune_mixup.space_files import load_space, shipped_spaces
 from tune_mixup.sweep_config import plan
 
-FOLDER = Path(str(files("search_spaces")))
+FOLDER = shipped_spaces()
 SHIPPED = sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))
 every_space = pytest.mark.parametrize("name", SHIPPED)
 
@@ -23,7 +20,7 @@ every_space = pytest.mark.parametrize("name", SHIPPED)
 @every_space
 def test_every_draw_is_a_trial(name):
     config = plan(name)
-    drawn = draw(config, 40)
+    drawn = config.space.sample(40, seed=config.seed)
     trials = [config.trial(point) for point in (*config.space.baselines, *drawn)]
     assert all(isinstance(trial, TrialConfig) for trial in trials)
     assert len({(trial.identity(), trial.seed) for trial in trials}) > 20
@@ -33,7 +30,7 @@ def test_every_draw_is_a_trial(name):
 def test_no_parameter_is_searched_in_vain(name):
     """Wherever it exists, another value of a parameter is another setting."""
     config = plan(name)
-    drawn = draw(config, 60)
+    drawn = config.space.sample(60, seed=config.seed)
     parents = {parent for needed in config.space.conditions.values() for parent in needed}
     for key in set(config.space.free) - parents - {"seed"}:
         values = list(dict.fromkeys(point[key] for point in drawn if key in point))[:2]
@@ -108,14 +105,14 @@ def test_the_benchmark_starts_from_the_tables_settings(method, alpha):
 def test_the_benchmark_can_be_run_with_the_published_semantics(method, variant):
     settings = {"mixing.name": method, "mixing.variant": variant, "mixing.partners.name": "deranged"}
     config = plan("benchmark_cifar10", settings)
-    for point in draw(config, 10):
+    for point in config.space.sample(10, seed=config.seed):
         mixing = config.trial(point).mixing
         assert (mixing.name, mixing.variant, mixing.partners.name) == (method, variant, "deranged")
 
 
 def test_the_mixtures_parameters_exist_with_their_members():
     config = plan("mixture")
-    for point in draw(config, 100):
+    for point in config.space.sample(100, seed=config.seed):
         mixing = config.trial(point).mixing
         for label in ("cutmix", "resizemix"):
             assert (f"mixing.members.{label}.alpha" in point) == (point[f"mixing.weights.{label}"] > 0)

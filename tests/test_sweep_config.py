@@ -1,14 +1,13 @@
 """Plans of sweeps: what a user says beside a space, and what is refused before anything starts."""
 
 import math
-from importlib.resources import files
-from pathlib import Path
 
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.search_space import SearchSpace
+from tune_mixup.space_files import shipped_spaces
 from tune_mixup.sweep_config import SweepConfig, plan
 
 
@@ -23,16 +22,18 @@ ALPHA = space(mixing__name=CategoricalDistribution(("mixup",)), mixing__alpha=Fl
 
 def test_defaults_come_from_the_space_and_options_win():
     config = plan("quickstart")
-    assert (config.name, config.trials, config.grace_epochs) == ("quickstart", 12, 2)
-    config = plan("quickstart", {"sweep.grace_epochs": 3, "mixing.mu": 0.25}, trials=5, max_epochs=7, name="mine")
-    assert (config.name, config.trials, config.grace_epochs) == ("mine", 5, 3)
+    assert (config.name, config.trials, config.stopping.grace_epochs) == ("quickstart", 12, 2)
+    config = plan(
+        "quickstart", {"sweep.stopping.grace_epochs": 3, "mixing.mu": 0.25}, trials=5, max_epochs=7, name="mine"
+    )
+    assert (config.name, config.trials, config.stopping.grace_epochs) == ("mine", 5, 3)
     assert config.space.fixed["training.epochs"] == 7 and config.space.fixed["mixing.mu"] == 0.25
     assert "mixing.mu" not in config.space.free
 
 
 def test_a_grid_promises_as_many_trials_as_it_has_points():
     config = plan("gamma_ablation")
-    assert (config.sampler, config.scheduler) == ("grid", "none")
+    assert (config.sampler.name, config.stopping.name) == ("grid", "none")
     assert config.trials == 5 * (1 + 6 * 2)  # seeds x (gamma 0 once, six others with rows of either kind)
 
 
@@ -41,7 +42,7 @@ def test_plans_survive_their_file_format():
     assert SweepConfig.parse(config.model_dump(mode="json")) == config
 
 
-SHIPPED = sorted(path.stem for path in Path(str(files("search_spaces"))).glob("[a-z]*.py"))
+SHIPPED = sorted(path.stem for path in shipped_spaces().glob("[a-z]*.py"))
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -128,7 +129,11 @@ def test_a_section_without_a_name_is_for_the_default_component():
     [
         ({"training.compile": "graph"}, {}, "training.compile: got 'graph'.*trials use no GPU"),
         ({"training.eval": "rungs"}, {"scheduler": "median"}, "training.eval: got 'rungs', but the median rule"),
-        ({"training.eval": "rungs"}, {"metric": "val_nll", "smoothing": 7}, "5 epochs up to each rung.* 7 reports"),
+        (
+            {"training.eval": "rungs"},
+            {"metric": "val_nll", "stopping": {"smoothing": 7}},
+            "5 epochs up to each rung.* 7 reports",
+        ),
     ],
 )
 def test_how_to_train_must_go_with_the_sweep(settings, options, message):

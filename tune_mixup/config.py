@@ -3,19 +3,22 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from tune_mixup.data import AnyDataset
 from tune_mixup.data.base import Shape
 from tune_mixup.data.digits import Digits
+from tune_mixup.importing import import_paths, importable
 from tune_mixup.loss import AnyLoss, CrossEntropy
+from tune_mixup.metrics import Metric, read_paths, with_outside
 from tune_mixup.mixing import AnyMixer
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.models import AnyModel
 from tune_mixup.models.tiny_resnet import TinyResNet
 from tune_mixup.optimizer import AnyOptimizer, Sgd
+from tune_mixup.parts import with_default_names
 from tune_mixup.schedule import AnySchedule, Cosine
 from tune_mixup.schema import Schema, flatten, nest
 
@@ -43,6 +46,15 @@ class Training(Schema):
     """Examples per forward pass when validating."""
     median_epochs: int = Field(default=5, ge=1)
     """Epochs at the end of the run so far over which the `_median` metrics are taken."""
+    metrics: Annotated[tuple[str, ...], BeforeValidator(read_paths)] = ()
+    """Metrics of your own, measured beside the others and reported as `val_` with their name: import paths such as
+    my_package.my_module:TOP5, in a list or separated by spaces."""
+
+    @field_validator("metrics")
+    @classmethod
+    def _metrics_can_be_imported(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
+        with_outside(metrics)
+        return metrics
 
     @model_validator(mode="after")
     def _captured_in_one_precision(self) -> Self:
@@ -94,18 +106,18 @@ class TrialConfig(Schema):
         self.model.check_size(shape.height, shape.width)
         self.mixing.check_data(height=shape.height, width=shape.width, num_classes=shape.num_classes)
 
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """What is measured of each evaluated split: name -> metric, ours first."""
+        return with_outside(self.training.metrics)
+
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Self:
-        """Build from nested plain values; a section without a `name` is for the default component.
+        """Build from nested plain values, or with objects for sections; without a `name` it is the default component.
 
         So `optimizer.lr=0.1` is enough. Raises ValueError with one line that names each bad key with dots.
         """
-        named = dict(values)
-        for section, field in cls.model_fields.items():
-            default, given = field.default, named.get(section)
-            if isinstance(default, Schema) and "name" in type(default).model_fields and isinstance(given, Mapping):
-                named[section] = {"name": dict(default)["name"], **given}
-        return super().parse(named)
+        return super().parse(with_default_names(cls, values))
 
     @classmethod
     def from_dotted(cls, *layers: Mapping[str, Any]) -> Self:
@@ -116,13 +128,23 @@ class TrialConfig(Schema):
         return cls.parse(nest(merged))
 
     def plain(self) -> dict[str, Any]:
-        """Nested plain values, as written to YAML and accepted by `parse`."""
-        return self.model_dump(mode="json")
+        """Nested plain values, as written to YAML and accepted by `parse`, here and in other processes.
+
+        Raises ValueError for a part whose class only this process knows.
+        """
+        values = self.model_dump(mode="json")
+        for key, path in import_paths(values).items():
+            try:
+                importable(path)
+            except ValueError as error:
+                raise ValueError(f"{key}: {error}") from None
+        return values
 
     def identity(self) -> str:
         """Hash of the setting without seed and paths; settings that train identically share it."""
-        values = self.model_dump(mode="json", exclude={"seed": True, "data": {"root": True, "path": True}})
-        values["mixing"] = self.mixing.canonical().model_dump(mode="json")
-        values["loss"] = self.loss.canonical().model_dump(mode="json")
+        simplest = self.model_copy(update={"mixing": self.mixing.canonical(), "loss": self.loss.canonical()})
+        values = simplest.model_dump(mode="json", exclude={"seed": True, "data": {"root": True, "path": True}})
+        if not self.training.metrics:  # which came later than the first identities
+            del values["training"]["metrics"]
         text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]

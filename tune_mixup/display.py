@@ -5,9 +5,11 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, TextIO
+
+from tune_mixup.record.names import trial_name
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,6 +29,11 @@ def display(as_json: bool, stream: TextIO | None = None) -> AbstractContextManag
     if stream.isatty() and os.environ.get("TERM", "dumb") != "dumb":
         return _live_table(stream)
     return _plain_lines(stream)
+
+
+def showing(listener: "Listener | None") -> AbstractContextManager["Listener"]:
+    """`listener` itself; where there is none, the display for a person."""
+    return nullcontext(listener) if listener is not None else display(as_json=False)
 
 
 @contextmanager
@@ -128,7 +135,9 @@ def clock(seconds: float | None) -> str:
 def _best(progress: "Progress") -> str:
     if progress.best_trial is None or progress.best_value is None:
         return "none yet"
-    return f"{progress.metric} {progress.best_value:.4g} (t{progress.best_trial:04d}, epoch {progress.best_epoch})"
+    return (
+        f"{progress.metric} {progress.best_value:.4g} ({trial_name(progress.best_trial)}, epoch {progress.best_epoch})"
+    )
 
 
 def _budget(progress: "Progress") -> str:

@@ -6,23 +6,22 @@ one do not carry over to another.
 """
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from tune_mixup.schema import Schema, one_of
+from tune_mixup.parts import Part, PartOf
 
 MIXED_ABOVE = 1e-3
 """A class with a smaller share of a target does not count as mixed in (OpenMixup's threshold)."""
 
 
-class Loss(Schema, ABC):
+class Loss(Part, ABC):
     """Settings of a loss; `name` tells them apart."""
 
-    name: str
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Share of every target that is spread evenly over all classes: in [0, 1), no unit."""
 
@@ -128,7 +127,4 @@ LOSSES: dict[str, type[Loss]] = {
     "decoupled": Decoupled,
 }
 
-if TYPE_CHECKING:
-    AnyLoss = Loss
-else:
-    AnyLoss = one_of(*LOSSES.values())
+AnyLoss = Annotated[Loss, PartOf(LOSSES, "a loss")]

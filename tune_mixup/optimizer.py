@@ -2,20 +2,19 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from tune_mixup.schema import Schema, one_of
+from tune_mixup.parts import Part, PartOf
 from tune_mixup.torch_internals import add_scaled_, scale_
 
 
-class Optimizer(Schema, ABC):
+class Optimizer(Part, ABC):
     """Settings of an optimizer; `name` tells them apart."""
 
-    name: str
     lr: float = Field(gt=0)
     """Learning rate at factor 1 of the schedule: > 0, no unit."""
     weight_decay: float = Field(default=1e-4, ge=0)
@@ -119,7 +118,4 @@ class AdamW(Optimizer):
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": Sgd, "adamw": AdamW}
 
-if TYPE_CHECKING:
-    AnyOptimizer = Optimizer
-else:
-    AnyOptimizer = one_of(*OPTIMIZERS.values())
+AnyOptimizer = Annotated[Optimizer, PartOf(OPTIMIZERS, "an optimizer")]

@@ -46,11 +46,6 @@ def reopened(study: Study, trial: FrozenTrial) -> Trial:
     return Trial(study, trial._trial_id)
 
 
-def in_range(distribution: BaseDistribution, internal: float) -> bool:
-    """Whether a value in Optuna's internal form is within the range and on the step of `distribution`."""
-    return distribution._contains(internal)
-
-
 def queued_point(trial: FrozenTrial) -> dict[str, Any]:
     """The parameters that `Study.enqueue_trial` has fixed for the trial; empty where it was not queued."""
     fixed: dict[str, Any] = trial.system_attrs.get(POINT_KEY, {})

@@ -6,19 +6,18 @@ always sees the full budget, also when a trial is stopped early.
 
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from tune_mixup.schema import Schema, one_of
+from tune_mixup.parts import Part, PartOf
 
 FIRST_WARMUP_FACTOR = 0.01
 
 
-class Schedule(Schema, ABC):
+class Schedule(Part, ABC):
     """Settings of a schedule; `name` tells them apart."""
 
-    name: str
     warmup_epochs: float = Field(default=0.0, ge=0)
     """Epochs over which the rate climbs linearly to its full value: >= 0 and less than all of them; 0 for none."""
     per: Literal["step", "epoch"] = "epoch"
@@ -118,7 +117,4 @@ class MultiStep(Schedule):
 
 SCHEDULES: dict[str, type[Schedule]] = {"cosine": Cosine, "multistep": MultiStep, "constant": Constant}
 
-if TYPE_CHECKING:
-    AnySchedule = Schedule
-else:
-    AnySchedule = one_of(*SCHEDULES.values())
+AnySchedule = Annotated[Schedule, PartOf(SCHEDULES, "a schedule")]

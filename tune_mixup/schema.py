@@ -6,9 +6,12 @@ Every component declares its settings as a subclass of `Schema`; keys are dotted
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Annotated, Any, Self, Union
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+ONE_LINE, NAMELESS = "one_line", "nameless"
+"""Types of errors that our own validators raise: with `words` that say it all, and for a section without a name."""
 
 
 class Schema(BaseModel):
@@ -24,24 +27,11 @@ class Schema(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise ValueError(describe(error, values)) from None
+            raise ValueError(describe(error)) from None
 
     def replace(self, **changes: Any) -> Self:
         """A copy with the given fields changed, validated again."""
         return type(self).parse({**dict(self), **changes})
-
-
-if TYPE_CHECKING:
-
-    def one_of(*members: type[Schema]) -> Any:
-        """The union of `members`, told apart by their `name` field."""
-else:
-
-    def one_of(*members):
-        """The union of `members`, told apart by their `name` field."""
-        if len(members) == 1:
-            return members[0]
-        return Annotated[Union[members], Discriminator("name")]  # noqa: UP007 - the members are known at run time only
 
 
 def nest(dotted: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,13 +84,13 @@ def suggest(word: str, known: Sequence[str]) -> str:
     return f"; known: {', '.join(sorted(known))}" if 0 < len(known) <= 30 else ""
 
 
-def describe(error: ValidationError, values: Mapping[str, Any]) -> str:
+def describe(error: ValidationError) -> str:
     """All faults of a failed validation in one line, each with its dotted key, what came and what must hold."""
-    return "; ".join(_fault(dict(detail), values) for detail in error.errors(include_url=False))
+    return "; ".join(_fault(dict(detail)) for detail in error.errors(include_url=False))
 
 
-def _fault(detail: dict[str, Any], values: Mapping[str, Any]) -> str:
-    key = ".".join(_path(detail["loc"], values))
+def _fault(detail: dict[str, Any]) -> str:
+    key = ".".join(str(part) for part in detail["loc"])
     got = repr(detail["input"])
     got = got if len(got) <= 80 else got[:77] + "..."
     context = detail.get("ctx", {})
@@ -109,11 +99,10 @@ def _fault(detail: dict[str, Any], values: Mapping[str, Any]) -> str:
             return f"{key}: there is no such setting here (got {got}); see `tune-mixup check` for the settings"
         case "missing":
             return f"{key}: is missing; give it a value"
-        case "union_tag_not_found":
-            return f"{key}.name: is missing; say which one the settings in {key} are for"
-        case "union_tag_invalid":
-            known = [tag.strip(" '") for tag in str(context["expected_tags"]).split(",")]
-            return f"{key}.name: got {context['tag']!r}, which is not known{suggest(str(context['tag']), known)}"
+        case type_ if type_ == NAMELESS:
+            return f"{key}: is missing; say which one the settings in {key.removesuffix('.name')} are for"
+        case type_ if type_ == ONE_LINE:
+            return f"{key}: {context['words']}"
         case "byte_size" | "byte_size_unit":
             return f"{key}: got {got}, must be a number of bytes, or one with a unit such as 500MB or 20GB"
         case "value_error":
@@ -121,22 +110,3 @@ def _fault(detail: dict[str, Any], values: Mapping[str, Any]) -> str:
             return f"{key}: {message}" if key else message
     message = detail["msg"].removeprefix("Input should be ").removeprefix("Value should ")
     return f"{key}: got {got}, must be {message}"
-
-
-def _path(loc: Sequence[int | str], values: Any) -> list[str]:
-    """The keys a person wrote: pydantic puts the union's tag (the component's name) into the location too.
-
-    Where a validator fills in the name, as for the members of a mixture, the tag is what is no key but has keys below.
-    """
-    path = []
-    for index, part in enumerate(loc):
-        if isinstance(values, Mapping) and values and part not in values:
-            has_keys_below = index + 1 < len(loc)
-            if values.get("name", part if has_keys_below else None) == part:
-                continue
-        path.append(str(part))
-        if isinstance(values, Mapping):
-            values = values.get(part)
-        elif isinstance(values, Sequence) and isinstance(part, int) and part < len(values):
-            values = values[part]
-    return path

@@ -4,40 +4,52 @@ A space is plain data, so a sweep's folder keeps it whole and resuming never rea
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from importlib.resources import files
-from importlib.util import module_from_spec, spec_from_file_location
+import random
+from collections.abc import Callable, Iterator, Mapping
 from itertools import product
-from pathlib import Path
 from typing import Annotated, Any, Self
 
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-    distribution_to_json,
-    json_to_distribution,
-)
-from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
+from optuna.distributions import BaseDistribution, CategoricalDistribution, distribution_to_json, json_to_distribution
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
-from tune_mixup.optuna_internals import in_range
-from tune_mixup.schema import Schema, describe, flatten, suggest
+from tune_mixup.distributions import choices, contains, ends, value_at
+from tune_mixup.schema import Schema, flatten, suggest
 
 Params = dict[str, Any]
 """One point of a space: dotted key -> value, only the parameters that exist there."""
 
 
-def _read_distribution(value: object) -> object:
-    return json_to_distribution(json.dumps(value)) if isinstance(value, dict) else value
+def _plain(value: Any) -> Any:
+    """Lists in place of tuples, as the record gives them back: a tuple is not among choices that are lists."""
+    if isinstance(value, dict):
+        return {key: _plain(below) for key, below in value.items()}
+    return [_plain(below) for below in value] if isinstance(value, (list, tuple)) else value
 
+
+def _read_distribution(value: object) -> BaseDistribution:
+    if isinstance(value, CategoricalDistribution) and any(
+        isinstance(choice, (list, tuple)) for choice in value.choices
+    ):
+        return CategoricalDistribution([_plain(choice) for choice in value.choices])
+    if isinstance(value, BaseDistribution):
+        return value
+    try:
+        return json_to_distribution(json.dumps(value))
+    except (KeyError, TypeError, ValueError):
+        got = " ".join(repr(value).split())
+        raise ValueError(
+            f"got {got[:80]}, must be a distribution of Optuna, such as FloatDistribution(0.1, 1.0)"
+        ) from None
+
+
+Plain = Annotated[Any, BeforeValidator(_plain)]
 
 Distribution = Annotated[
     BaseDistribution,
     BeforeValidator(_read_distribution),
     PlainSerializer(lambda distribution: json.loads(distribution_to_json(distribution)), return_type=dict[str, Any]),
 ]
-Choices = Annotated[tuple[Any, ...], Field(strict=False, min_length=1)]
+Choices = Annotated[tuple[Plain, ...], Field(strict=False, min_length=1)]
 
 
 class SearchSpace(Schema):
@@ -49,16 +61,16 @@ class SearchSpace(Schema):
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
-    fixed: dict[str, Any] = {}
+    fixed: dict[str, Plain] = {}
     """The same for every trial: dotted key -> value."""
     free: dict[str, Distribution]
     """Searched: dotted key -> Optuna distribution."""
-    baselines: Annotated[tuple[Params, ...], Field(strict=False)] = ()
+    baselines: Annotated[tuple[dict[str, Plain], ...], Field(strict=False)] = ()
     """Points that run first, so that every sweep holds its own reference."""
     conditions: dict[str, dict[str, Choices]] = {}
     """Parameter -> {parent: values}: the parameter exists only where every parent has one of those values."""
     defaults: dict[str, Any] = {}
-    """Options of the sweep (`trials`, `sampler`, `scheduler`, ...) where nobody says otherwise."""
+    """Options of the sweep (`trials`, `sampler.name`, `stopping.grace_epochs`, ...) where nobody says otherwise."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -72,7 +84,7 @@ class SearchSpace(Schema):
             for parent, values in parents.items():
                 if parent not in self.free and parent not in fixed:
                     raise ValueError(f"{key} depends on {parent}, which the space neither fixes nor frees; add it")
-                possible = _choices(self.free[parent]) if parent in self.free else [fixed[parent]]
+                possible = choices(self.free[parent]) if parent in self.free else [fixed[parent]]
                 if possible is not None and not any(value in possible for value in values):
                     raise ValueError(
                         f"{key} depends on {parent} being one of {list(values)}, but it can only be one of {possible}"
@@ -113,6 +125,28 @@ class SearchSpace(Schema):
             parent in known and known[parent] in values for parent, values in self.conditions.get(key, {}).items()
         )
 
+    def point(self, choose: Callable[[str, BaseDistribution], Any]) -> Params:
+        """The point whose parameters are what `choose(key, distribution)` gives, asked only for those that exist.
+
+        Parents come before what depends on them.
+        """
+        point: Params = {}
+        for key in self.order():
+            if self.exists(key, point):
+                point[key] = choose(key, self.free[key])
+        return point
+
+    def sample(self, num_points: int, *, seed: int) -> list[Params]:
+        """Random points, each parameter uniform on its own scale; the same ones for the same seed."""
+        uniform = random.Random(seed).random  # Python keeps this sequence the same from version to version
+        draws = ({key: uniform() for key in self.order()} for _ in range(num_points))  # also for those not there
+        return [self._of({key: value_at(self.free[key], draw[key]) for key in draw}) for draw in draws]
+
+    def probes(self) -> Iterator[Params]:
+        """What a check must try: the baselines, then the corners."""
+        yield from self.baselines
+        yield from self.corners()
+
     def fix(self, settings: Mapping[str, Any]) -> "SearchSpace":
         """The space with more keys fixed, as `--set` does: a free key that is set is no longer searched.
 
@@ -140,94 +174,28 @@ class SearchSpace(Schema):
 
     def grid(self) -> Iterator[Params]:
         """Every point of a space whose parameters are all finite, in order. Raises ValueError for a continuous one."""
-        choices = {}
+        values = {}
         for key in self.order():
-            finite = _choices(self.free[key])
+            finite = choices(self.free[key])
             if finite is None:
                 raise ValueError(f"{key}: {self.free[key]} is continuous; a grid needs choices or a step")
-            choices[key] = finite
+            values[key] = finite
         seen: set[str] = set()
-        for values in product(*choices.values()):
-            point: Params = {}
-            for key, value in zip(choices, values, strict=True):
-                if self.exists(key, point):
-                    point[key] = value
+        for combination in product(*values.values()):
+            point = self._of(dict(zip(values, combination, strict=True)))
             if (mark := json.dumps(point, sort_keys=True)) not in seen:
                 seen.add(mark)
                 yield point
 
     def corners(self) -> Iterator[Params]:
-        """Points that between them hold both ends, or every choice, of each parameter: what a check must try."""
-        ends = {key: _ends(self.free[key]) for key in self.order()}
-        branching = [key for key in ends if any(key in parents for parents in self.conditions.values())]
-        for combination in product(*(ends[key] for key in branching)):
-            chosen = dict(zip(branching, combination, strict=True))
-            for index in range(max((len(values) for values in ends.values()), default=1)):
-                point: Params = {}
-                for key, values in ends.items():
-                    if self.exists(key, point):
-                        point[key] = chosen.get(key, values[index % len(values)])
-                yield point
+        """Points that between them hold both ends, or every choice, of each parameter."""
+        values = {key: ends(self.free[key]) for key in self.order()}
+        branching = [key for key in values if any(key in parents for parents in self.conditions.values())]
+        for combination in product(*(values[key] for key in branching)):
+            for index in range(max((len(some) for some in values.values()), default=1)):
+                chosen = {key: some[index % len(some)] for key, some in values.items()}
+                yield self._of({**chosen, **dict(zip(branching, combination, strict=True))})
 
-
-def contains(distribution: BaseDistribution, value: Any) -> bool:
-    """Whether `value` is in the range, on the step and of the right kind."""
-    if isinstance(distribution, CategoricalDistribution):
-        return value in distribution.choices
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return False
-    if isinstance(distribution, IntDistribution) and value != int(value):
-        return False
-    return in_range(distribution, distribution.to_internal_repr(value))
-
-
-def _choices(distribution: BaseDistribution) -> list[Any] | None:
-    """All values of a finite distribution, None for a continuous one."""
-    match distribution:
-        case CategoricalDistribution():
-            return list(distribution.choices)
-        case IntDistribution():
-            return list(range(distribution.low, distribution.high + 1, distribution.step))
-        case FloatDistribution(step=float(step)):
-            count = int((distribution.high - distribution.low) / step + 1e-9)
-            return [distribution.low + index * step for index in range(count + 1)]
-    return None
-
-
-def _ends(distribution: BaseDistribution) -> list[Any]:
-    if isinstance(distribution, CategoricalDistribution):
-        return list(distribution.choices)
-    assert isinstance(distribution, (IntDistribution, FloatDistribution))
-    return [distribution.low, distribution.high]
-
-
-def load_space(name: str | Path) -> SearchSpace:
-    """The space that ships as `search_spaces/<name>.py`, or the one that a user's own `.py` file defines as SPACE.
-
-    Raises ValueError when there is no such space, when its file fails, or when it has no SPACE.
-    """
-    path = Path(name)
-    if path.suffix == ".py":
-        if not path.exists():
-            raise ValueError(f"there is no file {path}; give the path of a .py file that defines SPACE")
-    else:
-        shipped = Path(str(files("search_spaces")))
-        known = sorted(file.stem for file in shipped.glob("*.py") if file.stem != "__init__")
-        if str(name) not in known:
-            raise ValueError(
-                f"there is no search space {str(name)!r}{suggest(str(name), known)}, or give a path to a .py"
-            )
-        path = shipped / f"{name}.py"
-    spec = spec_from_file_location(f"search_space_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
-    module = module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except ValidationError as error:
-        raise ValueError(f"{path}: {describe(error, {})}") from None
-    except Exception as error:
-        raise ValueError(f"{path} fails when imported: {type(error).__name__}: {error}; mend the file") from None
-    space = getattr(module, "SPACE", None)
-    if not isinstance(space, SearchSpace):
-        raise ValueError(f"{path} must define SPACE = SearchSpace(...), got {type(space).__name__}")
-    return space
+    def _of(self, values: Mapping[str, Any]) -> Params:
+        """The point with those of the values whose parameters exist."""
+        return self.point(lambda key, _: values[key])

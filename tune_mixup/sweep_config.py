@@ -4,29 +4,40 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypedDict, Unpack
+from typing import Annotated, Any, Literal, Self, Unpack
 
 from pydantic import BeforeValidator, ByteSize, Field, model_validator
+from typing_extensions import override
 
 from tune_mixup.config import TrialConfig
-from tune_mixup.metrics import METRICS
-from tune_mixup.schema import Schema, flatten, suggest
-from tune_mixup.search_space import Params, SearchSpace, load_space
+from tune_mixup.importing import import_paths, imported, is_import_path
+from tune_mixup.metrics import METRICS, Direction, directions, outside_name, read_paths, with_outside
+from tune_mixup.options import Options, said
+from tune_mixup.outside import importing_from, module_files, module_folders
+from tune_mixup.schema import flatten, suggest
+from tune_mixup.search_space import Params, SearchSpace
+from tune_mixup.space_files import load_space
+from tune_mixup.stopping.base import Objective, StoppingRule
+from tune_mixup.sweep_parts import FLAT, Parts, dotted, grouped, over_defaults
 
-OBJECTIVES = {
-    **{f"val_{name}": metric.direction for name, metric in METRICS.items()},
-    **{f"val_{name}_median": metric.direction for name, metric in METRICS.items()},
-}
+OBJECTIVES = directions(METRICS)
 """What a sweep can optimise -> maximize or minimize; `_median` is over the last `training.median_epochs` epochs."""
 
 
-def _refuse_pbt(scheduler: object) -> object:
-    if scheduler == "pbt":
-        raise ValueError(
-            "got 'pbt', which changes a trial's settings while it trains, so that no trial could be repeated from its "
-            "settings; must be asha, hyperband, median or none"
-        )
-    return scheduler
+def objectives(space: SearchSpace) -> dict[str, Direction]:
+    """`OBJECTIVES`, and what the metrics report that the space adds by its fixed `training.metrics`.
+
+    Raises ValueError for a metric that can't be imported.
+    """
+    try:
+        return directions(with_outside(_added_metrics(space)))
+    except ValueError as error:
+        raise ValueError(f"training.metrics: {error}") from None
+
+
+def _added_metrics(space: SearchSpace) -> tuple[str, ...]:
+    added = read_paths(flatten(space.fixed).get("training.metrics", ()))
+    return added if isinstance(added, tuple) else ()
 
 
 def _refuse_other_words(amount: object) -> object:
@@ -40,7 +51,7 @@ Amount = Annotated[float | Literal["auto"], BeforeValidator(_refuse_other_words)
 """A number, or `auto`: a probe of the space's largest setting decides when the sweep starts."""
 
 
-class SweepConfig(Schema):
+class SweepConfig(Parts):
     """A sweep's promise: what is searched, for how long, with what, judged by what."""
 
     name: str
@@ -58,21 +69,9 @@ class SweepConfig(Schema):
     """GPU-hours over all runs of the sweep, stopped and failed trials included, after which it ends likewise."""
     repeats: Literal["replicate", "serve", "train"] = "replicate"
     """A setting that was asked before: train it on a fresh seed, take its result from the record, or train it again."""
-    sampler: Literal["tpe", "random", "qmc", "gp", "cmaes", "grid"] = "tpe"
-    """Who suggests the next point."""
-    scheduler: Annotated[Literal["asha", "hyperband", "median", "none"], BeforeValidator(_refuse_pbt)] = "asha"
-    """Who stops trials early."""
-    grace_epochs: int | None = Field(default=None, ge=1)
-    """No trial is stopped before this many epochs; empty: 10 % of the epochs, but 10, or a third where that is less; at
-    least 5."""
-    reduction_factor: int = Field(default=3, ge=2)
-    """Of the trials at a rung, one in this many goes on."""
-    strata: Literal["strength", "none"] = "strength"
-    """Whom a trial is compared with at a rung: those of like mixing strength, or all."""
-    smoothing: int | None = Field(default=None, ge=1)
-    """Reports over whose median a rung decides; empty: 5, or 1 for `_median` metrics, which are medians already."""
-    control_fraction: float = Field(default=0.05, ge=0, le=1)
-    """Share of the trials that are never stopped, to measure what stopping does: 0 to 1; at least 2 of the first 20."""
+    outside: Literal["drop", "clip", "refuse"] = "drop"
+    """A trial outside the space, where the sweep begins with those of another: leave it out, move it to the nearest
+    point, or refuse to begin."""
     cpus_per_trial: Amount = 1.0
     """Logical CPUs per trial, also its number of threads (at least one); `auto`: measured, for trials without a GPU."""
     gpus_per_trial: Amount = 0.0
@@ -86,18 +85,44 @@ class SweepConfig(Schema):
     disk_budget: ByteSize | None = Field(default=None, gt=0)
     """Bytes that the sweep's folder may take, as a number or a text such as 20GB; empty: as many as the disk has."""
 
+    @classmethod
+    @override
+    def parse(cls, values: Mapping[str, Any]) -> Self:
+        """Build from nested plain values. Raises ValueError with one line that names each bad key with dots."""
+        for key in values:
+            if key in FLAT:
+                raise ValueError(f"sweep.{key}: is sweep.{FLAT[key]} now; set that")
+        given = dict(values)
+        parts = Parts.parse({key: given.pop(key) for key in Parts.model_fields if key in given})
+        return super(Parts, cls).parse({**given, **dict(parts)})
+
+    modules: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Files of the modules from outside that parts are in, and folders of packages: workers need them, and `resume`."""
+
+    @classmethod
+    def from_record(cls, values: Mapping[str, Any]) -> Self:
+        """The configuration that a sweep's record holds, in today's format or in the first one.
+
+        The first format has no number, and beside the rule's name the settings of all rules; those that the rule does
+        not have meant nothing to it and are left out. Modules from outside that it names are imported from where they
+        lay when the sweep began, and stay imported.
+        """
+        given = {key: value for key, value in values.items() if key != "format"}
+        given = given if "format" in values else grouped(given)
+        with importing_from(module_folders(given.get("modules", ()))):
+            for path in sorted({text for text in import_paths(given).values()}):
+                imported(path)
+            return cls.parse(given)
+
     @model_validator(mode="after")
     def _checked(self) -> Self:
         check_name(self.name)
-        if self.metric not in OBJECTIVES:
-            raise ValueError(
-                f"metric: got {self.metric!r}, which is not reported{suggest(self.metric, list(OBJECTIVES))}"
-            )
-        if self.smoothing is not None and self.smoothing > 1 and self.metric.endswith("_median"):
-            raise ValueError(
-                f"smoothing: got {self.smoothing}, but {self.metric} is a median of epochs already; set "
-                "training.median_epochs instead, or take the metric without _median"
-            )
+        if self.metric not in (known := objectives(self.space)):
+            raise ValueError(f"metric: got {self.metric!r}, which is not reported{suggest(self.metric, list(known))}")
+        try:
+            self.stopping.check(self.objective)
+        except ValueError as error:
+            raise ValueError(f"sweep.stopping.{error}") from None
         if self.gpu_hours is not None and not self.gpus_per_trial:
             raise ValueError(f"gpu_hours: got {self.gpu_hours:g}, but trials use no GPU; give gpus_per_trial too")
         if self.cpus_per_trial == "auto" and self.gpus_per_trial:
@@ -128,16 +153,24 @@ class SweepConfig(Schema):
         return max(1, int(self.cpus))
 
     @property
-    def direction(self) -> Literal["maximize", "minimize"]:
+    def direction(self) -> Direction:
         """Whether more or less of the metric is better."""
-        return OBJECTIVES[self.metric]
+        return objectives(self.space)[self.metric]
+
+    @property
+    def objective(self) -> Objective:
+        """The metric as the stopping rule sees it."""
+        return Objective(self.metric, self.direction, is_median=self.metric.endswith("_median"))
 
     @property
     def reports_smoothed(self) -> int:
         """Reports over whose median a rung decides."""
-        if self.smoothing is not None:
-            return self.smoothing
-        return 1 if self.metric.endswith("_median") else 5
+        return self.stopping.reports_smoothed(self.objective)
+
+    def rule(self) -> StoppingRule:
+        """The stopping rule at work, told of nothing yet."""
+        point = next(self.space.probes())
+        return self.stopping.rule(self.objective, epochs=self.trial(point).training.epochs)
 
     def trial(self, params: Params) -> TrialConfig:
         """The configuration of the trial at a point of the space. Raises ValueError naming each bad key."""
@@ -145,9 +178,9 @@ class SweepConfig(Schema):
 
     def check(self) -> None:
         """Try every baseline, both ends and every choice of the space. Raises ValueError for the first that fails."""
-        for point in (*self.space.baselines, *self.space.corners()):
+        for point in self.space.probes():
             self._check_trial(self.trial(point))
-        if self.sampler == "grid":
+        if self.sampler.finite:
             for point in self.space.grid():
                 self._check_trial(self.trial(point))
 
@@ -159,14 +192,16 @@ class SweepConfig(Schema):
                 "training.compile: got 'graph', which captures a CUDA graph, but trials use no GPU; give "
                 "gpus_per_trial too, or take step, model or none"
             )
-        if training.eval == "rungs" and self.scheduler == "median":
+        if training.eval == "rungs" and self.stopping.needs_every_epoch:
             raise ValueError(
-                "training.eval: got 'rungs', but the median rule compares after every epoch; take epochs, or asha"
+                f"training.eval: got 'rungs', but the {self.stopping.name} rule compares after every epoch; take "
+                "epochs, or another rule"
             )
         if training.eval == "rungs" and self.reports_smoothed > training.median_epochs:
             raise ValueError(
                 f"training.eval: got 'rungs', which validates for {training.median_epochs} epochs up to each rung, but "
-                f"a rung decides by {self.reports_smoothed} reports; lower smoothing or raise training.median_epochs"
+                f"a rung decides by {self.reports_smoothed} reports; lower sweep.stopping.smoothing or raise "
+                "training.median_epochs"
             )
 
 
@@ -179,57 +214,32 @@ def check_name(name: str) -> None:
         )
 
 
-class Promise(TypedDict, total=False):
-    """The fields of `SweepConfig` that may change when a sweep is resumed: they change no decision that was made."""
-
-    trials: int
-    time_budget_s: float
-    gpu_hours: float
-    concurrent: int
-    max_failures: int
-    trial_timeout_s: float
-    disk_budget: int | str
-
-
-class Options(Promise, total=False):
-    """What a caller may say about a sweep beside its space: fields of `SweepConfig`, and the epochs of a trial."""
-
-    name: str
-    max_epochs: int
-    repeats: str
-    metric: str
-    sampler: str
-    scheduler: str
-    grace_epochs: int
-    reduction_factor: int
-    strata: str
-    smoothing: int
-    control_fraction: float
-    seed: int
-    cpus_per_trial: float | Literal["auto"]
-    gpus_per_trial: float | Literal["auto"]
-
-
 def plan(
     space: str | Path | SearchSpace, settings: Mapping[str, Any] | None = None, **options: Unpack[Options]
 ) -> SweepConfig:
     """The checked configuration of a sweep: the space with `settings` (dotted keys) fixed, and the options given.
 
-    A setting `sweep.KEY` is a field of the sweep's own configuration, such as `sweep.grace_epochs`.
+    A setting `sweep.KEY` is a field of the sweep's own configuration, such as `sweep.stopping.grace_epochs`.
+
+    A metric of your own, `metric="my_package.my_module:TOP5"`, joins the `training.metrics` of every trial.
 
     The name defaults to the space's, other options to the space's `defaults`, the trials of a grid to its points.
     Raises ValueError with one line that names each fault.
     """
     loaded = space if isinstance(space, SearchSpace) else load_space(space)
     named = {} if isinstance(space, SearchSpace) else {"name": Path(space).stem}
-    given = {**named, **loaded.defaults, **{key: value for key, value in options.items() if value is not None}}
     fixed = flatten(settings or {})
-    given |= {key.removeprefix("sweep."): fixed.pop(key) for key in list(fixed) if key.startswith("sweep.")}
+    asked = {key.removeprefix("sweep."): fixed.pop(key) for key in list(fixed) if key.startswith("sweep.")}
+    given = over_defaults({**dotted(said(options)), **dotted(asked)}, {**named, **dotted(loaded.defaults)})
     if (max_epochs := given.pop("max_epochs", None)) is not None:
         fixed["training.epochs"] = max_epochs
     loaded = loaded.fix(fixed)
-    if given.get("sampler") == "grid":
+    if is_import_path(metric := given.get("metric")):
+        added = dict.fromkeys([*_added_metrics(loaded), metric])
+        loaded = loaded.fix({"training.metrics": list(added)})
+        given["metric"] = f"val_{outside_name(metric)}"
+    if Parts.parse({key: given[key] for key in Parts.model_fields}).sampler.finite:
         given.setdefault("trials", sum(1 for _ in loaded.grid()))
     config = SweepConfig.parse({**given, "space": loaded})
     config.check()
-    return config
+    return config.replace(modules=tuple(module_files(config.model_dump(mode="json"))))

@@ -1,11 +1,13 @@
 """The GPU set: what limits a trial, what each rung of the fast path buys, how trials share a GPU, and a whole sweep.
 
-    python -m benchmarks.gpu [--cells ladder sharing] [--minutes 9] [--to FILE]
+    python -m benchmarks run --gpu [--minutes 9] [--to FOLDER]
 
-Cells run in the order of their worth until the minutes are up, and the file is written anew after each of them. Without
-a GPU everything is run at tiny sizes: a rehearsal, whose numbers mean nothing.
+Cells run in the order of their worth until the minutes are up, and a cell's file is written anew after each result.
+Without a GPU everything is run at tiny sizes: a rehearsal, whose numbers mean nothing. All but the whole sweep need
+neither Ray nor Optuna.
 """
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,3 +85,17 @@ TINY = Size(
 def size() -> Size:
     """As large as this machine allows."""
     return FULL if torch.cuda.is_available() else TINY
+
+
+def growing(
+    size: Size,
+    results: Iterable[dict[str, Any]],
+    rows: Callable[[Sequence[dict[str, Any]]], list[dict[str, Any]]],
+    **known: Any,
+) -> Iterator[dict[str, Any]]:
+    """What a cell has found, anew after each of its results; `rows` makes the table of those that there are."""
+    measured: list[dict[str, Any]] = []
+    for result in results:
+        print(result, flush=True)
+        measured.append(result)
+        yield {"rows": rows(measured), "rehearsal": size.device.type == "cpu", **known, "measured": measured}

@@ -1,14 +1,16 @@
 """Before any speed: gradients on the device against the CPU, graphs against eager steps, fused members against one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
+from benchmarks import gpu
 from benchmarks.gpu import Size
 from benchmarks.gpu.fused import FusedGroup
 from benchmarks.gpu.timing import config, free
+from benchmarks.rows import row
 from tune_mixup.mixing import MIXERS
 from tune_mixup.models.tiny_resnet import TinyResNet
 from tune_mixup.training.trainer import Trainer
@@ -16,7 +18,16 @@ from tune_mixup.training.trainer import Trainer
 STEPS = 8
 
 
-def measure(size: Size, ceilings: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def measure() -> Iterator[dict[str, Any]]:
+    size = gpu.size()
+    return gpu.growing(size, differences(size), rows)
+
+
+def rows(measured: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row(one["what"], value=one["difference"], value_unit="") for one in measured]
+
+
+def differences(size: Size) -> Iterator[dict[str, Any]]:
     """Largest relative differences; the smaller the better."""
     yield {"what": "gradients on the device against the CPU, fp32", "difference": _gradients(size)}
     yield {"what": "fused members against single networks, double precision", "difference": fused_difference(size)}

@@ -1,15 +1,17 @@
 """From the published loop to the fast path, rung by rung: images per second and percent of the series limit."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Any
 
 import torch
 
+from benchmarks import gpu
 from benchmarks.baselines.published_loop import PublishedLoop
 from benchmarks.gpu import Size
-from benchmarks.gpu.limits import counts, series_limit
+from benchmarks.gpu.limits import ceilings, counts, series_limit
 from benchmarks.gpu.timing import config, free, images_per_s, stepper
+from benchmarks.rows import row
 from tune_mixup.training.fitting import load_fitting
 from tune_mixup.training.trainer import Trainer
 
@@ -26,16 +28,41 @@ RUNGS: dict[str, dict[str, Any]] = {
 }
 ON_CPU = tuple(name for name in RUNGS if "compile" not in name)
 """What a rehearsal without a GPU leaves out is tested elsewhere."""
+PUBLISHED = "published loop"
 
 
-def measure(size: Size, ceilings: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """One result for each network and rung."""
+def measure() -> Iterator[dict[str, Any]]:
+    size = gpu.size()
+    most = ceilings(size)
+    return gpu.growing(size, rates(size, most), rows, ceilings=most)
+
+
+def rows(measured: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each rung against the published loop of its network; one that failed has none."""
+    published = {one["net"]: one["images_per_s"] for one in measured if one["rung"] == PUBLISHED}
+    return [
+        row(
+            f"{one['net']}: {one['rung']}, against the published loop",
+            ours=one["images_per_s"],
+            other=published[one["net"]],
+            unit="images/s",
+            value=one["images_per_s"] / published[one["net"]],
+            value_unit="x",
+            note=f"{100 * one['of_limit']:.0f} % of the series limit; {one['min']:,.0f} to {one['max']:,.0f} images/s.",
+        )
+        for one in measured
+        if one["rung"] != PUBLISHED and "images_per_s" in one
+    ]
+
+
+def rates(size: Size, most: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """One result for each network and rung; `most` is what the device can do."""
     for net in size.nets:
         per_image = counts(size, net)
-        limit = series_limit(ceilings, per_image, fused=False)
-        known = {"net": net, "series_limit": limit, "series_limit_fused": series_limit(ceilings, per_image, fused=True)}
+        limit = series_limit(most, per_image, fused=False)
+        known = {"net": net, "series_limit": limit, "series_limit_fused": series_limit(most, per_image, fused=True)}
         published = _published(size, net)
-        yield {**known, "rung": "published loop", **published, "of_limit": published["images_per_s"] / limit}
+        yield {**known, "rung": PUBLISHED, **published, "of_limit": published["images_per_s"] / limit}
         for rung, settings in RUNGS.items():
             if size.device.type == "cpu" and rung not in ON_CPU:
                 continue

@@ -2,17 +2,19 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.context import SpawnContext
 from typing import Any
 
 import torch
 import torch.multiprocessing
 
+from benchmarks import gpu
 from benchmarks.gpu import Size
 from benchmarks.gpu.fused import FusedGroup
 from benchmarks.gpu.ladder import FAST
 from benchmarks.gpu.timing import config, free, images_per_s, stepper, wait
+from benchmarks.rows import row
 from tune_mixup.data.augment import augment_batch, prepare
 from tune_mixup.training.step import DTYPES, new_model
 from tune_mixup.training.trainer import Trainer
@@ -21,7 +23,33 @@ SYNC_EVERY = 10
 """Steps between two looks at the clock."""
 
 
-def measure(size: Size, ceilings: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def measure() -> Iterator[dict[str, Any]]:
+    size = gpu.size()
+    return gpu.growing(size, rates(size), rows)
+
+
+def rows(measured: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each way of sharing against one trial in a process of its own; one that failed has none."""
+    alone = {
+        one["net"]: one["images_per_s"]
+        for one in measured
+        if (one["trials"], one["way"]) == (1, "processes") and "images_per_s" in one
+    }
+    return [
+        row(
+            f"{one['net']}: {one['trials']} at a time, {one['way']}, against one trial alone",
+            ours=one["images_per_s"],
+            other=alone[one["net"]],
+            unit="images/s",
+            value=one["images_per_s"] / alone[one["net"]],
+            value_unit="x",
+        )
+        for one in measured
+        if one["net"] in alone and "images_per_s" in one and (one["trials"], one["way"]) != (1, "processes")
+    ]
+
+
+def rates(size: Size) -> Iterator[dict[str, Any]]:
     """One result for each network, number of trials and way of sharing: images per second of all of them together."""
     fast = {**FAST, "training.compile": "graph"} if size.device.type == "cuda" else {}
     ways: dict[str, Callable[[Size, str, int, dict[str, Any]], dict[str, Any]]] = {

@@ -16,7 +16,8 @@ from tune_mixup.analysis.export import export, read_configurations
 from tune_mixup.analysis.formats import FORMATS
 from tune_mixup.config import TrialConfig
 from tune_mixup.reading import parse_yaml
-from tune_mixup.record.sweep_record import Outcome, SweepRecord
+from tune_mixup.record.study import Outcome
+from tune_mixup.record.sweep_record import SweepRecord
 
 SUFFIXES = (".yaml", ".json", ".csv", ".parquet")
 
@@ -27,15 +28,15 @@ def make(folder):
 
 
 def add(record, state, values, accuracies):
-    record.study.enqueue_trial({"optimizer.lr": 0.5})
-    number = record.study.ask({"optimizer.lr": FloatDistribution(0, 1)}).number
-    folder = record.trial_folder(number)
+    record.study.optuna.enqueue_trial({"optimizer.lr": 0.5})
+    number = record.study.optuna.ask({"optimizer.lr": FloatDistribution(0, 1)}).number
+    folder = record.folder.trial(number)
     folder.path.mkdir()
     folder.write_config(TrialConfig.from_dotted(values).plain())
     for epoch, accuracy in enumerate(accuracies, start=1):
         folder.append_epoch({"epoch": epoch, "val_accuracy": accuracy, "val_nll": 1.0})
-        record.report(number, epoch, accuracy)
-    record.finish(number, Outcome(state, ""))
+        record.study.report(number, epoch, accuracy)
+    record.study.finish(number, Outcome(state, ""))
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def record(tmp_path_factory):
 def test_the_best_come_first_and_whole(record, tmp_path, suffix):
     assert export(record, 5, tmp_path / f"deep/best{suffix}") == 2
     found = read_configurations(tmp_path / f"deep/best{suffix}")
-    assert found == [record.trial_folder(2).read_config(), record.trial_folder(0).read_config()]
+    assert found == [record.folder.trial(2).read_config(), record.folder.trial(0).read_config()]
     assert [path.name for path in (tmp_path / "deep").iterdir()] == [f"best{suffix}"]
     assert export(record, 1, tmp_path / f"deep/best{suffix}") == 1
     assert read_configurations(tmp_path / f"deep/best{suffix}") == found[:1]
@@ -116,15 +117,15 @@ CONFIGS = st.builds(
 @given(first=CONFIGS, second=CONFIGS)
 @settings(deadline=None, max_examples=15)
 def test_exported_and_read_configurations_are_equal(record, tmp_path_factory, suffix, first, second):
-    before = [record.trial_folder(number).read_config() for number in (2, 0)]
+    before = [record.folder.trial(number).read_config() for number in (2, 0)]
     path = tmp_path_factory.getbasetemp() / f"round{suffix}"
     try:
-        record.trial_folder(2).write_config(first.plain())
-        record.trial_folder(0).write_config(second.plain())
+        record.folder.trial(2).write_config(first.plain())
+        record.folder.trial(0).write_config(second.plain())
         export(record, 2, path)
     finally:
-        record.trial_folder(2).write_config(before[0])
-        record.trial_folder(0).write_config(before[1])
+        record.folder.trial(2).write_config(before[0])
+        record.folder.trial(0).write_config(before[1])
     read = [TrialConfig.parse(values) for values in read_configurations(path)]
     assert read == [first, second]
     assert [config.plain() for config in read] == [first.plain(), second.plain()]

@@ -9,7 +9,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 
 from tune_mixup.analysis.leaderboard import leaderboard, render, rows, rule
-from tune_mixup.record.sweep_record import Outcome, SweepRecord
+from tune_mixup.record.study import Outcome
+from tune_mixup.record.sweep_record import SweepRecord
 
 FREE = {
     "mixing.name": CategoricalDistribution(("erm", "mixup")),
@@ -26,16 +27,16 @@ def make(folder, metric="val_accuracy", direction="maximize"):
 
 def add(record, state, params, accuracies, *, reason="", metric="val_accuracy"):
     """A trial as the driver and a worker would leave it: asked, one report per epoch, an end unless it runs."""
-    record.study.enqueue_trial(params)
-    number = record.study.ask({key: FREE[key] for key in params}).number
-    folder = record.trial_folder(number)
+    record.study.optuna.enqueue_trial(params)
+    number = record.study.optuna.ask({key: FREE[key] for key in params}).number
+    folder = record.folder.trial(number)
     folder.path.mkdir()
     folder.write_config({})
     for epoch, accuracy in enumerate(accuracies, start=1):
         folder.append_epoch({"epoch": epoch, "val_nll": 2.5 - accuracy, "val_accuracy": accuracy, "lr": 0.1})
-        record.report(number, epoch, accuracy if metric == "val_accuracy" else 2.5 - accuracy)
+        record.study.report(number, epoch, accuracy if metric == "val_accuracy" else 2.5 - accuracy)
     if state != TrialState.RUNNING:
-        record.finish(number, Outcome(state, reason))
+        record.study.finish(number, Outcome(state, reason))
     return number
 
 
@@ -96,7 +97,7 @@ def test_a_value_that_is_missing_or_not_finite_never_ranks_above_a_number(tmp_pa
     for accuracy in (0.5, 0.5, 0.25, 0.5):
         add(record, TrialState.COMPLETE, ERM, [accuracy])
     for number, value in ((0, math.nan), (1, math.inf), (3, -math.inf)):
-        record.trial_folder(number).rewrite_epochs([{"epoch": 1, "val_accuracy": value}])
+        record.folder.trial(number).rewrite_epochs([{"epoch": 1, "val_accuracy": value}])
     assert leaderboard(record)["trial"].tolist() == [2, 0, 1, 3]
     assert [row["val_accuracy"] for row in rows(leaderboard(record))] == [0.25, None, None, None]
 

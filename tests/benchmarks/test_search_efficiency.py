@@ -9,7 +9,8 @@ import pytest
 from benchmarks import search_efficiency
 from benchmarks.recorded_curves import AXES, EPOCHS, SEEDS, SPACE, Table
 from benchmarks.search_efficiency import NOISE, PERCENTS, describe, measure, search, truth
-from benchmarks.table_search import FREE, METHODS, Search, medians, nearest
+from benchmarks.simulation import Search, medians
+from benchmarks.table_search import FREE, METHODS, nearest
 from tune_mixup.sweep_config import plan
 
 PLACES = [(i, j, k) for i in range(7) for j in range(5) for k in range(3)]
@@ -35,7 +36,7 @@ def test_the_grid_that_is_recorded_is_the_table():
     config = plan(SPACE, {"data.root": "/data"}, name="curves")
     points = list(config.space.grid())
     assert config.trials == len(points) == len(SEEDS) * len(PLACES) >= 60 * 3
-    assert (config.sampler, config.scheduler) == ("grid", "none")
+    assert (config.sampler.name, config.stopping.name) == ("grid", "none")
     assert points[: len(PLACES)] == [{"seed": 0, **setting} for setting in SETTINGS]
     assert len({config.trial(point).identity() for point in points}) == len(PLACES)
 

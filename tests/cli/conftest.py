@@ -3,8 +3,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from tune_mixup.cli import run
-from tune_mixup.record.sweep_record import Outcome, SweepRecord
-from tune_mixup.search.standing import Progress
+from tune_mixup.record.study import Outcome
+from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.search_space import SearchSpace
 from tune_mixup.sweep_config import plan
 
@@ -53,40 +53,16 @@ def start_sweep(tmp_path):
         )
         for state, accuracies in trials:
             point = {"mixing.alpha": 0.5, "training.batch_size": 50}
-            record.study.enqueue_trial(point)
-            number = record.study.ask(dict(SPACE.free)).number
-            folder = record.trial_folder(number)
+            record.study.optuna.enqueue_trial(point)
+            number = record.study.optuna.ask(dict(SPACE.free)).number
+            folder = record.folder.trial(number)
             folder.path.mkdir()
             folder.write_config(config.trial(point).plain())
             for epoch, accuracy in enumerate(accuracies, start=1):
                 folder.append_epoch({"epoch": epoch, "val_accuracy": accuracy, "val_nll": 1.0})
-                record.report(number, epoch, accuracy)
+                record.study.report(number, epoch, accuracy)
             if state != "RUNNING":
-                record.finish(number, Outcome(TrialState[state], f"reason {number}"))
+                record.study.finish(number, Outcome(TrialState[state], f"reason {number}"))
         return record
 
     return start
-
-
-def make_progress(**changes):
-    values = {
-        "name": "gm",
-        "trials": 4,
-        "states": {"COMPLETE": 0, "PRUNED": 0, "FAIL": 0, "RUNNING": 2, "WAITING": 2},
-        "metric": "val_accuracy",
-        "best_trial": None,
-        "best_value": None,
-        "best_epoch": None,
-        "epochs": 0,
-        "full_epochs": 40,
-        "elapsed_s": 0.0,
-        "eta_s": None,
-        "time_budget_s": None,
-        "message": "",
-    }
-    return Progress(**{**values, **changes})
-
-
-@pytest.fixture
-def progress():
-    return make_progress

@@ -3,10 +3,11 @@ import json
 import pytest
 
 from tune_mixup.cli.bench import SMALL
-from tune_mixup.cluster.worker_environment import KEPT_HEAP
 from tune_mixup.measuring import turns
 from tune_mixup.measuring.bench import Ceilings, Parts
-from tune_mixup.measuring.turns import Findings, OutOfTime, Tried
+from tune_mixup.measuring.child import Child
+from tune_mixup.measuring.findings import Findings, Tried
+from tune_mixup.measuring.turns import OutOfTime
 from tune_mixup.schema import flatten
 
 PARTS = Parts(
@@ -41,8 +42,6 @@ def measured(monkeypatch):
 
     fake = Fake()
     monkeypatch.setattr(turns, "measure", fake)
-    for name in KEPT_HEAP:
-        monkeypatch.delenv(name, raising=False)
     return fake
 
 
@@ -52,7 +51,7 @@ def test_without_a_configuration_a_small_net_is_measured(command, measured):
     expected = {**SMALL, "model.width": 4, "training.batch_size": 60}
     assert {key: settings[key] for key in expected} == expected
     assert 100 < measured.seconds <= 120
-    assert measured.asked[0].environment == KEPT_HEAP
+    assert measured.start is Child
 
 
 def test_a_configuration_is_given_as_to_train(command, measured, tmp_path):
@@ -64,7 +63,7 @@ def test_a_configuration_is_given_as_to_train(command, measured, tmp_path):
 
 
 def test_what_is_said(command, measured):
-    measured.ratios = {"training.channels_last=true": [1.2, 1.21, 1.3], "training.precision=bf16": [0.5, 0.6, 0.7]}
+    measured.ratios = {"training.channels_last=true": [1.2, 1.21, 1.3]}
     assert command("bench") == 0
     lines = command.out.splitlines()
     assert lines[0].startswith("mixup, tiny_resnet, synthetic, batches of 100, fp32, compile none, on CPU, 1 of ")
@@ -76,7 +75,7 @@ def test_what_is_said(command, measured):
     assert "2.0% of a step" in said["gather, crop, flip, normalise"] and "1.0% of a step" in said["mixing"]
     assert "18.2% of an epoch" in said["validation"]  # 0.5 of 2.75 s
     assert "1.21" in said["training.channels_last=true"] and "1.20 to 1.30 in 3" in said["training.channels_last=true"]
-    assert "no compiler" in said["heap by the C library's defaults"]
+    assert "no compiler" in said["training.precision=bf16"]
     assert lines[-3:] == [
         "What to change",
         "  --set training.eval=rungs: 1.22 times as fast here (at most: validation is 18% of an epoch)",
@@ -101,28 +100,20 @@ def test_two_rounds_say_nothing_about_changes_but_how_long_to_measure(command, m
 
 
 def test_as_json(command, measured):
-    measured.ratios = {"heap by the C library's defaults": [0.8, 0.8, 0.8]}
+    measured.ratios = {"training.precision=bf16": [1.2, 1.2, 1.2]}
     assert command("bench", "--json") == 0
     said = json.loads(command.out)
     assert said["config"]["data"]["name"] == "synthetic"
-    assert (said["device"], said["rounds"], said["heap_kept_here"]) == ("cpu", 3, False)
+    assert (said["device"], said["rounds"]) == ("cpu", 3)
     assert said["shares"]["arithmetic"] == pytest.approx(0.02)
-    heap = next(one for one in said["variants"] if one["name"].startswith("heap"))
-    assert (heap["ratio"], heap["images_per_s"], heap["fault"]) == (0.8, 1600.0, None)
+    faster = next(one for one in said["variants"] if one["name"] == "training.precision=bf16")
+    assert (faster["ratio"], faster["images_per_s"], faster["fault"]) == (1.2, 2400.0, None)
     other = said["variants"][0]
     assert (other["ratio"], other["images_per_s"], other["fault"]) == (None, None, "no compiler")
-    best = said["changes"][0]
-    assert best["what"] == " ".join(f"{name}={value}" for name, value in KEPT_HEAP.items())
-    assert best["gain"] == 1.25
-
-
-def test_a_heap_that_is_kept_here_is_no_change(command, measured, monkeypatch):
-    for name, value in KEPT_HEAP.items():
-        monkeypatch.setenv(name, value)
-    measured.ratios = {"heap by the C library's defaults": [0.5, 0.5, 0.5]}
-    assert command("bench", "--json") == 0
-    said = json.loads(command.out)
-    assert said["heap_kept_here"] is True and not any("MALLOC" in one["what"] for one in said["changes"])
+    assert [(change["what"], change["gain"]) for change in said["changes"]] == [
+        ("--set training.eval=rungs", 1.222),  # validation is 0.5 of 2.75 s
+        ("--set training.precision=bf16", 1.2),
+    ]
 
 
 @pytest.mark.parametrize(

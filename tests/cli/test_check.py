@@ -7,8 +7,12 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from tune_mixup.cli.check import in_words
 from tune_mixup.cli.fields import explain_key
 from tune_mixup.config import TrialConfig
+from tune_mixup.distributions import contains
 from tune_mixup.mixing.mixup import Mixup
-from tune_mixup.search_space import SearchSpace, contains, load_space
+from tune_mixup.samplers import SAMPLERS
+from tune_mixup.search_space import SearchSpace
+from tune_mixup.space_files import load_space
+from tune_mixup.stopping import STOPPING
 from tune_mixup.sweep_config import OBJECTIVES, SweepConfig
 
 SPACE = """
@@ -164,7 +168,7 @@ def test_ranges_in_words(distribution, words):
         (["--set", "=1"], "must be KEY=VALUE"),
         (["--max-epochs", "0"], "training.epochs: got 0, must be"),
         (["--seed", "-1"], "seed"),
-        (["--sampler", "best"], "sampler: got 'best', must be"),
+        (["--sampler", "best"], "sweep.sampler.name: got 'best', which is not known"),
         (["--sampler", "grid"], "continuous; a grid needs"),
         (["--samples", "-1"], "--samples"),
     ],
@@ -201,11 +205,11 @@ def test_an_unknown_space_is_answered_with_the_nearest(command):
 def test_the_help_lists_what_the_settings_accept(command):
     """The lists in the help are written out so that it needs no heavy import; here they are compared."""
     assert command("sweep", "--help") == 0
-    words = set(re.findall(r"[a-z_]+", re.sub(r"[│\s]+", " ", command.out)))
-    for field in ("sampler", "scheduler"):
-        choices = SweepConfig.model_fields[field].annotation.__args__
+    shown = re.sub(r"[│\s]+", " ", command.out)
+    words = set(re.findall(r"[a-z_]+", shown))
+    for choices, field in ((SAMPLERS, "sampler"), (STOPPING, "stopping")):
         assert set(choices) <= words, field
-        assert SweepConfig.model_fields[field].default == choices[0]
+        assert f"{SweepConfig.model_fields[field].default.name} (default)" in shown
     assert (
         SweepConfig.model_fields["metric"].default in words and SweepConfig.model_fields["metric"].default in OBJECTIVES
     )

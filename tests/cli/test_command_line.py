@@ -8,7 +8,7 @@ import pytest
 from tune_mixup import __version__
 from tune_mixup.cli import VERBS, errors
 
-HEAVY = ["torch", "ray", "pandas", "optuna", "numpy", "sklearn", "yaml"]
+HEAVY = ["torch", "ray", "pandas", "optuna", "numpy", "sklearn", "yaml", "ruamel.yaml"]
 
 
 @pytest.mark.parametrize("arguments", [["--help"], [], ["--version"], *([verb.__name__, "--help"] for verb in VERBS)])
@@ -89,7 +89,7 @@ def test_what_goes_wrong_is_one_line_and_a_code(command, monkeypatch, error, cod
     def fail(path):
         raise error
 
-    monkeypatch.setattr("tune_mixup.record.sweep_record.load_sweep", fail)
+    monkeypatch.setattr("tune_mixup.analysis.sweep.load_sweep", fail)
     assert command("leaderboard", "gm") == code
     assert (command.out, command.err) == ("", f"tune-mixup: {line}\n")
 

@@ -2,13 +2,15 @@ import json
 
 import pytest
 
+from tune_mixup.record.facts import Decision
+
 TRIALS = [("COMPLETE", [0.5, 0.625]), ("PRUNED", [0.875]), ("FAIL", []), ("RUNNING", [0.25])]
 
 
 @pytest.fixture
 def swept(start_sweep):
     record = start_sweep(trials=TRIALS)
-    record.decide(3, {"epoch": 1, "stop": True, "why": "epoch 1: number 3 of 3", "rung": 1})
+    record.study.decide(3, Decision(epoch=1, stop=True, why="epoch 1: number 3 of 3", by="rung", rung=1))
     return record
 
 

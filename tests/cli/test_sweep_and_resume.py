@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from tune_mixup.analysis.sweep import Sweep
+
 TRIALS = [("COMPLETE", [0.5, 0.625]), ("PRUNED", [0.875]), ("COMPLETE", [0.25, 0.75])]
 
 
@@ -12,9 +14,9 @@ def ran(monkeypatch, start_sweep, progress):
     calls = []
 
     def install(trials=TRIALS, *, error=None, name="gm"):
-        def sweep(space, settings, *, root, address, warm_start, outside, listener, **options):
+        def sweep(space, settings, *, root, address, warm_start, listener, **options):
             if warm_start is not None:
-                options |= {"warm_start": warm_start, "outside": outside}
+                options |= {"warm_start": warm_start}
             calls.append({"space": space, "settings": settings, "root": root, "address": address, **options})
             return finish(listener)
 
@@ -28,7 +30,7 @@ def ran(monkeypatch, start_sweep, progress):
             if error is not None:
                 raise error
             listener(progress(message="t0002 COMPLETE: trained", states={"COMPLETE": 1, "RUNNING": 1}))
-            return record
+            return None if record is None else Sweep(record)
 
         monkeypatch.setattr("tune_mixup.cluster.sweep.sweep", sweep)
         monkeypatch.setattr("tune_mixup.cluster.sweep.resume", resume)
@@ -62,16 +64,16 @@ def test_every_option_arrives(command, ran):
     calls = ran()
     options = {
         "name": "gm", "trials": 64, "max_epochs": 100, "metric": "val_nll", "sampler": "qmc", "scheduler": "none",
-        "concurrent": 4, "cpus_per_trial": 2.0, "gpus_per_trial": 0.25, "seed": 7, "strata": "none",
-        "repeats": "serve", "gpu_hours": 8.0, "max_failures": 1, "disk_budget": "20GB",
+        "concurrent": 4, "cpus_per_trial": 2.0, "gpus_per_trial": 0.25, "seed": 7,
+        "gpu_hours": 8.0, "max_failures": 1, "disk_budget": "20GB",
     }  # fmt: skip
     flags = [word for key, value in options.items() for word in (f"--{key.replace('_', '-')}", value)]
     sets = ["--set", "data.name=cifar10", "--set", "mixing.alpha=1e-1", "--data-root", "/data"]
-    rest = ["--time-budget", "1h30m", "--trial-timeout", "15m", "--from", "old", "--outside", "clip"]
+    rest = ["--time-budget", "1h30m", "--trial-timeout", "15m", "--from", "old"]
     assert command("sweep", "mixup", *flags, *sets, *rest, "--root", "r", "--address", "auto") == 0
     settings = {"data.root": "/data", "data.name": "cifar10", "mixing.alpha": 0.1}
     expected = {"space": "mixup", "settings": settings, "root": Path("r"), "address": "auto", "time_budget_s": 5400.0}
-    expected |= {"trial_timeout_s": 900.0, "warm_start": Path("r/old"), "outside": "clip"}
+    expected |= {"trial_timeout_s": 900.0, "warm_start": Path("r/old")}
     assert calls == [{**expected, **options}]
 
 
@@ -153,9 +155,12 @@ def test_an_interrupt_before_the_sweep_began_says_so(command, ran):
         (["sweep", "quickstart", "--trials", "1.5"], "Invalid value for '--trials'"),
         (["sweep", "quickstart", "--max-epochs", "-1"], "training.epochs: got -1, must be"),
         (["sweep", "quickstart", "--metric", "val_acuracy"], "metric: got 'val_acuracy'"),
-        (["sweep", "quickstart", "--sampler", "best"], "sampler: got 'best', must be"),
+        (["sweep", "quickstart", "--sampler", "best"], "sweep.sampler.name: got 'best', which is not known"),
         (["sweep", "quickstart", "--sampler", "grid"], "a grid needs"),
-        (["sweep", "quickstart", "--scheduler", "asah"], "scheduler: got 'asah', must be"),
+        (
+            ["sweep", "quickstart", "--scheduler", "asah"],
+            "sweep.stopping.name: got 'asah', which is not known; did you mean asha?",
+        ),
         (["sweep", "quickstart", "--concurrent", "0"], "concurrent: got 0, must be"),
         (["sweep", "quickstart", "--cpus-per-trial", "0"], "cpus_per_trial: got 0"),
         (["sweep", "quickstart", "--cpus-per-trial", "nan"], "cpus_per_trial: got nan, must be"),

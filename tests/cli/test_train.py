@@ -148,10 +148,10 @@ def test_the_data_root_is_set_then_given_then_from_the_environment(trained, spac
 def test_an_exported_file_is_accepted_as_it_is(command, trained, start_sweep, tmp_path, suffix):
     record = start_sweep(trials=[("COMPLETE", [0.5, 0.5]), ("COMPLETE", [0.5, 0.75])])
     for number, alpha in ((0, 0.25), (1, 1.25)):
-        folder = record.trial_folder(number)
+        folder = record.folder.trial(number)
         folder.write_config(TrialConfig.from_dotted(folder.read_config(), {"mixing.alpha": alpha}).plain())
     assert command("export", "gm", "--top", 2, "--to", f"best{suffix}") == 0
-    expected = [TrialConfig.parse(record.trial_folder(number).read_config()) for number in (1, 0)]
+    expected = [TrialConfig.parse(record.folder.trial(number).read_config()) for number in (1, 0)]
     assert trained("--config", f"best{suffix}") == expected[0]
     assert trained("--config", f"best{suffix}", "--rank", "2") == expected[1]
     assert trained("--config", f"best{suffix}", "--set", "mixing.alpha=2").mixing.alpha == 2
@@ -210,7 +210,7 @@ def test_a_checkpoint_that_is_cut_short_is_told_of_and_made_again(command, tmp_p
 
 def test_as_many_threads_as_are_asked_for(command, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr("tune_mixup.training.trainer.set_threads", asked.append)
+    monkeypatch.setattr("tune_mixup.training.threads.set_threads", asked.append)
     (tmp_path / "plain.yaml").write_text(yaml.safe_dump(PLAIN))
     assert command("train", "--config", "plain.yaml", "--out", "out", "--threads", 3) == 0 and asked == [3]
     assert "--threads" in command.refused("train", "--config", "plain.yaml", "--out", "out", "--threads", 0)

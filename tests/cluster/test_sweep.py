@@ -12,7 +12,10 @@ from ray import cloudpickle, tune
 
 from tune_mixup import load_sweep, sweep
 from tune_mixup.cluster import evaluation, trainable
+from tune_mixup.cluster.messages import to_ray
 from tune_mixup.cluster.sweep import resume
+from tune_mixup.record import tables
+from tune_mixup.record.facts import Ending, Report
 from tune_mixup.search.replay import replay
 from tune_mixup.search_space import SearchSpace
 
@@ -45,21 +48,28 @@ SPACE = SearchSpace(
 def test_a_sweep_from_plan_to_frames(tmp_path):
     heard = []
     record = sweep(
-        SPACE, name="gm", root=tmp_path, trials=8, grace_epochs=1, concurrent=2, metric="val_nll", listener=heard.append
-    )
+        SPACE,
+        name="gm",
+        root=tmp_path,
+        trials=8,
+        stopping={"grace_epochs": 1},
+        concurrent=2,
+        metric="val_nll",
+        listener=heard.append,
+    ).record
     frame = load_sweep(record.path).trials()
     assert frame["trial"].tolist() == list(range(8))
     assert set(frame["state"]) == {"COMPLETE", "PRUNED"}
     assert (frame["epoch"] == 9).tolist() == (frame["state"] == "COMPLETE").tolist()
     assert frame.loc[0, ["mixing.gamma", "optimizer.lr"]].tolist() == [0.25, 0.1]
-    epochs = record.epochs()
+    epochs = tables.epochs(record)
     assert epochs.groupby("trial")["epoch"].max().tolist() == frame["epoch"].tolist()
-    study = optuna.load_study(study_name="gm", storage=record.storage())
+    study = optuna.load_study(study_name="gm", storage=record.study.storage())
     for trial, row in zip(study.trials, frame.itertuples(), strict=True):
         assert trial.state.name == row.state and trial.value == row.val_nll
         by_file = epochs[epochs["trial"] == trial.number]
         assert trial.intermediate_values == dict(zip(by_file["epoch"], by_file["val_nll"], strict=True))
-    assert (record.trial_folder(0).path / "snapshots" / f"{frame.loc[0, 'epoch']:04d}.npz").exists()
+    assert (record.folder.trial(0).path / "snapshots" / f"{frame.loc[0, 'epoch']:04d}.npz").exists()
     assert not list(record.path.glob("tm-tune-*")), "Ray's own files are left behind"
     assert heard[-1].states == {"COMPLETE": study_count(study, "COMPLETE"), "PRUNED": study_count(study, "PRUNED"),
                                 "FAIL": 0, "RUNNING": 0, "WAITING": 0}  # fmt: skip
@@ -72,10 +82,10 @@ def test_a_sweep_from_plan_to_frames(tmp_path):
 
     warm = sweep(
         SPACE.fix({"optimizer.lr": 0.1}), name="warm", root=tmp_path, trials=2, concurrent=2, metric="val_nll",
-        grace_epochs=1, warm_start=record.path, outside="clip",
+        stopping={"grace_epochs": 1}, warm_start=record.path, outside="clip",
     )  # fmt: skip
-    assert warm.imported() == 1, "only the trial at the rate that is fixed now means the same"
-    assert warm.trials()["trial"].tolist() == [1, 2] and "1 trials" in warm.noted("warm_start", "")
+    assert warm.record.study.imported() == 1, "only the trial at the rate that is fixed now means the same"
+    assert warm.trials()["trial"].tolist() == [1, 2] and "1 trials" in warm.record.study.sweep_facts().warm_start
     with pytest.raises(ValueError, match="outside the space"):
         sweep(
             SPACE.replace(free={**SPACE.free, "mixing.gamma": FloatDistribution(4.0, 5.0)}, baselines=()),
@@ -108,7 +118,8 @@ class Meeting(tune.Trainable):
         while len(list(self.room.glob("*.came"))) < self.wanted and time.time() < deadline:
             time.sleep(0.02)
         (self.room / f"{self.me}.left").write_text(json.dumps(time.time()))
-        return {"epoch": self.wanted, "val_accuracy": 0.5, "done": True, "diverged": 0}
+        row = {"epoch": self.wanted, "val_accuracy": 0.5, "diverged": 0}
+        return to_ray(Report(row=row, ending=Ending(kind="completed")))
 
     def reset_config(self, new_config):
         self.setup(new_config)
@@ -121,11 +132,11 @@ def test_two_gpus_at_a_quarter_each_run_exactly_eight_trials_at_once(tmp_path, m
     space = SPACE.replace(fixed={**FIXED, "training.epochs": 8})  # eight must meet before anybody leaves
     record = sweep(
         space, name="eight", root=tmp_path, trials=12, metric="val_accuracy", gpus_per_trial=0.25, cpus_per_trial=0.5
-    )
+    ).record
     came = {p.stem: json.loads(p.read_text()) for p in (record.path / "room").glob("*.came")}
     left = {p.stem: json.loads(p.read_text()) for p in (record.path / "room").glob("*.left")}
     assert len(came) == len(left) == 12
-    assert (record.trials()["state"] == "COMPLETE").all()
+    assert (tables.trials(record)["state"] == "COMPLETE").all()
     assert "concurrent: 8 trials at the same time are more than a quarter of 12, so tpe" in caplog.text
     at_once = [sum(came[other][0] <= came[me][0] < left[other] for other in came) for me in came]
     assert max(at_once) == 8
@@ -135,24 +146,24 @@ def test_two_gpus_at_a_quarter_each_run_exactly_eight_trials_at_once(tmp_path, m
 
 @pytest.mark.slow
 def test_evaluate_retrains_on_fresh_seeds_and_notes_that_the_test_split_was_opened(tmp_path):
-    record = sweep(SPACE, name="e", root=tmp_path, trials=3, max_epochs=3, scheduler="none", concurrent=2)
+    record = sweep(SPACE, name="e", root=tmp_path, trials=3, max_epochs=3, scheduler="none", concurrent=2).record
     assert not (record.path / "evaluations").exists()
     frame = evaluation.evaluate(record.path, [0, 2], seeds=2)
     assert frame["trial"].tolist() == [0, 2] and frame["n"].tolist() == [2, 2] and frame["failed"].tolist() == [0, 0]
     retrained = load_sweep(next((record.path / "evaluations").glob("2-trials-*")))
     assert retrained.trials()["seed"].tolist() == [1, 2, 1, 2]
-    gammas = record.trials()["mixing.gamma"]
+    gammas = tables.trials(record)["mixing.gamma"]
     assert retrained.trials()["mixing.gamma"].tolist() == [gammas[0], gammas[0], gammas[2], gammas[2]]
     accuracies = retrained.trials()["val_accuracy"]
     assert frame["val_accuracy_mean"].tolist() == pytest.approx([accuracies[:2].mean(), accuracies[2:].mean()])
     assert frame["val_accuracy_sd"].tolist() == pytest.approx([accuracies[:2].std(), accuracies[2:].std()])
-    assert frame["search_val_accuracy_median"].tolist() == record.trials()["val_accuracy_median"][[0, 2]].tolist()
+    assert frame["search_val_accuracy_median"].tolist() == tables.trials(record)["val_accuracy_median"][[0, 2]].tolist()
     assert frame["test_accuracy_mean"].between(0, 1).all()
-    openings = record.evaluations()
+    openings = record.folder.openings()
     assert [opening["trial"] for opening in openings] == [0, 2]
     assert openings[0]["result"]["test_accuracy_mean"] == frame["test_accuracy_mean"][0]
     evaluation.evaluate(record.path, [0, 2], seeds=2)
-    assert len(record.evaluations()) == 4 and len(retrained.trials()) == 4  # opened again, trained no more
+    assert len(record.folder.openings()) == 4 and len(retrained.trials()) == 4  # opened again, trained no more
     with pytest.raises(ValueError, match="no trial 7"):
         evaluation.evaluate(record.path, [7])
 
@@ -179,11 +190,11 @@ def test_what_cannot_start_writes_nothing(tmp_path):
 def test_validating_at_rungs_only_decides_alike(tmp_path, metric):
     """One trial at a time and random points, so that both sweeps do the same; only what is known between differs."""
     settings = {"training.median_epochs": 2, "training.epochs": 12}
-    smoothing = {"smoothing": 2} if metric == "val_nll" else {}
+    smoothing = {"sweep.stopping.smoothing": 2} if metric == "val_nll" else {}
     often, rarely = (
         sweep(
-            SPACE, {**settings, "training.eval": when}, name=when, root=tmp_path, trials=8, grace_epochs=1,
-            concurrent=1, metric=metric, sampler="random", strata="none", **smoothing,
+            SPACE, {**settings, **smoothing, "training.eval": when}, name=when, root=tmp_path, trials=8, concurrent=1,
+            metric=metric, sampler="random", stopping={"grace_epochs": 1, "strata": "none"},
         )
         for when in ("epochs", "rungs")
     )  # fmt: skip

@@ -9,24 +9,24 @@ from pathlib import Path
 import pytest
 from fake_worker import plan
 
-from tune_mixup.cluster.worker_environment import KEPT_HEAP, worker_environment
+from tune_mixup.cluster.connection import worker_threads
 
-WANTED = {"MALLOC_TOP_PAD_": "67108864", "OMP_NUM_THREADS": "3", "TM_OF_THE_USER": "default"}
+WANTED = {"TM_OF_OURS": "ours", "OMP_NUM_THREADS": "3", "TM_OF_THE_USER": "default"}
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({}, {**KEPT_HEAP, "OMP_NUM_THREADS": "1"}),
-        ({"cpus_per_trial": 4.0}, {**KEPT_HEAP, "OMP_NUM_THREADS": "4"}),
-        ({"cpus_per_trial": 0.5}, {**KEPT_HEAP, "OMP_NUM_THREADS": "1"}),
-        ({"cpus_per_trial": "auto"}, KEPT_HEAP),
+        ({}, {"OMP_NUM_THREADS": "1"}),
+        ({"cpus_per_trial": 4.0}, {"OMP_NUM_THREADS": "4"}),
+        ({"cpus_per_trial": 0.5}, {"OMP_NUM_THREADS": "1"}),
+        ({"cpus_per_trial": "auto"}, {}),
         ({"gpus_per_trial": 0.25, "cpus_per_trial": 2.0}, {"OMP_NUM_THREADS": "2"}),
         ({"gpus_per_trial": "auto"}, {"OMP_NUM_THREADS": "1"}),
     ],
 )
 def test_what_trials_are_given(options, expected):
-    assert worker_environment(plan(**options)) == expected
+    assert worker_threads(plan(**options)) == expected
 
 
 def seen_by_a_worker(address, **environment):
@@ -46,7 +46,7 @@ def seen_by_a_worker(address, **environment):
 def test_workers_of_a_private_ray_start_with_it_and_the_driver_stays_as_it_was():
     seen, own = seen_by_a_worker("local", TM_OF_THE_USER="mine")
     assert seen == {**WANTED, "TM_OF_THE_USER": "mine"}
-    assert own == {"MALLOC_TOP_PAD_": None, "OMP_NUM_THREADS": None, "TM_OF_THE_USER": "mine"}
+    assert own == {"TM_OF_OURS": None, "OMP_NUM_THREADS": None, "TM_OF_THE_USER": "mine"}
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from tune_mixup.record.sweep_record import load_sweep
+from tune_mixup.record.sweep_record import SweepRecord
 
 DEADLINE_S = 300
 START = """
@@ -89,7 +89,7 @@ def write_space(folder, *, epochs):
 
 def epochs_of(path, number):
     """Finished epochs that a trial's folder holds."""
-    return len(load_sweep(path).trial_folder(number).read_epochs()) if (path / "sweep.yaml").exists() else 0
+    return len(SweepRecord.open(path).folder.trial(number).read_epochs()) if (path / "sweep.yaml").exists() else 0
 
 
 def lock_holder(path):
@@ -105,9 +105,9 @@ def lock_holder(path):
 
 def finished(path):
     """What must never change again: bytes and time of the epochs of every trial that has ended."""
-    record = load_sweep(path)
-    ended = [trial.number for trial in record.asked() if trial.state.is_finished()]
-    files = {number: record.trial_folder(number).epochs for number in ended}
+    record = SweepRecord.open(path)
+    ended = [trial.number for trial in record.study.asked() if trial.state.is_finished()]
+    files = {number: record.folder.trial(number).epochs for number in ended}
     return {number: (file.read_bytes(), file.stat().st_mtime_ns) for number, file in files.items()}
 
 
@@ -118,7 +118,7 @@ def uninterrupted(path, number):
     from tune_mixup.config import TrialConfig
     from tune_mixup.training.trainer import Trainer
 
-    config = TrialConfig.parse(load_sweep(path).trial_folder(number).read_config())
+    config = TrialConfig.parse(SweepRecord.open(path).folder.trial(number).read_config())
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # sums in another order end in other weights within a few epochs
     try:

@@ -10,7 +10,8 @@ from spaces import space
 
 from tune_mixup import sweep
 from tune_mixup.cluster.sweep import resume
-from tune_mixup.record.sweep_record import load_sweep
+from tune_mixup.record import tables
+from tune_mixup.record.sweep_record import SweepRecord
 
 pytestmark = pytest.mark.slow
 EPOCHS = 60
@@ -29,13 +30,14 @@ def words(tmp_path, root):
 
 def check_kept_promise(path, trials, *, compared):
     """Every promised trial has ended once, with every epoch once; one is compared with an unbroken training."""
-    record = load_sweep(path)
-    assert [(trial.number, trial.state.name) for trial in record.asked()] == [(n, "COMPLETE") for n in range(trials)]
-    for number, rows in record.epochs().groupby("trial"):
+    record = SweepRecord.open(path)
+    asked = record.study.asked()
+    assert [(trial.number, trial.state.name) for trial in asked] == [(n, "COMPLETE") for n in range(trials)]
+    for number, rows in tables.epochs(record).groupby("trial"):
         assert rows["epoch"].tolist() == list(range(1, EPOCHS + 1))
         if number == compared:
             assert rows["val_nll"].tolist() == pytest.approx(uninterrupted(path, number), rel=1e-4)
-        files = {file.name for file in record.trial_folder(number).path.iterdir()}
+        files = {file.name for file in record.folder.trial(number).path.iterdir()}
         assert files <= {"config.yaml", "epochs.jsonl", "checkpoint.pt", "lock", "notes.txt", "snapshots"}
 
 
@@ -50,7 +52,7 @@ def test_sigkill_of_the_driver_damaged_files_and_a_torn_journal(tmp_path, root, 
         first.until(lambda: any(t.state.is_finished() for t in asked(path)) and epochs_of(path, 2) >= 15)
         done = finished(path)
         first.kill()
-    orphan = lock_holder(load_sweep(path).trial_folder(2).path / "lock")
+    orphan = lock_holder(SweepRecord.open(path).folder.trial(2).path / "lock")
     unfinished = [trial.number for trial in asked(path) if not trial.state.is_finished()]
     assert orphan is not None and 2 in unfinished
 
@@ -58,12 +60,12 @@ def test_sigkill_of_the_driver_damaged_files_and_a_torn_journal(tmp_path, root, 
     with open(path / "study.journal", "ab") as journal:
         journal.write(b'{"op_code":6,"worker_id":"')
     with Command("resume", path, folder=tmp_path) as again:
-        again.until(lambda: lock_holder(load_sweep(path).trial_folder(2).path / "lock") not in (None, orphan))
+        again.until(lambda: lock_holder(SweepRecord.open(path).folder.trial(2).path / "lock") not in (None, orphan))
         again.until(lambda: epochs_of(path, 2) >= 25 and (path / "trials/t0003/checkpoint.previous.pt").exists())
         again.kill()
     wait_for_orphans(path)
     for number, spared in ((2, ("checkpoint.previous.pt",)), (3, ())):
-        for file in load_sweep(path).trial_folder(number).path.glob("checkpoint*"):
+        for file in SweepRecord.open(path).folder.trial(number).path.glob("checkpoint*"):
             if file.name not in spared:
                 os.truncate(file, 1000)
     with Command("resume", path, folder=tmp_path) as last:
@@ -71,7 +73,7 @@ def test_sigkill_of_the_driver_damaged_files_and_a_torn_journal(tmp_path, root, 
     assert code == 0, last.text()
     for number, state in done.items():
         assert finished(path)[number] == state
-    notes = {number: load_sweep(path).trial_folder(number).notes.read_text() for number in (2, 3)}
+    notes = {number: SweepRecord.open(path).folder.trial(number).notes.read_text() for number in (2, 3)}
     assert "checkpoint.pt was truncated or damaged; trained on from epoch" in notes[2]
     assert "previous" not in notes[2] and not notes[2].endswith("epoch 0\n")
     assert notes[3].count("trained on from epoch 0") == 2
@@ -80,7 +82,7 @@ def test_sigkill_of_the_driver_damaged_files_and_a_torn_journal(tmp_path, root, 
 
 
 def asked(path):
-    return load_sweep(path).asked() if (path / "sweep.yaml").exists() else []
+    return SweepRecord.open(path).study.asked() if (path / "sweep.yaml").exists() else []
 
 
 def wait_for_orphans(path):
@@ -115,7 +117,7 @@ def test_signals_leave_a_sweep_that_goes_on(tmp_path, root, words):
 
     with Command("resume", path, folder=tmp_path) as command:
         command.until(lambda: epochs_of(path, 1) >= reached[1] + 5)
-        worker = lock_holder(load_sweep(path).trial_folder(1).path / "lock")
+        worker = lock_holder(SweepRecord.open(path).folder.trial(1).path / "lock")
         os.kill(worker, signal.SIGSTOP)  # its epoch does not end
         command.send(signal.SIGINT)
         command.until(lambda: "press Ctrl-C again" in command.text())
@@ -135,7 +137,7 @@ def saved_epochs(path):
     """Trial -> epochs in its checkpoint, 0 where there is none yet."""
     import torch
 
-    files = {trial.number: load_sweep(path).trial_folder(trial.number).checkpoint for trial in asked(path)}
+    files = {trial.number: SweepRecord.open(path).folder.trial(trial.number).checkpoint for trial in asked(path)}
     return {number: torch.load(file)["epoch"] if file.exists() else 0 for number, file in files.items()}
 
 

@@ -9,8 +9,10 @@ import pytest
 from processes import Command, epochs_of, finished, write_space
 from spaces import space
 
-from tune_mixup import load_sweep, sweep
+from tune_mixup import sweep
 from tune_mixup.cluster.sweep import resume
+from tune_mixup.record import tables
+from tune_mixup.record.sweep_record import SweepRecord
 
 pytestmark = pytest.mark.slow
 AS_ROOT = [] if os.geteuid() == 0 else ["sudo", "-n"]
@@ -42,10 +44,12 @@ def small_disk(tmp_path):
 
 
 def check_all_there(path, trials, before):
-    record = load_sweep(path)
-    assert [(trial.number, trial.state.name) for trial in record.asked()] == [(n, "COMPLETE") for n in range(trials)]
-    epochs = len(record.trial_folder(0).read_epochs())
-    assert all(rows.tolist() == list(range(1, epochs + 1)) for _, rows in record.epochs().groupby("trial")["epoch"])
+    record = SweepRecord.open(path)
+    asked = record.study.asked()
+    assert [(trial.number, trial.state.name) for trial in asked] == [(n, "COMPLETE") for n in range(trials)]
+    epochs = len(record.folder.trial(0).read_epochs())
+    by_trial = tables.epochs(record).groupby("trial")["epoch"]
+    assert all(rows.tolist() == list(range(1, epochs + 1)) for _, rows in by_trial)
     after = finished(path)
     assert all(after[number] == state for number, state in before.items())
     assert not list(path.rglob("*.tmp"))
@@ -78,7 +82,7 @@ def test_a_disk_that_fills_up_stops_the_sweep_and_making_room_lets_it_go_on(tmp_
         code, line = command.ends()
     assert code == 1 and len(command.text().strip().splitlines()[-1:]) == 1
     assert line.startswith("tune-mixup: stopped: ") and "No space left on device" in line and str(path) in line
-    assert {trial.state.name for trial in load_sweep(path).asked()} <= {"RUNNING", "COMPLETE"}
+    assert {trial.state.name for trial in SweepRecord.open(path).study.asked()} <= {"RUNNING", "COMPLETE"}
     before = finished(path)
 
     with pytest.raises(ValueError, match="0 B free, but"):
@@ -108,7 +112,7 @@ def test_a_storage_that_turns_read_only_or_goes_away_stops_the_sweep_until_it_is
     assert not path.exists() or not list(path.iterdir()), "a folder that went away was made again"
     listener.away.rename(path)
     before = finished(path)
-    assert {trial.state.name for trial in load_sweep(path).asked()} <= {"RUNNING", "COMPLETE"}
+    assert {trial.state.name for trial in SweepRecord.open(path).study.asked()} <= {"RUNNING", "COMPLETE"}
 
     with mounted_read_only(path) as listener, pytest.raises(RuntimeError, match=r"stopped: .*Read-only file system"):
         resume(path, listener=listener)
@@ -154,14 +158,14 @@ def test_a_disk_budget_is_never_exceeded(tmp_path):
         record = sweep(
             space(training_epochs=3, model_width=24), name="b", root=tmp_path, trials=10, scheduler="none",
             concurrent=2, disk_budget=BUDGET,
-        )  # fmt: skip
-    assert record.trials()["state"].eq("COMPLETE").all() and len(record.trials()) == 10
+        ).record  # fmt: skip
+    assert tables.trials(record)["state"].eq("COMPLETE").all() and len(tables.trials(record)) == 10
     assert 0.4 * BUDGET < watcher.most <= BUDGET
-    kept = [number for number in range(10) if record.trial_folder(number).checkpoints()]
+    kept = [number for number in range(10) if record.folder.trial(number).checkpoints()]
     assert 3 <= len(kept) < 10
-    best = record.trials().sort_values("val_accuracy_median", ascending=False)["trial"].tolist()[:3]
+    best = tables.trials(record).sort_values("val_accuracy_median", ascending=False)["trial"].tolist()[:3]
     assert set(best) <= set(kept)
-    assert all(len(record.trial_folder(number).read_epochs()) == 3 for number in range(10))
+    assert all(len(record.folder.trial(number).read_epochs()) == 3 for number in range(10))
 
 
 BUDGET = 19_000_000

@@ -15,6 +15,7 @@ from tune_mixup import sweep
 from tune_mixup.cluster import trainable
 from tune_mixup.cluster.sweep import resume
 from tune_mixup.cluster.trainable import MixupTrainable
+from tune_mixup.record import tables
 
 pytestmark = [pytest.mark.usefixtures("ray_session"), pytest.mark.slow]
 TIMEOUT_S = 15.0
@@ -88,7 +89,7 @@ def faulty(monkeypatch):
 
 
 def started(record, number):
-    return (record.trial_folder(number).path / "started.txt").read_text().split()
+    return (record.folder.trial(number).path / "started.txt").read_text().split()
 
 
 def test_what_becomes_of_a_trial_whose_worker_fails(tmp_path, faulty):
@@ -96,8 +97,8 @@ def test_what_becomes_of_a_trial_whose_worker_fails(tmp_path, faulty):
     record = sweep(
         space(), name="w", root=tmp_path, trials=9, scheduler="none", sampler="random", max_failures=1,
         trial_timeout_s=TIMEOUT_S, gpus_per_trial=0.25, listener=heard.append,
-    )  # fmt: skip
-    frame = record.trials()
+    ).record  # fmt: skip
+    frame = tables.trials(record)
     assert frame["state"].tolist() == [
         "COMPLETE", "FAIL", "COMPLETE", "FAIL", "COMPLETE", "COMPLETE", "FAIL", "FAIL", "COMPLETE"
     ]  # fmt: skip
@@ -110,18 +111,18 @@ def test_what_becomes_of_a_trial_whose_worker_fails(tmp_path, faulty):
         6: f"{oom}TiB. on 1 GPU",
         7: "ZeroDivisionError: division by zero",
     }
-    deaths = {trial.number: trial.user_attrs.get("deaths", []) for trial in record.asked()}
+    deaths = {trial.number: trial.user_attrs.get("deaths", []) for trial in record.study.asked()}
     assert deaths == {0: [died], 1: [died] * 2, 2: [hung], 3: [hung] * 2, 4: [died], 5: [], 6: [], 7: [], 8: []}
     starts = {number: started(record, number) for number in range(9)}
     once, twice, doubled = ["0.25"], ["0.25"] * 2, ["0.25", "0.5", "1"]
     assert starts == {
         0: twice, 1: twice, 2: twice, 3: twice, 4: twice, 5: doubled, 6: doubled, 7: once, 8: once
     }  # fmt: skip
-    for number, epochs in record.epochs().groupby("trial")["epoch"]:
+    for number, epochs in tables.epochs(record).groupby("trial")["epoch"]:
         assert epochs.tolist() == list(range(1, 4 if frame["state"][number] == "FAIL" else 10))
-    retried = [row["val_nll"] for row in record.trial_folder(0).read_epochs()]
+    retried = [row["val_nll"] for row in record.folder.trial(0).read_epochs()]
     assert retried == pytest.approx(uninterrupted(record.path, 0), rel=1e-5), "killed, but as if it never had been"
-    assert "AcceleratorError" in record.trial_folder(4).error.read_text()
+    assert "AcceleratorError" in record.folder.trial(4).error.read_text()
     messages = [progress.message for progress in heard]
     assert f"t0005: {oom}GiB. on 0.25 of a GPU; it goes on from its checkpoint with 0.5" in messages
     assert f"t0000: {died}; it goes on from its checkpoint (failure 1, allowed 1)" in messages
@@ -133,7 +134,7 @@ def test_what_becomes_of_a_trial_whose_worker_fails(tmp_path, faulty):
 
 
 def test_no_failure_is_allowed_when_none_is(tmp_path, faulty):
-    record = sweep(space(), name="w", root=tmp_path, trials=1, scheduler="none", max_failures=0)
-    assert record.trials()["state"].tolist() == ["FAIL"]
-    assert record.trials()["reason"][0].endswith("; failure 1, and max_failures is 0")
+    record = sweep(space(), name="w", root=tmp_path, trials=1, scheduler="none", max_failures=0).record
+    assert tables.trials(record)["state"].tolist() == ["FAIL"]
+    assert tables.trials(record)["reason"][0].endswith("; failure 1, and max_failures is 0")
     assert started(record, 0) == ["0"] and Path(record.path).exists()

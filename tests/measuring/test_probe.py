@@ -1,19 +1,14 @@
-"""Probes for real: processes that train on this machine's CPUs, alone and as Ray tasks."""
+"""Copies of a trial beside each other: with made-up processes, and for real on this machine's CPUs."""
 
-import os
-import subprocess
-import sys
+import math
 
 import pytest
-import torch
-from ray import cloudpickle
 
 from tune_mixup.config import TrialConfig
-from tune_mixup.data.base import load
-from tune_mixup.measuring import probe, probe_process
+from tune_mixup.measuring import probe
+from tune_mixup.measuring.messages import EpochSeen, Fault, Watch
 from tune_mixup.measuring.packing import Load, OutOfMemory
-from tune_mixup.measuring.probe import RayProbe, measure
-from tune_mixup.training.fitting import few_batches
+from tune_mixup.measuring.probe import NodeProbe, Place, together
 
 TINY = {
     "data.name": "synthetic",
@@ -32,6 +27,10 @@ def config_of(**changes):
     return TrialConfig.from_dotted(TINY, {key.replace("_", ".", 1): value for key, value in changes.items()})
 
 
+WATCH = Watch(config=config_of(), threads=3, gpu=False)
+BEFORE, LATER = 0.0, math.inf
+
+
 @pytest.fixture
 def soon(monkeypatch):
     """A short look is enough."""
@@ -39,101 +38,96 @@ def soon(monkeypatch):
     monkeypatch.setattr(probe, "MIN_S", 0.0)
 
 
-def request_of(config):
-    return {"config": config.plain(), "threads": 1, "gpu": False}
+class Children:
+    """Processes that say what is in their script, one script each."""
+
+    def __init__(self, *scripts):
+        self.scripts = [iter(script) for script in scripts]
+        self.threads, self.asked = [], []
+        self.running = 0
+
+    def __call__(self, threads):
+        self.threads.append(threads)
+        self.running += 1
+        return One(self, self.scripts[len(self.threads) - 1])
 
 
-def test_reports_of_short_epochs(monkeypatch):
-    monkeypatch.setattr(probe_process, "set_threads", lambda threads: None)
-    reports = probe_process.reports(request_of(config_of()))
-    first, second = next(reports), next(reports)
-    assert 0 < second["step_s"] < 10 and second["began"] > first["began"] + first["step_s"]
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    assert 10**7 < second["peak_bytes"] < second["memory_bytes"] == memory
+class One:
+    def __init__(self, children, script):
+        self.children, self.script = children, script
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.children.running -= 1
+
+    def ask(self, request):
+        self.children.asked.append(request)
+
+    def answer(self):
+        assert len(self.children.asked) == len(self.children.scripts), "all train before one is listened to"
+        return next(self.script)
 
 
-@pytest.mark.parametrize("batches", ["shuffled", "stratified"])
-def test_a_probe_trains_on_about_ten_batches(batches):
-    config = config_of(data_batches=batches, mixing_name="mixup")
-    whole = load(config.data, seed=0, device=torch.device("cpu"))
-    short = few_batches(config, whole, num_batches=probe_process.STEPS)
-    train = load(short.data, seed=0, device=torch.device("cpu")).train
-    assert 9 <= len(train.targets) // 20 <= 11
-    assert short.replace(data=config.data) == config
+def epoch(began, step_s, peak_bytes=10, memory_bytes=100):
+    return EpochSeen(began=began, load=Load(step_s, peak_bytes, memory_bytes))
 
 
-def test_data_that_is_small_or_rare_is_taken_as_it_is():
-    small = config_of(data_num_train=200)
-    assert few_batches(small, load(small.data, seed=0, device=torch.device("cpu")), num_batches=10) == small
-    many = config_of(data_num_classes=20, data_num_train=400, data_validation_fraction=0.5)
-    assert few_batches(many, load(many.data, seed=0, device=torch.device("cpu")), num_batches=10) == many
+def test_the_slowest_copy_and_the_largest_memory_of_epochs_that_all_began_warm(soon, monkeypatch):
+    children = Children(
+        [epoch(BEFORE, 90, 999), epoch(BEFORE, 80, 999), epoch(LATER, 1, 10), epoch(LATER, 3, 30)],
+        [epoch(BEFORE, 70, 999), epoch(LATER, 0.5, 40), epoch(LATER, 0.7, 20, 101)],
+    )
+    monkeypatch.setattr(probe, "Child", children)
+    assert together(WATCH, 2) == Load(step_s=2, peak_bytes=40, memory_bytes=101)
+    assert (children.threads, children.asked, children.running) == ([3, 3], [WATCH, WATCH], 0)
 
 
-HELD = """
-import torch
-from tune_mixup.measuring.probe_process import host_memory
-before, total = host_memory()
-kept = torch.ones(50_000_000)
-after, _ = host_memory()
-print(after - before, total)
-"""
+@pytest.mark.parametrize("late", [0, 2])
+def test_a_fault_of_one_copy_is_what_was_found(soon, monkeypatch, late):
+    fault = Fault(words="no room", out_of_memory=True)
+    children = Children(
+        [epoch(BEFORE, 1), epoch(LATER, 1), epoch(LATER, 1)], [*[epoch(BEFORE, 1), epoch(LATER, 1)][:late], fault]
+    )
+    monkeypatch.setattr(probe, "Child", children)
+    assert together(WATCH, 2) == fault and children.running == 0
 
 
-def test_host_memory_grows_with_what_is_held():
-    """In a process of its own: it is the most that a process has ever held."""
-    done = subprocess.run([sys.executable, "-c", HELD], capture_output=True, text=True, check=True)
-    grown, total = map(int, done.stdout.split())
-    assert 150 * 10**6 < grown < 300 * 10**6 and total > 10**9
+@pytest.mark.parametrize(
+    ("epochs", "seconds", "expected"), [(3, 3.0, True), (2, 19.0, False), (99, 2.9, False), (1, 20.0, True)]
+)
+def test_how_long_a_copy_is_watched(epochs, seconds, expected):
+    assert probe._enough(epochs, seconds) is expected
+
+
+def probe_that_finds(found, asked, **options):
+    def run(watch, copies, place):
+        asked.append((watch, copies, place))
+        return found
+
+    return NodeProbe(run, config_of(), **options)
+
+
+PLACE = Place(cpus=2, gpus=1, where={"accelerator_type:A": 0.001})
+
+
+@pytest.mark.parametrize(("memory_bytes", "expected"), [(None, 100), (70, 70)])
+def test_a_probe_asks_for_its_place_and_knows_its_memory(memory_bytes, expected):
+    asked = []
+    found = probe_that_finds(Load(1.0, 10, 100), asked, threads=2, place=PLACE, memory_bytes=memory_bytes).measure(4)
+    assert found == Load(1.0, 10, expected)
+    assert asked == [(Watch(config=config_of(), threads=2, gpu=True), 4, PLACE)]
+
+
+def test_out_of_memory_and_faults_are_told_apart():
+    with pytest.raises(OutOfMemory, match="no room"):
+        probe_that_finds(Fault(words="no room", out_of_memory=True), [], threads=1, place=PLACE).measure(2)
+    with pytest.raises(ValueError, match="^the probe of the largest setting failed: broken; give a number"):
+        probe_that_finds(Fault(words="broken"), [], threads=1, place=PLACE).measure(2)
 
 
 @pytest.mark.slow
 def test_two_at_once_in_processes_of_their_own(soon):
-    found = measure(request_of(config_of()), 2)
-    assert set(found) == {"step_s", "peak_bytes", "memory_bytes"} and found["step_s"] > 0
-
-
-@pytest.mark.slow
-def test_a_fault_of_the_setting_is_one_line(ray_session):
-    config = config_of(training_batch_size=3996)
-    with pytest.raises(ValueError) as caught:
-        RayProbe(config, threads=1, cpus=1, gpus=0, where={}).measure(1)
-    assert "the probe of the largest setting failed: ValueError" in str(caught.value) and "\n" not in str(caught.value)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("ending", "words"),
-    [
-        ("raise torch.OutOfMemoryError('CUDA out of memory.')", {"out_of_memory": "CUDA out of memory."}),
-        ("os.kill(os.getpid(), 9)", {"out_of_memory": "the host ran out of memory"}),
-        ("os._exit(3)", {"fault": "its process ended with code 3"}),
-    ],
-)
-def test_how_a_process_can_end(monkeypatch, tmp_path, ending, words):
-    script = tmp_path / "ends.py"
-    script.write_text(
-        "import os, torch\n"
-        "from tune_mixup.measuring import probe_process\n"
-        f"def reports(request):\n    yield {{'step_s': 1.0}}\n    {ending}\n"
-        "probe_process.reports = reports\n"
-        "probe_process.main()\n"
-    )
-    monkeypatch.setattr(probe, "COMMAND", [probe.COMMAND[0], str(script)])
-    assert measure({"threads": 1}, 1) == words
-
-
-@pytest.mark.slow
-def test_on_ray_with_what_the_node_says_of_its_memory(ray_session, soon):
-    found = RayProbe(config_of(), threads=1, cpus=2, gpus=0, where={}, memory_bytes=123).measure(1)
-    assert isinstance(found, Load) and found.memory_bytes == 123 and found.step_s > 0
-
-
-def no_room(request, copies):
-    return {"out_of_memory": f"no room for {copies}"}
-
-
-def test_out_of_memory_reaches_the_driver(ray_session, monkeypatch):
-    cloudpickle.register_pickle_by_value(__import__(__name__))
-    monkeypatch.setattr(probe, "measure", no_room)
-    with pytest.raises(OutOfMemory, match="no room for 2"):
-        RayProbe(config_of(), threads=1, cpus=1, gpus=1, where={}).measure(2)
+    found = together(Watch(config=config_of(), threads=1, gpu=False), 2)
+    assert isinstance(found, Load) and found.step_s > 0 and 0 < found.peak_bytes < found.memory_bytes

@@ -1,4 +1,4 @@
-"""Turns on a made-up machine with a made-up clock, and once with a real process."""
+"""Turns on a made-up machine with a made-up clock."""
 
 import itertools
 
@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.measuring.bench import Ceilings, Parts
-from tune_mixup.measuring.bench_process import answer
-from tune_mixup.measuring.turns import HOPELESS, ROUNDS, STEPS, OutOfTime, Subprocess, measure
+from tune_mixup.measuring.messages import CeilingsFound, Fault, FindCeilings, FindParts, PartsFound, Train, Trained
+from tune_mixup.measuring.turns import HOPELESS, ROUNDS, STEPS, OutOfTime, measure
 from tune_mixup.measuring.variants import Variant
 
 BATCH = 20
+CEILINGS_TAKE_S = 3.0
 CONFIG = TrialConfig.from_dotted({"training.batch_size": BATCH, "model.width": 2, "data.train_limit": 200})
 CEILING = itertools.repeat(1.0)
 PARTS = Parts(*(0.5,) * len(Parts._fields))
@@ -34,9 +35,9 @@ class Machine:
     def clock(self):
         return self.now
 
-    def start(self, environment):
+    def start(self, threads):
         worker = Worker(self)
-        self.started.append(dict(environment))
+        self.started.append(threads)
         self.running += 1
         return worker
 
@@ -56,29 +57,41 @@ class Worker:
 
     def answer(self, timeout_s):
         machine, request = self.machine, self.request
-        speed = machine.speeds[request["config"]["model"]["width"]]
-        epoch_s = request["steps"] * BATCH / speed
-        cost = (0.0 if self.warm else machine.begin_s) + max(request["seconds"], epoch_s)
+        speed = machine.speeds[width_of(request)]
+        cost = 0.0 if self.warm else machine.begin_s
+        cost += (
+            CEILINGS_TAKE_S
+            if isinstance(request, FindCeilings)
+            else max(request.seconds, request.steps * BATCH / speed)
+        )
         if self.asked_at + cost > machine.now + timeout_s:
             machine.now += max(0.0, timeout_s)
             return None
         machine.now = max(machine.now, self.asked_at + cost)
         self.warm = True
-        if fault := machine.faults.pop(request["config"]["model"]["width"], None):
-            return {"fault": fault}
-        match request["do"]:
-            case "ceilings":
-                return {**Ceilings(next(CEILING) * 1e9, 1e9)._asdict(), "device": "cpu"}
-            case "parts":
-                return {**PARTS._asdict(), "num_train": 1000}
-        if request["config"]["model"]["width"] == 2:
+        if fault := machine.faults.pop(width_of(request), None):
+            return Fault(words=fault)
+        match request:
+            case FindCeilings():
+                return CeilingsFound(device="cpu", ceilings=Ceilings(next(CEILING) * 1e9, 1e9))
+            case FindParts():
+                return PartsFound(num_train=1000, parts=PARTS)
+        if width_of(request) == 2:
             machine.turns += 1
-        return {"images_per_s": speed * machine.drift(machine.turns)}
+        return Trained(images_per_s=speed * machine.drift(machine.turns))
 
     def stop(self):
         assert not self.stopped
         self.stopped = True
         self.machine.running -= 1
+
+
+def width_of(request):
+    return request.config.model.width
+
+
+def trained(machine):
+    return [request for request in machine.requests if isinstance(request, Train)]
 
 
 def variant(width, **options):
@@ -106,7 +119,7 @@ def test_a_machine_that_drifts_does_not_disturb_the_ratios():
 def test_variants_swap_places_from_round_to_round():
     machine = Machine({2: 1000.0, 4: 1000.0, 8: 1000.0})
     run(machine, [variant(2), variant(4), variant(8)])
-    widths = [request["config"]["model"]["width"] for request in machine.requests if request["seconds"] == 1.0]
+    widths = [width_of(request) for request in trained(machine) if request.seconds == 1.0]
     assert widths[:6] == [2, 8, 4, 2, 4, 8]
 
 
@@ -114,8 +127,8 @@ def test_variants_swap_places_from_round_to_round():
 def test_an_epoch_takes_half_a_turn_where_it_can(speed, steps):
     machine = Machine({2: speed})
     run(machine, [variant(2)], seconds=120 if speed > 1 else 1200)
-    assert [request["steps"] for request in machine.requests[:2]] == [1, steps]
-    assert {request["steps"] for request in machine.requests[1:]} == {steps}
+    assert [request.steps for request in machine.requests[:2]] == [1, steps]
+    assert {request.steps for request in machine.requests[1:] if not isinstance(request, FindCeilings)} == {steps}
 
 
 @settings(deadline=None, max_examples=60)
@@ -194,45 +207,15 @@ def test_a_variant_that_is_hopeless_gets_two_turns():
 
 def test_trials_at_once_have_processes_of_their_own_and_are_summed():
     machine = Machine({2: 1000.0, 4: 400.0})
-    found = run(machine, [variant(2), variant(4, copies=3, threads=2, environment={"HEAP": "1"})])
-    assert machine.started == [{}, *[{"HEAP": "1"}] * 3]
+    found = run(machine, [variant(2), variant(4, copies=3, threads=2)])
+    assert machine.started == [1, 2, 2, 2]
     assert found.tried[1].ratios == pytest.approx([1.2] * ROUNDS)
-    assert {request["threads"] for request in machine.requests if request["config"]["model"]["width"] == 4} == {2}
+    assert {request.threads for request in machine.requests if width_of(request) == 4} == {2}
 
 
-@pytest.mark.slow
-def test_a_real_process_measures_fails_and_ends(monkeypatch):
-    monkeypatch.setenv("MALLOC_TOP_PAD_", "1")
-    worker = Subprocess({"OMP_NUM_THREADS": "1"}, without=["MALLOC_TOP_PAD_"])
-    request = {"do": "train", "config": CONFIG.plain(), "threads": 1, "steps": 2, "seconds": 0}
-    worker.ask(request)
-    found = worker.answer(300)
-    assert found is not None and list(found) == ["images_per_s"] and found["images_per_s"] > 0
-    worker.ask({**request, "config": {"seed": -1}})
-    found = worker.answer(300)
-    assert found is not None and "seed" in found["fault"]
-    assert worker.answer(0) is None
-    worker.stop()
-    assert worker.answer(60) is None
-
-
-def test_requests_are_answered_and_trials_stay_warm(monkeypatch):
-    import torch
-
-    monkeypatch.setattr("tune_mixup.measuring.bench_process.ceilings", lambda device, precision: Ceilings(2.0, 3.0))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    threads = torch.get_num_threads()
-    kept = {}
-    request = {"config": CONFIG.plain(), "threads": 1, "steps": 2, "seconds": 0}
-    try:
-        assert answer({**request, "do": "ceilings"}, kept) == {"flops": 2.0, "copy_bytes": 3.0, "device": "cpu"}
-        assert answer({**request, "do": "train"}, kept)["images_per_s"] > 0
-        (trial,) = kept.values()
-        assert trial.trainer.epoch == 1  # the one to warm up
-        assert answer({**request, "do": "train", "seconds": 1e-6}, kept)["images_per_s"] > 0
-        assert trial.trainer.epoch == 2
-        parts = answer({**request, "do": "parts"}, kept)
-        assert parts.pop("num_train") == 180 and list(parts) == list(Parts._fields)
-        assert list(kept.values()) == [trial]
-    finally:
-        torch.set_num_threads(threads)
+def test_a_process_that_has_ended_is_no_matter_of_time():
+    machine = Machine({2: 1000.0})
+    machine.faults = Lasting({2: "its process ended with code -11"})
+    with pytest.raises(ValueError, match="ended with code -11") as caught:
+        run(machine, [variant(2)])
+    assert not isinstance(caught.value, OutOfTime)

@@ -7,8 +7,6 @@ from tune_mixup.measuring import variants as tried
 from tune_mixup.measuring.variants import variants
 from tune_mixup.schema import flatten
 
-HEAP = {"MALLOC_SOMETHING_": "1"}
-
 
 @pytest.fixture(autouse=True)
 def four_cores(monkeypatch):
@@ -17,7 +15,7 @@ def four_cores(monkeypatch):
 
 def found(device="cpu", seconds=120, **settings):
     config = TrialConfig.from_dotted({key.replace("__", "."): value for key, value in settings.items()})
-    return config, *variants(config, device=device, seconds=seconds, heap=HEAP)
+    return config, *variants(config, device=device, seconds=seconds)
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
@@ -55,14 +53,12 @@ def test_compiling_is_tried_where_there_is_time(device, takes):
     assert "training.compile=step" in [one.name for one in more] and none == []
 
 
-def test_on_a_cpu_threads_trials_at_once_and_the_heap_are_tried():
+def test_on_a_cpu_threads_and_trials_at_once_are_tried():
     config, some, _ = found()
     (threads,) = (one for one in some if one.kind == "threads")
     (copies,) = (one for one in some if one.kind == "copies")
-    (heap,) = (one for one in some if one.kind == "heap")
     assert (threads.name, threads.threads, threads.copies) == ("--cpus-per-trial 4", 4, 1)
     assert (copies.name, copies.threads, copies.copies) == ("4 trials at once", 1, 4)
-    assert heap.environment == {} and all(one.environment == HEAP for one in some if one is not heap)
 
 
 def test_no_more_than_a_few_trials_at_once(monkeypatch):
@@ -72,7 +68,7 @@ def test_no_more_than_a_few_trials_at_once(monkeypatch):
 
 def test_one_core_has_nothing_to_share(monkeypatch):
     monkeypatch.setattr(tried, "cores", lambda: 1)
-    assert {one.kind for one in found()[1]} == {"given", "settings", "heap"}
+    assert {one.kind for one in found()[1]} == {"given", "settings"}
 
 
 def test_on_a_gpu_trials_share_it():
@@ -81,7 +77,6 @@ def test_on_a_gpu_trials_share_it():
         ("--gpus-per-trial 0.5", 2),
         ("--gpus-per-trial 0.25", 4),
     ]
-    assert all(one.environment == {} for one in some)
 
 
 def test_other_rounding_is_pointed_out():

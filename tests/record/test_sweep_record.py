@@ -6,7 +6,10 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
-from tune_mixup.record.sweep_record import Outcome, SweepRecord, load_sweep
+from tune_mixup.record import tables
+from tune_mixup.record.folder import SweepFolder
+from tune_mixup.record.study import Outcome
+from tune_mixup.record.sweep_record import SweepRecord
 
 CONFIG = {"name": "gm", "space": {"fixed": {}, "free": {"mixing.alpha": {}}}}
 
@@ -17,35 +20,35 @@ def record(tmp_path):
 
 
 def ask(record, alpha):
-    record.study.enqueue_trial({"mixing.alpha": alpha})
-    return record.study.ask({"mixing.alpha": FloatDistribution(0, 2)}).number
+    record.study.optuna.enqueue_trial({"mixing.alpha": alpha})
+    return record.study.optuna.ask({"mixing.alpha": FloatDistribution(0, 2)}).number
 
 
 def train(record, number, accuracies):
     for epoch, accuracy in enumerate(accuracies, start=1):
-        record.trial_folder(number).path.mkdir(parents=True, exist_ok=True)
-        record.trial_folder(number).append_epoch({"epoch": epoch, "val_accuracy": accuracy})
-        record.report(number, epoch, accuracy)
+        record.folder.trial(number).path.mkdir(parents=True, exist_ok=True)
+        record.folder.trial(number).append_epoch({"epoch": epoch, "val_accuracy": accuracy})
+        record.study.report(number, epoch, accuracy)
 
 
 def test_frames_say_what_happened(record):
     numbers = [ask(record, alpha) for alpha in (0.5, 1.0, 1.5, 2.0)]
     train(record, numbers[0], [0.5, 0.75])
-    record.finish(numbers[0], Outcome(TrialState.COMPLETE, "trained to the full budget"))
+    record.study.finish(numbers[0], Outcome(TrialState.COMPLETE, "trained to the full budget"))
     train(record, numbers[1], [0.25])
-    record.finish(numbers[1], Outcome(TrialState.PRUNED, "epoch 1: last of 2"))
-    record.finish(numbers[2], Outcome(TrialState.FAIL, "ValueError: no"))
+    record.study.finish(numbers[1], Outcome(TrialState.PRUNED, "epoch 1: last of 2"))
+    record.study.finish(numbers[2], Outcome(TrialState.FAIL, "ValueError: no"))
     train(record, numbers[3], [0.5])
-    record.study.enqueue_trial({"mixing.alpha": 0.1})  # promised, not begun: no trial yet
+    record.study.optuna.enqueue_trial({"mixing.alpha": 0.1})  # promised, not begun: no trial yet
 
-    frame = load_sweep(record.path).trials()
+    frame = tables.trials(SweepRecord.open(record.path))
     assert frame["trial"].tolist() == [0, 1, 2, 3]
     assert frame["state"].tolist() == ["COMPLETE", "PRUNED", "FAIL", "RUNNING"]
     assert frame["epoch"].tolist() == [2, 1, 0, 1]
     assert frame["mixing.alpha"].tolist() == [0.5, 1.0, 1.5, 2.0]
     assert frame["val_accuracy"].tolist()[:2] == [0.75, 0.25] and frame["val_accuracy"].isna()[2]
     assert frame["reason"].tolist()[1:3] == ["epoch 1: last of 2", "ValueError: no"]
-    epochs = load_sweep(record.path).epochs()
+    epochs = tables.epochs(SweepRecord.open(record.path))
     assert epochs[["trial", "epoch", "val_accuracy"]].values.tolist() == [
         [0, 1, 0.5], [0, 2, 0.75], [1, 1, 0.25], [3, 1, 0.5]
     ]  # fmt: skip
@@ -54,8 +57,8 @@ def test_frames_say_what_happened(record):
 def test_the_study_is_plain_optuna_and_named_after_the_sweep(record):
     number = ask(record, 1.0)
     train(record, number, [0.25, 0.5])
-    record.finish(number, Outcome(TrialState.PRUNED, "stopped"))
-    study = optuna.load_study(study_name="gm", storage=record.storage())
+    record.study.finish(number, Outcome(TrialState.PRUNED, "stopped"))
+    study = optuna.load_study(study_name="gm", storage=record.study.storage())
     assert [(t.state, t.value, t.intermediate_values) for t in study.trials] == [
         (TrialState.PRUNED, 0.5, {1: 0.25, 2: 0.5})
     ]
@@ -64,17 +67,17 @@ def test_the_study_is_plain_optuna_and_named_after_the_sweep(record):
 def test_what_was_reported_or_ended_stays(record):
     number = ask(record, 1.0)
     train(record, number, [0.25])
-    record.report(number, 1, 0.9)
-    record.finish(number, Outcome(TrialState.COMPLETE, "trained"))
-    record.finish(number, Outcome(TrialState.FAIL, "too late"))
-    record.report(number, 2, 0.9)
-    trial = record.asked()[0]
+    record.study.report(number, 1, 0.9)
+    record.study.finish(number, Outcome(TrialState.COMPLETE, "trained"))
+    record.study.finish(number, Outcome(TrialState.FAIL, "too late"))
+    record.study.report(number, 2, 0.9)
+    trial = record.study.asked()[0]
     assert (trial.state, trial.value, trial.intermediate_values) == (TrialState.COMPLETE, 0.25, {1: 0.25})
 
 
 def test_an_empty_sweep_has_empty_frames_with_columns(record):
-    assert list(record.trials().columns) == ["trial", "state", "epoch", "reason"] and record.trials().empty
-    assert list(record.epochs().columns) == ["trial", "epoch"] and record.epochs().empty
+    assert list(tables.trials(record).columns) == ["trial", "state", "epoch", "reason"] and tables.trials(record).empty
+    assert list(tables.epochs(record).columns) == ["trial", "epoch"] and tables.epochs(record).empty
 
 
 def test_a_taken_name_is_refused_and_offers_resume(record, tmp_path):
@@ -90,19 +93,19 @@ def test_a_sweep_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
     def killed(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(SweepRecord, "write_config", killed)
+    monkeypatch.setattr(SweepFolder, "write_config", killed)
     with pytest.raises(KeyboardInterrupt):
         SweepRecord.create(tmp_path, "gm", CONFIG, direction="maximize")
     monkeypatch.undo()
     assert not list(tmp_path.iterdir())
     (tmp_path / f".gm.{os.getpid()}.making" / "trials").mkdir(parents=True)  # as SIGKILL would have left it
     (tmp_path / "gm").mkdir()
-    assert SweepRecord.create(tmp_path, "gm", CONFIG, direction="maximize").asked() == []
+    assert SweepRecord.create(tmp_path, "gm", CONFIG, direction="maximize").study.asked() == []
     assert [path.name for path in tmp_path.iterdir()] == ["gm"]
 
 
 def test_of_two_that_make_the_same_sweep_the_slower_one_is_refused(tmp_path, monkeypatch):
-    write = SweepRecord.write_config
+    write = SweepFolder.write_config
 
     def overtaken(record, config):
         monkeypatch.undo()
@@ -110,10 +113,10 @@ def test_of_two_that_make_the_same_sweep_the_slower_one_is_refused(tmp_path, mon
         write(record, config)
 
     monkeypatch.setattr(os, "getpid", lambda: 0)
-    monkeypatch.setattr(SweepRecord, "write_config", overtaken)
+    monkeypatch.setattr(SweepFolder, "write_config", overtaken)
     with pytest.raises(ValueError, match="exists"):
         SweepRecord.create(tmp_path, "gm", CONFIG, direction="maximize")
-    assert load_sweep(tmp_path / "gm").config()["seed"] == 1 and len(list(tmp_path.iterdir())) == 1
+    assert SweepRecord.open(tmp_path / "gm").folder.config()["seed"] == 1 and len(list(tmp_path.iterdir())) == 1
 
 
 def test_what_a_killed_process_left_is_mended_by_the_next(record):
@@ -124,11 +127,11 @@ def test_what_a_killed_process_left_is_mended_by_the_next(record):
     for remains in (".sweep.yaml.123.tmp", "stopping"):
         (record.path / remains).touch()
     (record.path / "tm-tune-abc" / "deep").mkdir(parents=True)
-    again = load_sweep(record.path)
-    assert again.asked()[0].intermediate_values == {1: 0.25}  # reading needs no mending
-    with again.working():
-        again.report(number, 2, 0.5)
-    assert load_sweep(record.path).asked()[0].intermediate_values == {1: 0.25, 2: 0.5}
+    again = SweepRecord.open(record.path)
+    assert again.study.asked()[0].intermediate_values == {1: 0.25}  # reading needs no mending
+    with again.folder.working():
+        again.study.report(number, 2, 0.5)
+    assert SweepRecord.open(record.path).study.asked()[0].intermediate_values == {1: 0.25, 2: 0.5}
     names = {path.name for path in record.path.iterdir()}
     assert not {".sweep.yaml.123.tmp", "stopping", "tm-tune-abc"} & names
     assert [name for name in names if ".torn-" in name]
@@ -137,16 +140,16 @@ def test_what_a_killed_process_left_is_mended_by_the_next(record):
 def test_a_study_that_is_not_there_is_said_in_one_line(record, tmp_path):
     record.path.rename(tmp_path / "renamed")
     with pytest.raises(ValueError, match="no study named 'renamed'"):
-        load_sweep(tmp_path / "renamed").asked()
+        SweepRecord.open(tmp_path / "renamed").study.asked()
 
 
 def test_a_missing_sweep_is_named_with_those_that_exist(record, tmp_path):
     with pytest.raises(ValueError, match="no sweep named 'mg'.*there are: gm"):
-        load_sweep(tmp_path / "mg")
+        SweepRecord.open(tmp_path / "mg")
 
 
 def hold(path, held, release):
-    with load_sweep(path).working():
+    with SweepRecord.open(path).folder.working():
         held.set()
         release.wait(30)
 
@@ -157,23 +160,23 @@ def test_one_process_works_on_a_sweep_at_a_time_and_a_killed_one_does_not_hold_i
     other = spawn.Process(target=hold, args=(record.path, held, release))
     other.start()
     assert held.wait(60)
-    with pytest.raises(ValueError, match="another process is working on the sweep 'gm'"), record.working():
+    with pytest.raises(ValueError, match="another process is working on the sweep 'gm'"), record.folder.working():
         pass
     other.kill()
     other.join()
-    with record.working():
+    with record.folder.working():
         pass
 
 
 def test_runs_add_up_and_evaluations_are_kept_in_order(record):
-    record.note_run(1000.0, 5.0)
-    record.note_run(1000.0, 7.0, 3.0)
-    record.note_run(2000.0, 1.0)
-    assert record.runs() == [
-        {"began": 1000.0, "worked_s": 7.0, "gpu_s": 3.0},
-        {"began": 2000.0, "worked_s": 1.0, "gpu_s": 0.0},
+    record.folder.note_run(1000.0, 5.0)
+    record.folder.note_run(1000.0, 7.0)
+    record.folder.note_run(2000.0, 1.0)
+    assert record.folder.runs() == [
+        {"began": 1000.0, "worked_s": 7.0},
+        {"began": 2000.0, "worked_s": 1.0},
     ]
-    assert record.evaluations() == []
-    record.append_evaluation({"trial": 3})
-    record.append_evaluation({"trial": 5})
-    assert record.evaluations() == [{"trial": 3}, {"trial": 5}]
+    assert record.folder.openings() == []
+    record.folder.note_opening({"trial": 3})
+    record.folder.note_opening({"trial": 5})
+    assert record.folder.openings() == [{"trial": 3}, {"trial": 5}]

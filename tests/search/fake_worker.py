@@ -5,6 +5,7 @@ import math
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
+from tune_mixup.record.facts import Ending
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.search_space import SearchSpace
 from tune_mixup.sweep_config import SweepConfig
@@ -26,7 +27,7 @@ SPACE = SearchSpace(
 
 def plan(**changes):
     settings = {"name": "s", "space": SPACE, "trials": 10, "grace_epochs": 1, "metric": "val_accuracy", **changes}
-    return SweepConfig.parse(settings)
+    return SweepConfig.from_record(settings)  # whose flat names say less than sections would
 
 
 def create(root, config):
@@ -40,10 +41,8 @@ def value_of(config, epoch):
 
 
 def row_of(config, epoch, *, faults=False):
-    """An epoch's report. With `faults`, the highest rates fail at once and some low ones diverge in epoch 3."""
+    """An epoch's report. With `faults`, some low rates diverge in epoch 3; the highest fail at once (`step`)."""
     row = {"epoch": epoch, "val_accuracy": value_of(config, epoch), "diverged": 0}
-    if faults and config.optimizer.lr > 0.35:
-        return {"epoch": 0, "failed": "ValueError: no"}
     if faults and 0.03 < config.optimizer.lr < 0.045 and epoch == 3:
         return {"epoch": 3, "diverged": 1}
     return row
@@ -51,14 +50,18 @@ def row_of(config, epoch, *, faults=False):
 
 def step(session, begin, epoch, *, faults=False):
     """One epoch of the fake worker: its folder first, then the report; True when the trial goes on."""
-    folder = session.record.trial_folder(begin.number)
+    folder = session.record.folder.trial(begin.number)
     folder.path.mkdir(parents=True, exist_ok=True)
+    if faults and begin.config.optimizer.lr > 0.35:
+        session.end(begin.number, None, Ending(kind="failed", why="ValueError: no"))
+        return False
     row = row_of(begin.config, epoch, faults=faults)
-    done = epoch == begin.config.training.epochs or "failed" in row or row["diverged"] == 1
-    if "failed" not in row and epoch > len(folder.read_epochs()):
+    done = epoch == begin.config.training.epochs or row["diverged"] == 1
+    if epoch > len(folder.read_epochs()):
         folder.append_epoch(row)
     if done or session.report(begin.number, row):
-        session.complete(begin.number, row)
+        kind = "diverged" if row["diverged"] else "completed" if done else "stopped"
+        session.end(begin.number, row, Ending(kind=kind))
         return False
     return True
 
@@ -67,7 +70,7 @@ def work(session, *, kill_after=None, faults=False):
     """One slot; returns False when it was abandoned after so many steps."""
     steps = 0
     while (begin := session.next()) is not None:
-        epoch = len(session.record.trial_folder(begin.number).read_epochs())
+        epoch = len(session.record.folder.trial(begin.number).read_epochs())
         going = True
         while going:
             if steps == kill_after:
@@ -79,5 +82,6 @@ def work(session, *, kill_after=None, faults=False):
 
 def decisions(record, first=None):
     """The decision log, byte for byte: everything about every trial, or about the `first` ones."""
-    trials = [(t.number, t.state.name, t.params, t.intermediate_values, t.user_attrs) for t in record.asked()[:first]]
+    asked = record.study.asked()[:first]
+    trials = [(t.number, t.state.name, t.params, t.intermediate_values, t.user_attrs) for t in asked]
     return json.dumps(trials).encode()

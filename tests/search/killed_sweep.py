@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fake_worker import create, decisions, plan, work
 
-from tune_mixup.record.sweep_record import load_sweep
+from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.search.session import Session
 
 
@@ -21,9 +21,9 @@ def start(path, config):
     """Fork a session; returns its process."""
     child = os.fork()
     if child == 0:
-        record = load_sweep(path)
-        with record.working():
-            work(Session(record, config), faults=True)
+        record = SweepRecord.open(path)
+        with record.folder.working():
+            work(Session.open(record, config), faults=True)
         os._exit(0)
     return child
 
@@ -32,7 +32,7 @@ def main():
     root, kills, sampler = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     config = plan(sampler=sampler, trials=40)
     whole = create(root / "whole", config)
-    work(Session(whole, config), faults=True)
+    work(Session.open(whole, config), faults=True)
     size = (whole.path / "study.journal").stat().st_size
 
     rng = random.Random(kills)
@@ -50,10 +50,10 @@ def main():
     _, status = os.waitpid(start(killed.path, config), 0)
     assert status == 0, status
 
-    states = {trial.state.name for trial in whole.asked()}
+    states = {trial.state.name for trial in whole.study.asked()}
     assert states == {"COMPLETE", "PRUNED", "FAIL"}, states
     print(f"{kills} kills, {len(decisions(whole))} bytes")
-    sys.exit(0 if decisions(load_sweep(killed.path)) == decisions(whole) else 1)
+    sys.exit(0 if decisions(SweepRecord.open(killed.path)) == decisions(whole) else 1)
 
 
 main()

@@ -160,13 +160,13 @@ def test_a_sweep_whose_control_group_speaks_against_a_rung_drops_it(tmp_path, mo
     config = plan(trials=60, control_fraction=0.5, sampler="random", strata="none", smoothing=1)
     heard = []
     record = create(tmp_path, config)
-    work(Session(record, config, listener=heard.append))
-    (raised,) = record.noted("grace", None)
+    work(Session.open(record, config, listener=heard.append))
+    (raised,) = [one.plain() for one in record.study.sweep_facts().grace]
     assert raised["epochs"] == 2, "the rung of epoch 1 is against the end, that of epoch 3 is not"
     first = raised["from_trial"]
     rungs = {
         trial.number: [one["rung"] for one in trial.user_attrs.get("decisions", [])]
-        for trial in record.asked()
+        for trial in record.study.asked()
         if trial.last_step >= 3
     }
     assert all((1 in seen) == (number < first) for number, seen in rungs.items()) and max(rungs) > first
@@ -176,25 +176,25 @@ def test_a_sweep_whose_control_group_speaks_against_a_rung_drops_it(tmp_path, mo
     assert sum(is_control(number, seed=0, fraction=0.5) for number in range(first)) >= 4
     assert any("control trials; chance" in said.message for said in heard)
 
-    again = Session(record, config.replace(trials=70))  # a resumed session makes the same choices
+    again = Session.open(record, config.replace(trials=70))  # a resumed session makes the same choices
     work(again)
-    assert record.noted("grace", None)[0] == raised
+    assert record.study.sweep_facts().grace[0].plain() == raised
 
 
 def test_the_table_of_a_sweep(tmp_path):
     config = plan(trials=40, control_fraction=0.25, sampler="random", strata="none")
     record = create(tmp_path, config)
-    session = Session(record, config)
+    session = Session.open(record, config)
     work(session)
     spared = [number for number in range(40) if is_control(number, seed=0, fraction=0.25)]
-    assert all(record.trial(number).state.name == "COMPLETE" for number in spared)
+    assert all(record.study.trial(number).state.name == "COMPLETE" for number in spared)
     table = session.control.table(session.control.spared)
     assert [(row.rung, row.num) for row in table] == [(1, 10), (3, 10)]
     assert all(row.correlation == pytest.approx(1) for row in table), "these curves never cross"
     assert [row.num for row in session.control.table(session.control.complete)] == [
-        sum(trial.state.name == "COMPLETE" for trial in record.asked())
+        sum(trial.state.name == "COMPLETE" for trial in record.study.asked())
     ] * 2
     rebuilt = ControlGroup(config, Seats(config))
-    for trial in record.asked():
+    for trial in record.study.asked():
         rebuilt.note(trial, config.trial(trial.params))
     assert rebuilt.table(rebuilt.spared) == table and rebuilt.words() == session.control.words()

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
-from tune_mixup.record.sweep_record import Outcome, SweepRecord
+from tune_mixup.record.study import Outcome
+from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.search import disk
 from tune_mixup.search.disk import LEADERS, Held, Keeper, NoRoom, check_space, in_words, plan_drops
 from tune_mixup.search_space import SearchSpace
@@ -77,8 +78,8 @@ def record(tmp_path):
 
 
 def begin(record, states=("checkpoint.pt", "checkpoint.previous.pt", "checkpoint.damaged.pt")):
-    number = record.study.ask(dict(CONFIG.space.free)).number
-    folder = record.trial_folder(number)
+    number = record.study.optuna.ask(dict(CONFIG.space.free)).number
+    folder = record.folder.trial(number)
     folder.path.mkdir()
     for name in states:
         (folder.path / name).write_bytes(bytes(SIZE))
@@ -87,12 +88,12 @@ def begin(record, states=("checkpoint.pt", "checkpoint.previous.pt", "checkpoint
 
 
 def end(record, number, state, value=0.5):
-    record.report(number, 1, value)
-    record.finish(number, Outcome(state, "so"))
+    record.study.report(number, 1, value)
+    record.study.finish(number, Outcome(state, "so"))
 
 
 def files(record, number):
-    return [path.name for path in record.trial_folder(number).checkpoints()]
+    return [path.name for path in record.folder.trial(number).checkpoints()]
 
 
 def test_without_a_budget_trials_keep_what_their_end_calls_for(record):
@@ -108,7 +109,7 @@ def test_without_a_budget_trials_keep_what_their_end_calls_for(record):
     keeper.ended(3)
     keeper.ended(4)  # its worker died, it will be tried again
     assert files(record, 3) == [] and len(files(record, 4)) == 3
-    assert record.trial_folder(3).read_epochs() == [{"epoch": 1, "val_accuracy": 0.5}]
+    assert record.folder.trial(3).read_epochs() == [{"epoch": 1, "val_accuracy": 0.5}]
 
 
 def used(record):
@@ -124,7 +125,7 @@ def test_a_budget_holds_with_what_running_trials_may_still_write(record, monkeyp
         keeper.begin(number)
         assert used(record) + 3 * SIZE <= budget
         for name in ("checkpoint.pt", "checkpoint.previous.pt", "checkpoint.next.pt"):
-            (record.trial_folder(number).path / name).write_bytes(bytes(SIZE))
+            (record.folder.trial(number).path / name).write_bytes(bytes(SIZE))
         assert used(record) <= budget
         keeper.report(number)
         end(record, number, COMPLETE, value)

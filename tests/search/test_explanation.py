@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
 def swept(tmp_path):
     config = plan(trials=40, control_fraction=0.25, sampler="random")
     record = create(tmp_path, config)
-    session = Session(record, config)
+    session = Session.open(record, config)
     work(session, faults=True)
     return record, session
 
@@ -26,7 +26,7 @@ def test_a_sweep_is_explained_as_it_was_decided(swept):
     assert (found["scheduler"], found["metric"], found["reports_smoothed"]) == ("asha", "val_accuracy", 5)
     assert [one["trial"] for one in found["trials"]] == list(range(40))
     for one in found["trials"]:
-        trial = record.trial(one["trial"])
+        trial = record.study.trial(one["trial"])
         assert one["state"] == trial.state.name and one["epoch"] == (trial.last_step or 0)
         assert one["control"] == is_control(one["trial"], seed=0, fraction=0.25)
         assert one["reason"] == trial.user_attrs["reason"]
@@ -43,9 +43,10 @@ def test_a_sweep_is_explained_as_it_was_decided(swept):
 
 def test_a_trial_is_explained_by_every_decision_on_it(swept):
     record, _ = swept
-    stopped = next(trial for trial in record.asked() if trial.state.name == "PRUNED")
+    stopped = next(trial for trial in record.study.asked() if trial.state.name == "PRUNED")
     found = explain_trial(record, stopped.number)
-    assert found["decisions"] == record.decisions(stopped.number) and found["decisions"][-1]["stop"]
+    decisions = record.study.facts(stopped.number).decisions
+    assert found["decisions"] == [one.plain() for one in decisions] and decisions[-1].stop
     assert found["reason"] == found["decisions"][-1]["why"] and found["rungs"] == [1, 3]
     with pytest.raises(ValueError, match="trial: got 40, but the sweep 's' has begun no such trial"):
         explain_trial(record, 40)
@@ -55,7 +56,7 @@ def test_a_sweep_without_strata_has_none_to_show(tmp_path):
     space = plan().space.fix({"mixing.name": "erm"})
     config = plan(space=space, trials=4, sampler="random")
     record = create(tmp_path, config)
-    work(Session(record, config))
+    work(Session.open(record, config))
     found = explain_sweep(record)
     assert found["strata"] == [] and {one["group"] for one in found["trials"]} == {""}
     assert CategoricalDistribution(("erm", "mixup")) not in space.free.values()

@@ -4,7 +4,8 @@ import pytest
 from fake_worker import create, plan, step
 
 from tune_mixup.measuring.packing import Packed, Packing
-from tune_mixup.record.sweep_record import load_sweep
+from tune_mixup.record.facts import SweepFacts
+from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.search.session import Session
 from tune_mixup.search.shares import FixedShares, PackedShares, Place, room, shares_for
 
@@ -22,13 +23,13 @@ OOM = "OutOfMemoryError: CUDA out of memory."
 def start(tmp_path, decision, nodes):
     config = decision.applied(plan(gpus_per_trial="auto", scheduler="none", trials=12))
     record = create(tmp_path, config)
-    record.note("packing", decision.model_dump(mode="json"))
+    record.study.note_sweep(SweepFacts(packing=decision.model_dump(mode="json")))
     return session_of(record, config, nodes)
 
 
 def session_of(record, config, nodes, listener=None):
-    decision = Packed.parse(record.noted("packing", {}))
-    return Session(record, config, shares=shares_for(record, config, nodes, decision), listener=listener)
+    decision = Packed.parse(record.study.sweep_facts().packing or {})
+    return Session.open(record, config, shares=shares_for(record, config, nodes, decision), listener=listener)
 
 
 def begin_all(session):
@@ -99,17 +100,20 @@ def test_out_of_memory_means_fewer_on_that_type_from_then_on_and_is_no_failure(t
         f"t0000: {OOM} on 0.3333 of a GPU; it goes on from its checkpoint with 0.5, which all trials have from now on "
         "on fast"
     )
-    assert "deaths" not in session.record.trial(0).user_attrs and not session.record.trial(0).state.is_finished()
+    assert (
+        "deaths" not in session.record.study.trial(0).user_attrs
+        and not session.record.study.trial(0).state.is_finished()
+    )
     assert session.next() is None, "two others are there, which is as many as may be now"
     session.out_of_memory(1, OOM)  # it still had the old share: nothing is lowered once more
     again = session.next()
     assert (again.number, again.place) == (1, Place(0.5, "fast"))
-    noted = Packed.parse(session.record.noted("packing", {}))
+    noted = Packed.parse(session.record.study.sweep_facts().packing or {})
     assert {gpu_type: packing.per_gpu for gpu_type, packing in noted.gpus.items()} == {"slow": 2, "fast": 2}
     assert noted.gpus["fast"].words == "2 on a GPU, since trial 0 ran out of memory with 0.3333"
     assert session.shares.of(2) == 0.3333, "who runs keeps what it has"
     session.out_of_memory(1, OOM)
-    assert Packed.parse(session.record.noted("packing", {})).gpus["fast"].per_gpu == 1
+    assert Packed.parse(session.record.study.sweep_facts().packing or {}).gpus["fast"].per_gpu == 1
 
 
 def test_alone_on_a_gpu_out_of_memory_is_the_trials_failure(tmp_path):
@@ -118,7 +122,7 @@ def test_alone_on_a_gpu_out_of_memory_is_the_trials_failure(tmp_path):
     session.out_of_memory(number, OOM)
     assert session.next().place == Place(1.0, "")
     session.out_of_memory(number, OOM)
-    trial = session.record.trial(number)
+    trial = session.record.study.trial(number)
     assert trial.state.name == "FAIL" and trial.user_attrs["reason"] == f"{OOM} on 1 GPU"
     assert session.next().number == 1, "its place is free again"
 
@@ -128,8 +132,8 @@ def test_a_resumed_sweep_goes_on_with_what_the_record_holds(tmp_path):
     begun = begin_all(session)
     assert step(session, begun[0], 1)
     session.out_of_memory(0, OOM)
-    record = load_sweep(session.record.path)
-    config = Packed.parse(record.noted("packing", {})).applied(session.config)
+    record = SweepRecord.open(session.record.path)
+    config = Packed.parse(record.study.sweep_facts().packing or {}).applied(session.config)
     assert config.gpus_per_trial == 0.3333
     again = session_of(record, config, ONE)
     assert [(begin.number, begin.place) for begin in begin_all(again)] == [(n, Place(0.3333, "")) for n in range(3)]

@@ -7,10 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from tune_mixup.distributions import contains
 from tune_mixup.mixing.base import mean_minor_share
+from tune_mixup.record.facts import LongerGrace
 from tune_mixup.search.seats import Seats
-from tune_mixup.search.strata import Strata, draw, strength, terciles
-from tune_mixup.search_space import SearchSpace, contains, load_space
+from tune_mixup.search.strata import Strata, strength, terciles
+from tune_mixup.search_space import SearchSpace
+from tune_mixup.space_files import load_space
 
 MIXUP = {"data.name": "synthetic", "mixing.name": "mixup"}
 
@@ -25,7 +28,7 @@ def test_a_sweep_over_the_strength_falls_into_thirds():
     # alpha is uniform in its logarithm, and the strength rises with alpha
     thirds = [mean_minor_share(0.05 * (4.0 / 0.05) ** (third / 3)) for third in (1, 2)]
     assert strata.cuts == pytest.approx(thirds, abs=0.02)
-    names = Counter(strata.name(config.trial(point)) for point in draw(config.space, 900, seed=7))
+    names = Counter(strata.name(config.trial(point)) for point in config.space.sample(900, seed=7))
     assert set(names) == {"weak mixing", "medium mixing", "strong mixing"}
     assert all(240 <= count <= 360 for count in names.values()), names
     assert strata.name(config.trial({"mixing.alpha": 0.05})) == "weak mixing"
@@ -59,13 +62,13 @@ def test_one_group_where_nothing_tells_trials_apart_or_nobody_wants_it():
     plain = SearchSpace(fixed={"data.name": "synthetic"}, free={"optimizer.lr": FloatDistribution(0.01, 0.4)})
     for config in (plan(space=rate), plan(space=plain), plan(space=space_of(everywhere), strata="none")):
         strata = Strata.of(config)
-        assert {strata.name(config.trial(point)) for point in draw(config.space, 50, seed=0)} == {""}
+        assert {strata.name(config.trial(point)) for point in config.space.sample(50, seed=0)} == {""}
 
 
 def test_methods_without_mixing_stand_apart():
     config = plan(space=load_space("methods"))
     strata = Strata.of(config)
-    for point in draw(config.space, 200, seed=3):
+    for point in config.space.sample(200, seed=3):
         trial = config.trial(point)
         assert (strata.name(trial) == "no mixing") == (point["mixing.name"] == "erm") == (strength(trial) is None)
     half = {"mixing.name": "cutmix", "mixing.alpha": 1.0, "mixing.probability": 0.5}
@@ -98,8 +101,8 @@ def test_draws_are_inside_the_space_and_uniform_on_its_scales():
         },
         conditions={"optimizer.momentum": {"optimizer.name": ("sgd",)}},
     )
-    points = draw(space, 2000, seed=1)
-    assert points == draw(space, 2000, seed=1) and points != draw(space, 2000, seed=2)
+    points = space.sample(2000, seed=1)
+    assert points == space.sample(2000, seed=1) and points != space.sample(2000, seed=2)
     for point in points:
         assert all(contains(space.free[key], value) for key, value in point.items())
         assert ("optimizer.momentum" in point) == (point["optimizer.name"] == "sgd")
@@ -112,9 +115,9 @@ def test_draws_are_inside_the_space_and_uniform_on_its_scales():
 
 def test_a_seat_is_rungs_group_and_control():
     config = plan(space=space_of(CategoricalDistribution((0.1, 4.0)), **{"training.epochs": 100}), grace_epochs=None)
-    seats = Seats(config.replace(control_fraction=1.0))
+    seats = Seats(config.replace(stopping={"control_fraction": 1.0}))
     weak, strong = (config.trial({"mixing.alpha": alpha}) for alpha in (0.1, 4.0))
     assert seats.of(3, weak) == ((10, 30), "weak mixing", True)
-    assert not Seats(config.replace(control_fraction=0.0)).of(3, weak).spared
-    raises = [{"from_trial": 4, "epochs": 11, "why": ""}, {"from_trial": 7, "epochs": 31, "why": ""}]
+    assert not Seats(config.replace(stopping={"control_fraction": 0.0})).of(3, weak).spared
+    raises = [LongerGrace(from_trial=4, epochs=11, why=""), LongerGrace(from_trial=7, epochs=31, why="")]
     assert [seats.of(number, strong, raises).rungs for number in (3, 4, 6, 7)] == [(10, 30), (30,), (30,), ()]

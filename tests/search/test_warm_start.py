@@ -2,7 +2,9 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from tune_mixup.record.sweep_record import Outcome, SweepRecord
+from tune_mixup.record import tables
+from tune_mixup.record.study import Outcome
+from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.search.session import Session
 from tune_mixup.search.warm_start import Imported, import_trials
 from tune_mixup.search_space import SearchSpace
@@ -31,34 +33,34 @@ def old(tmp_path):
         (1.0, 20, (1.2,), TrialState.PRUNED),
         (3.0, 40, (), TrialState.FAIL),
     ):
-        record.study.enqueue_trial({"mixing.alpha": alpha, "training.batch_size": batch})
-        number = record.study.ask(FREE).number
-        folder = record.trial_folder(number)
+        record.study.optuna.enqueue_trial({"mixing.alpha": alpha, "training.batch_size": batch})
+        number = record.study.optuna.ask(FREE).number
+        folder = record.folder.trial(number)
         folder.path.mkdir(parents=True)
         folder.write_config(config.trial({"mixing.alpha": alpha, "training.batch_size": batch}).plain())
         for epoch, nll in enumerate(nlls, start=1):
             folder.append_epoch({"epoch": epoch, "val_nll": nll})
-            record.report(number, epoch, nll)
-        record.finish(number, Outcome(state, "why"))
+            record.study.report(number, epoch, nll)
+        record.study.finish(number, Outcome(state, "why"))
     return record
 
 
 def known(record):
     return [
         (t.user_attrs["imported"], t.state.name, t.params["mixing.alpha"], t.intermediate_values)
-        for t in record.study.get_trials()
+        for t in record.study.optuna.get_trials()
     ]
 
 
 def test_finished_trials_become_part_of_the_study_and_are_not_run_again(old, tmp_path):
     new, config = make(tmp_path, "new", trials=4)
-    assert import_trials(new, config, old, "drop") == Imported(2, 0, {})
+    assert import_trials(new, config.replace(outside="drop"), old) == Imported(2, 0, {})
     assert known(new) == [
         ("old/t0000", "COMPLETE", 0.2, {1: 1.0, 2: 0.8, 3: 0.6}),
         ("old/t0001", "PRUNED", 1.0, {1: 1.2}),
     ]
-    assert new.asked() == [] and new.trials().empty  # they are no trials of this sweep
-    session = Session(new, config)
+    assert new.study.asked() == [] and tables.trials(new).empty  # they are no trials of this sweep
+    session = Session.open(new, config)
     numbers = []
     while (begin := session.next()) is not None:
         numbers.append(begin.number)
@@ -66,7 +68,7 @@ def test_finished_trials_become_part_of_the_study_and_are_not_run_again(old, tmp
             session.report(begin.number, {"epoch": epoch, "val_nll": 1.0 / epoch})
         session.complete(begin.number, {"epoch": 3, "val_nll": 1 / 3})
     assert numbers == [2, 3, 4, 5]
-    assert Session(new, config).next() is None
+    assert Session.open(new, config).next() is None
 
 
 @pytest.mark.parametrize(
@@ -78,24 +80,26 @@ def test_finished_trials_become_part_of_the_study_and_are_not_run_again(old, tmp
 )
 def test_points_outside_the_space(old, tmp_path, outside, expected, alphas):
     new, config = make(tmp_path, "new", free={**FREE, "mixing.alpha": FloatDistribution(0.5, 4.0)})
-    assert import_trials(new, config, old, outside) == expected
-    assert [t.params["mixing.alpha"] for t in new.study.get_trials()] == alphas
+    assert import_trials(new, config.replace(outside=outside), old) == expected
+    assert [t.params["mixing.alpha"] for t in new.study.optuna.get_trials()] == alphas
 
 
 def test_points_outside_the_space_can_be_refused(old, tmp_path):
     new, config = make(tmp_path, "new", free={**FREE, "mixing.alpha": FloatDistribution(0.5, 4.0)})
     with pytest.raises(ValueError, match="trial 0 of old is outside the space: mixing.alpha=0.2"):
-        import_trials(new, config, old, "refuse")
+        import_trials(new, config.replace(outside="refuse"), old)
 
 
 def test_a_choice_that_is_gone_cannot_be_clipped(old, tmp_path):
     new, config = make(tmp_path, "new", free={**FREE, "training.batch_size": CategoricalDistribution((40, 80))})
-    assert import_trials(new, config, old, "clip") == Imported(1, 0, {"parameters outside the space": 1})
+    assert import_trials(new, config.replace(outside="clip"), old) == Imported(
+        1, 0, {"parameters outside the space": 1}
+    )
 
 
 def test_trials_of_another_protocol_are_left_out_with_the_setting_that_differs(old, tmp_path):
     new, config = make(tmp_path, "new", fixed={**FIXED, "training.epochs": 5})
-    found = import_trials(new, config, old, "drop")
+    found = import_trials(new, config.replace(outside="drop"), old)
     assert found == Imported(0, 0, {"training.epochs differs": 2})
     assert found.words("old") == (
         "from old: 0 trials, 0 of them moved to the edge of the space; left out 2: training.epochs differs"
@@ -104,4 +108,4 @@ def test_trials_of_another_protocol_are_left_out_with_the_setting_that_differs(o
 
 def test_another_metric_needs_to_have_been_measured(old, tmp_path):
     new, config = make(tmp_path, "new", metric="val_accuracy")
-    assert import_trials(new, config, old, "drop").dropped == {"val_accuracy was not measured": 2}
+    assert import_trials(new, config.replace(outside="drop"), old).dropped == {"val_accuracy was not measured": 2}

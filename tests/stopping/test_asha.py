@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tune_mixup.stopping.asha import Asha
+from tune_mixup.stopping.asha import AshaRule
 from tune_mixup.stopping.base import Seat, smoothed
-from tune_mixup.stopping.hyperband import Hyperband, bracket_of
+from tune_mixup.stopping.hyperband import HyperbandRule, bracket_of
 from tune_mixup.stopping.median import MedianRule
-from tune_mixup.stopping.never import Never
+from tune_mixup.stopping.never import NeverRule
 from tune_mixup.stopping.rungs import rung_epochs
 
 
@@ -59,7 +59,7 @@ def test_smoothing_is_the_median_of_the_last_reports():
 
 
 def test_a_rung_by_hand():
-    asha = Asha("maximize", 3)
+    asha = AshaRule("maximize", 3)
     values = {0: 0.5, 1: 0.4, 2: 0.6, 3: 0.55, 4: 0.58, 5: 0.59, 6: 0.7}
     made = {trial: asha.report(trial, 1, value, Seat((1, 3))) for trial, value in values.items()}
     # kept: the best max(1, n // 3) of the n that have reached the rung so far
@@ -67,13 +67,13 @@ def test_a_rung_by_hand():
     assert made[1].why == "epoch 1: 0.4 is number 2 of 2 at the rung of epoch 1; the best 1 go on (cutoff 0.5)"
     assert made[5].plain() == {
         "epoch": 1, "rung": 1, "value": 0.59, "rank": 2, "of": 6, "cutoff": 0.59, "group": "", "stop": False,
-        "why": "epoch 1: 0.59 is number 2 of 6 at the rung of epoch 1; the best 2 go on (cutoff 0.59)",
+        "by": "rung", "why": "epoch 1: 0.59 is number 2 of 6 at the rung of epoch 1; the best 2 go on (cutoff 0.59)",
     }  # fmt: skip
     assert asha.report(0, 2, 0.9, Seat((1, 3))).stop, "number 4 of 7 by now, and the best 3 stay"
 
 
 def test_minimising_turns_the_order_round():
-    asha = Asha("minimize", 2)
+    asha = AshaRule("minimize", 2)
     assert not asha.report(0, 1, 1.0, Seat((1,))).stop
     assert not asha.report(1, 1, 0.5, Seat((1,))).stop
     decision = asha.report(2, 1, 2.0, Seat((1,)))
@@ -81,7 +81,7 @@ def test_minimising_turns_the_order_round():
 
 
 def test_a_rung_decides_by_the_median_of_the_last_reports():
-    asha = Asha("maximize", 3, smoothing=3)
+    asha = AshaRule("maximize", 3, smoothing=3)
     for epoch, value in enumerate((0.1, 0.2, 0.9), start=1):
         decision = asha.report(0, epoch, value, Seat((3,)))
     assert decision.value == 0.2
@@ -90,7 +90,7 @@ def test_a_rung_decides_by_the_median_of_the_last_reports():
 
 
 def test_only_trials_of_a_group_are_compared():
-    asha = Asha("maximize", 3)
+    asha = AshaRule("maximize", 3)
     assert not asha.report(0, 1, 0.9, Seat((1,), "weak mixing")).stop
     assert not asha.report(1, 1, 0.1, Seat((1,), "strong mixing")).stop
     decision = asha.report(2, 1, 0.05, Seat((1,), "strong mixing"))
@@ -98,7 +98,7 @@ def test_only_trials_of_a_group_are_compared():
 
 
 def test_sparse_and_repeated_reports_count_once_and_for_the_highest_rung_reached():
-    asha, seat = Asha("maximize", 3), Seat((1, 3, 9))
+    asha, seat = AshaRule("maximize", 3), Seat((1, 3, 9))
     assert asha.report(0, 5, 0.5, seat).rung == 3
     assert asha.report(0, 5, 0.9, seat) is None
     assert asha.report(0, 4, 0.9, seat) is None
@@ -108,11 +108,11 @@ def test_sparse_and_repeated_reports_count_once_and_for_the_highest_rung_reached
 
 def test_a_resumed_trial_enters_no_rung_below_the_epoch_it_resumed_from():
     """What Ray 2.60 does after a restore: a trial at epoch 23 sets the mark for the ones at epoch 1."""
-    before, seat = Asha("maximize", 3), Seat((1, 3, 9, 27))
+    before, seat = AshaRule("maximize", 3), Seat((1, 3, 9, 27))
     reports = [(epoch, epoch / 100) for epoch in range(1, 24)]
     for epoch, value in reports:
         before.report(0, epoch, value, seat)
-    after = Asha("maximize", 3)
+    after = AshaRule("maximize", 3)
     for epoch, value in reports:
         after.report(0, epoch, value, seat)
     assert after.report(0, 24, 0.24, seat) is None
@@ -121,7 +121,7 @@ def test_a_resumed_trial_enters_no_rung_below_the_epoch_it_resumed_from():
 
 
 def test_a_pass_is_taken_back_when_the_trial_is_far_from_the_best_of_those_who_came_later():
-    asha, seat = Asha("maximize", 3), Seat((2, 20))
+    asha, seat = AshaRule("maximize", 3), Seat((2, 20))
     assert not asha.report(0, 2, 0.5, seat).stop
     for trial in range(1, 4):
         asha.report(trial, 2, 0.5 + trial / 10, seat)
@@ -135,7 +135,7 @@ def test_a_pass_is_taken_back_when_the_trial_is_far_from_the_best_of_those_who_c
 
 
 def test_the_control_group_is_compared_and_goes_on():
-    asha = Asha("maximize", 3)
+    asha = AshaRule("maximize", 3)
     asha.report(0, 1, 0.9, Seat((1, 3)))
     spared = Seat((1, 3), spared=True)
     decision = asha.report(1, 1, 0.1, spared)
@@ -159,10 +159,10 @@ def sweeps(draw):
 
 
 RULES = {
-    "asha": lambda direction: Asha(direction, 3, smoothing=2),
-    "hyperband": lambda direction: Hyperband(Asha(direction, 3)),
+    "asha": lambda direction: AshaRule(direction, 3, smoothing=2),
+    "hyperband": lambda direction: HyperbandRule(AshaRule(direction, 3)),
     "median": lambda direction: MedianRule(direction, grace_epochs=2),
-    "none": lambda direction: Never(),
+    "none": lambda direction: NeverRule(),
 }
 
 
@@ -200,7 +200,7 @@ def test_replaying_the_reports_restores_the_decisions(name, reports, direction, 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40), st.integers(2, 5))
 def test_the_best_so_far_always_goes_on_and_about_one_in_eta_is_kept(values, factor):
-    asha = Asha("maximize", factor)
+    asha = AshaRule("maximize", factor)
     best = float("-inf")
     for trial, value in enumerate(values):
         stop = asha.report(trial, 1, value, Seat((1,))).stop
@@ -226,7 +226,7 @@ def test_brackets_come_in_hyperbands_proportions():
 
 
 def test_a_bracket_begins_at_its_own_rung_and_is_compared_within():
-    rule, rungs = Hyperband(Asha("maximize", 3)), (1, 3, 9)
+    rule, rungs = HyperbandRule(AshaRule("maximize", 3)), (1, 3, 9)
     brackets = {}
     for trial in range(40):
         brackets.setdefault(bracket_of(trial, 4, reduction_factor=3), trial)

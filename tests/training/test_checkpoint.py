@@ -54,6 +54,36 @@ def test_a_damaged_state_never_takes_the_place_of_the_whole_one_before(path, mon
     assert checkpoint.load(path)["epoch"] == 1
 
 
+@pytest.mark.parametrize(
+    "damage, epoch, passed_over",
+    [
+        ([], 2, []),
+        (["checkpoint.pt"], 1, ["checkpoint.pt"]),
+        (["checkpoint.previous.pt"], 2, []),
+        (["checkpoint.pt", "checkpoint.previous.pt"], None, ["checkpoint.pt", "checkpoint.previous.pt"]),
+    ],
+)
+def test_a_look_gives_what_loading_would_and_leaves_the_files(path, damage, epoch, passed_over):
+    for name in damage:
+        path.with_name(name).write_bytes(b"not a checkpoint")
+    before = {file.name: file.read_bytes() for file in path.parent.iterdir()}
+    state, damaged = checkpoint.peek(path)
+    assert (state and state["epoch"]) == epoch and [file.name for file in damaged] == passed_over
+    assert {file.name: file.read_bytes() for file in path.parent.iterdir()} == before
+    loaded = checkpoint.load(path)
+    assert (loaded and loaded["epoch"]) == epoch
+
+
+def test_a_look_finds_nothing_where_nothing_was_saved(tmp_path):
+    assert checkpoint.peek(tmp_path / "checkpoint.pt") == (None, [])
+
+
+def test_a_look_at_a_file_that_cannot_be_read_is_a_fault_of_the_storage(tmp_path):
+    (tmp_path / "checkpoint.pt").mkdir()
+    with pytest.raises(StorageFault, match="Is a directory"):
+        checkpoint.peek(tmp_path / "checkpoint.pt")
+
+
 def kill_at(call):
     calls, replace = [], os.replace
 

@@ -1,4 +1,8 @@
 import math
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ from tune_mixup.mixing import MIXERS
 from tune_mixup.training.divergence import why_diverged
 from tune_mixup.training.trainer import Trainer
 
+REPOSITORY = Path(__file__).parents[2]
 SMALL = {
     "data.name": "synthetic",
     "data.num_classes": 4,
@@ -30,14 +35,6 @@ def config(**changes):
 
 def timeless(history):
     return [{k: v for k, v in row.items() if k not in ("epoch_s", "images_per_s")} for row in history]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("name", MIXERS)
@@ -153,6 +150,70 @@ def test_a_loss_that_stays_far_above_guessing_has_exploded():
     assert not any(key.startswith("val_") for key in last) and all(math.isfinite(value) for value in last.values())
     assert why_diverged(last) == f"the loss is {last['train_loss']:.4g}, more than 10 times that of guessing"
     assert why_diverged({"epoch": 3, "diverged": 1}) == "the loss is NaN or infinite"
+
+
+@pytest.mark.parametrize(
+    "given, got",
+    [
+        ({"optimizer.lr": 0.1}, "dict"),
+        ("runs/one", "'runs/one'"),
+        (Path("runs/one"), repr(Path("runs/one"))),
+        (None, "NoneType"),
+        (TrialConfig, "ModelMetaclass"),
+    ],
+)
+def test_what_is_no_configuration_is_refused_in_one_line(given, got):
+    words = f"Trainer: got {got}, must be a TrialConfig; TrialConfig.from_dotted makes one of a dict of settings, "
+    with pytest.raises(ValueError, match=f"^{re.escape(words)}") as caught:
+        Trainer(given)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_trainer_says_what_it_trains_and_how_far_it_is(tmp_path):
+    trainer = Trainer(config(mixing__name="mixup"), device="cpu")
+    what = "mixup, tiny_resnet, synthetic"
+    assert repr(trainer) == f"<Trainer: {what}; epoch 0 of 4; on cpu, without a folder>"
+    trainer = Trainer(config(mixing__name="mixup"), folder=tmp_path, device="cpu")
+    trainer.train_epoch()
+    assert repr(trainer) == f"<Trainer: {what}; epoch 1 of 4; on cpu, in {tmp_path}>"
+    wild = Trainer(config(optimizer__lr=1e30), device="cpu")
+    epoch = len(wild.run())
+    assert (
+        repr(wild) == f"<Trainer: erm, tiny_resnet, synthetic; epoch {epoch} of 4, diverged; on cpu, without a folder>"
+    )
+
+
+WITHOUT = """
+import sys
+from importlib.machinery import PathFinder
+
+class Without(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in ("optuna", "pandas", "ray") else super().find_spec(name, path, target)
+
+sys.meta_path = [Without if finder is PathFinder else finder for finder in sys.meta_path]
+for absent in ("optuna", "pandas", "ray"):
+    try:
+        __import__(absent)
+    except ModuleNotFoundError:
+        continue
+    raise SystemExit(f"{absent} is not blocked")
+from tune_mixup import Trainer, TrialConfig, load_trained
+settings = {"data.name": "synthetic", "data.num_train": 40, "data.size": 8, "model.width": 4}
+config = TrialConfig.from_dotted(settings, {"mixing.name": "generalized_mixup", "data.batches": "stratified",
+                                            "training.epochs": 1, "training.batch_size": 20})
+trainer = Trainer(config, folder=sys.argv[1], device="cpu")
+(report,) = trainer.run()
+print(report["epoch"], load_trained(sys.argv[1], device="cpu").predict(trainer.data.validation.images).shape[1])
+"""
+
+
+def test_a_trial_needs_no_ray_no_optuna_and_no_pandas(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, tmp_path / "trial"], capture_output=True, text=True, cwd=REPOSITORY
+    )
+    assert done.stdout == "1 10\n", done.stderr
 
 
 def test_medians_are_over_the_last_epochs():

@@ -69,7 +69,7 @@ def _document(record: SweepRecord, top: int) -> Document:
             f"no trial of the sweep {record.name!r} is COMPLETE, so there is nothing to export; go on with "
             f"`tune-mixup resume {record.name}`, with more --trials if all have ended"
         )
-    metric = record.config()["metric"]
+    metric = record.folder.config()["metric"]
     return {
         "sweep": record.name,
         "metric": metric,
@@ -83,7 +83,7 @@ def _document(record: SweepRecord, top: int) -> Document:
                 "trial": row["trial"],
                 "epoch": row["epoch"],
                 "metrics": {key: value for key, value in row.items() if key.startswith("val_")},
-                "config": record.trial_folder(row["trial"]).read_config(),
+                "config": record.folder.trial(row["trial"]).read_config(),
             }
             for row in best
         ],

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
-from tune_mixup.reading import dump_yaml, parse_yaml
+from tune_mixup.reading import dump_json, dump_yaml, parse_json, parse_yaml
 from tune_mixup.schema import flatten
 
 Document = dict[str, Any]
@@ -27,11 +27,11 @@ def _read_yaml(file: BinaryIO) -> Any:
 
 
 def _write_json(file: BinaryIO, document: Document) -> None:
-    file.write(json.dumps(document, indent=2, allow_nan=False).encode() + b"\n")
+    file.write(dump_json(document).encode())
 
 
 def _read_json(file: BinaryIO) -> Any:
-    return json.loads(file.read())
+    return parse_json(file.read())
 
 
 # Tables
@@ -97,7 +97,7 @@ def _encode(value: Any) -> str:
 
 def _decode(cell: str) -> Any:
     try:
-        return json.loads(cell)
+        return parse_json(cell)
     except ValueError:
         return cell
 

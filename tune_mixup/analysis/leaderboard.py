@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from tune_mixup.record import tables
 from tune_mixup.record.sweep_record import SweepRecord
 
 _GROUPS = {"COMPLETE": 0, "PRUNED": 1, "RUNNING": 1, "FAIL": 2}
@@ -27,12 +28,13 @@ def leaderboard(record: SweepRecord, top: int | None = None) -> pd.DataFrame:
     """
     if top is not None and top < 1:
         raise ValueError(f"top: got {top}, must be at least 1")
-    metric = str(record.config()["metric"])
-    trials = record.trials()
+    metric = str(record.folder.config()["metric"])
+    trials = tables.trials(record)
     others = [str(name) for name in trials.columns if str(name).startswith("val_") and name != metric]
     frame = trials.reindex(columns=["trial", "state", "epoch", metric, *others]).reset_index(drop=True)
-    parameters = {trial.number: trial.params for trial in record.asked()}
-    for key in record.parameters():  # as objects: in a float column a missing value would turn integers into floats
+    parameters = {trial.number: trial.params for trial in record.study.asked()}
+    for key in record.folder.config()["space"]["free"]:
+        # As objects: in a float column a missing value would turn integers into floats.
         values = [parameters[int(number)].get(key) for number in frame["trial"]]
         frame[key] = pd.Series(values, dtype=object)
     frame["reason"] = trials["reason"].reset_index(drop=True).where(frame["state"] == "FAIL", "")
@@ -56,14 +58,14 @@ def leaderboard(record: SweepRecord, top: int | None = None) -> pd.DataFrame:
 
 def direction(record: SweepRecord) -> Literal["maximize", "minimize"]:
     """Whether more or less of the sweep's metric is better."""
-    return "minimize" if record.study.direction.name == "MINIMIZE" else "maximize"
+    return "minimize" if record.study.optuna.direction.name == "MINIMIZE" else "maximize"
 
 
 def rule(record: SweepRecord) -> str:
     """The order of `leaderboard` in words, to stand beside its numbers."""
     better = "more" if direction(record) == "maximize" else "less"
     return (
-        f"Ranked are the trials trained to the full budget, by {record.config()['metric']} at their last epoch "
+        f"Ranked are the trials trained to the full budget, by {record.folder.config()['metric']} at their last epoch "
         f"({better} is better). Stopped and unfinished ones follow by epoch reached, then metric; failed ones are "
         "last. All numbers are validation numbers."
     )

@@ -2,10 +2,9 @@
 
 import json
 import math
-import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from tune_mixup.config import TrialConfig
-    from tune_mixup.measuring.turns import Findings
+    from tune_mixup.measuring.findings import Findings
 
 SMALL = {
     "data.name": "synthetic",
@@ -60,19 +59,14 @@ def bench(
 
     import torch
 
-    from tune_mixup.cluster.worker_environment import KEPT_HEAP
-    from tune_mixup.measuring.turns import Subprocess, measure
+    from tune_mixup.measuring.child import Child
+    from tune_mixup.measuring.turns import measure
     from tune_mixup.measuring.variants import variants
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    tried, left_out = variants(trial, device=device, seconds=seconds, heap=KEPT_HEAP)
-    found = measure(
-        tried,
-        seconds=seconds - (time.monotonic() - began),
-        start=lambda environment: Subprocess(environment, without=list(KEPT_HEAP)),
-    )
-    heap_kept = all(name in os.environ for name in KEPT_HEAP)
-    said = report(found, trial, heap_kept=heap_kept, left_out=left_out)
+    tried, left_out = variants(trial, device=device, seconds=seconds)
+    found = measure(tried, seconds=seconds - (time.monotonic() - began), start=Child)
+    said = report(found, trial, left_out=left_out)
     if as_json:
         print(json.dumps(said, indent=2, allow_nan=False))
         return
@@ -87,12 +81,10 @@ def bench(
         console.print(line, markup=False)
 
 
-def report(
-    found: "Findings", trial: "TrialConfig", *, heap_kept: bool, left_out: list[str] | None = None
-) -> dict[str, Any]:
+def report(found: "Findings", trial: "TrialConfig", *, left_out: Sequence[str] = ()) -> dict[str, Any]:
     """All that is said, as plain values."""
     from tune_mixup.measuring.advice import MARGIN, changes, gain, noise, shares
-    from tune_mixup.measuring.turns import MIN_ROUNDS
+    from tune_mixup.measuring.findings import MIN_ROUNDS
     from tune_mixup.measuring.variants import cores
 
     parts, given = found.parts, found.tried[0]
@@ -101,7 +93,6 @@ def report(
         "device": found.device,
         "cores": cores(),
         "threads": given.variant.threads,
-        "heap_kept_here": heap_kept,
         "seconds": round(found.took_s, 1),
         "rounds": len(given.rates),
         "min_rounds": MIN_ROUNDS,
@@ -124,10 +115,9 @@ def report(
             for one in found.tried[1:]
         ],
         "changes": [
-            {"what": change.what, "gain": round(change.gain, 3), "note": change.why}
-            for change in changes(found, trial, heap_kept=heap_kept)
+            {"what": change.what, "gain": round(change.gain, 3), "note": change.why} for change in changes(found, trial)
         ],
-        "not_tried": list(left_out or []),
+        "not_tried": list(left_out),
     }
 
 

@@ -7,37 +7,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tune_mixup.cli.options import (
-    CpusPerTrial,
-    DataRoot,
-    GpusPerTrial,
-    Json,
-    MaxEpochs,
-    Sampler,
-    Seed,
-    Settings,
-    Space,
-    parse_amount,
-    parse_settings,
-    sweep_options,
-)
+from tune_mixup.cli.options import DataRoot, Json, Settings, Space, parse_settings, taking
+from tune_mixup.options import Options
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
+    from tune_mixup.schema import Schema
     from tune_mixup.search_space import Params
     from tune_mixup.sweep_config import SweepConfig
 
 
+@taking(Options)
 def check(
     space: Space,
+    *,
+    options: Options,
     set_: Settings = None,
     data_root: DataRoot = None,
-    seed: Seed = None,
-    max_epochs: MaxEpochs = None,
-    sampler: Sampler = None,
-    cpus_per_trial: CpusPerTrial = None,
-    gpus_per_trial: GpusPerTrial = None,
     samples: Annotated[int, typer.Option(metavar="N", min=0, help="How many configurations to draw.")] = 5,
     everything: Annotated[bool, typer.Option("--all", help="Show the settings with a default too.")] = False,
     as_json: Json = False,
@@ -45,38 +32,12 @@ def check(
     """List the settings and ranges of a search space and draw samples; starts nothing."""
     from tune_mixup.sweep_config import plan
 
-    options = sweep_options(
-        {
-            "seed": seed,
-            "max_epochs": max_epochs,
-            "sampler": sampler,
-            "cpus_per_trial": parse_amount(cpus_per_trial, "--cpus-per-trial"),
-            "gpus_per_trial": parse_amount(gpus_per_trial, "--gpus-per-trial"),
-        }
-    )
     config = plan(space, parse_settings(set_, data_root), **options)
-    drawn = draw(config, samples)
+    drawn = config.space.sample(samples, seed=config.seed)
     for point in drawn:
         config.trial(point)
     found = _describe(config, drawn)
     print(json.dumps(found, indent=2) if as_json else "\n".join(_lines(found, everything)))
-
-
-def draw(config: "SweepConfig", count: int) -> list["Params"]:
-    """`count` random points of the space, the same ones for the same seed."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=config.seed))
-    points = []
-    for _ in range(count):
-        drawn = study.ask(dict(config.space.free)).params
-        point: Params = {}
-        for key in config.space.order():
-            if config.space.exists(key, point):
-                point[key] = drawn[key]
-        points.append(point)
-    return points
 
 
 def _describe(config: "SweepConfig", drawn: list["Params"]) -> dict[str, Any]:
@@ -84,6 +45,7 @@ def _describe(config: "SweepConfig", drawn: list["Params"]) -> dict[str, Any]:
 
     from tune_mixup.cli.fields import explain_key
     from tune_mixup.schema import flatten
+    from tune_mixup.sweep_parts import Parts
 
     space = config.space
     free = {
@@ -95,18 +57,23 @@ def _describe(config: "SweepConfig", drawn: list["Params"]) -> dict[str, Any]:
         }
         for key in space.order()
     }
-    tried = [config.trial(point) for point in (*space.baselines, *space.corners())]
+    tried = [config.trial(point) for point in space.probes()]
     return {
         "name": config.name,
         "trials": config.trials,
         "max_epochs": max(trial.training.epochs for trial in tried),
         "metric": config.metric,
         "direction": config.direction,
-        "sampler": config.sampler,
-        "scheduler": config.scheduler,
+        "sampler": config.sampler.name,
+        "scheduler": config.stopping.name,
         "cpus_per_trial": config.cpus_per_trial,
         "gpus_per_trial": config.gpus_per_trial,
         "seed": config.seed,
+        "sweep": {
+            f"sweep.{section}.{key}": {"value": value, "meaning": _meaning(getattr(config, section), key)}
+            for section in Parts.model_fields
+            for key, value in getattr(config, section).model_dump(mode="json").items()
+        },
         "fixed": flatten(space.fixed),
         "free": free,
         "defaults": {
@@ -117,6 +84,10 @@ def _describe(config: "SweepConfig", drawn: list["Params"]) -> dict[str, Any]:
         "baselines": list(space.baselines),
         "samples": drawn,
     }
+
+
+def _meaning(part: "Schema", key: str) -> str:
+    return " ".join((type(part).model_fields[key].description or "").split())
 
 
 def in_words(distribution: "BaseDistribution") -> str:
@@ -135,8 +106,8 @@ def in_words(distribution: "BaseDistribution") -> str:
 
 
 def _lines(found: Mapping[str, Any], everything: bool) -> Iterator[str]:
-    defaults = found["defaults"] if everything else {}
-    width = max(len(key) for key in ("", *found["fixed"], *found["free"], *defaults))
+    defaults, parts = (found["defaults"], found["sweep"]) if everything else ({}, {})
+    width = max(len(key) for key in ("", *found["fixed"], *found["free"], *defaults, *parts))
     yield f"{found['name']}: {found['trials']} trials of at most {found['max_epochs']} epochs"
     yield f"ranked by {found['metric']} ({found['direction']}), which is measured on validation"
     yield f"sampler {found['sampler']}, scheduler {found['scheduler']}"
@@ -147,6 +118,11 @@ def _lines(found: Mapping[str, Any], everything: bool) -> Iterator[str]:
     if defaults:
         yield "\nDefaults, as the first trial has them"
     for key, about in defaults.items():
+        yield f"  {key:{width}}  {about['value']}"
+        yield from _indented(about["meaning"], width)
+    if parts:
+        yield "\nSampler and stopping rule"
+    for key, about in parts.items():
         yield f"  {key:{width}}  {about['value']}"
         yield from _indented(about["meaning"], width)
     yield "\nSearched"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tune_mixup.cli.options import Json, Name, Root, sweep_path
+from tune_mixup.record.names import trial_name
 
 if TYPE_CHECKING:
     from tune_mixup.search.replay import Event
@@ -25,11 +26,11 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Say why trials were stopped, and what the control group says about the rungs."""
-    from tune_mixup.record.sweep_record import load_sweep
+    from tune_mixup.analysis.sweep import load_sweep
     from tune_mixup.search.explanation import explain_sweep, explain_trial
     from tune_mixup.search.replay import replay
 
-    record = load_sweep(sweep_path(name, root))
+    record = load_sweep(sweep_path(name, root)).record
     if order:
         events = (event for event in replay(record) if trial is None or event.trial == trial)
         for line in (json.dumps(asdict(event)) for event in events) if as_json else _order(events):
@@ -51,13 +52,13 @@ def _sweep(found: Mapping[str, Any]) -> Iterator[str]:
         limit = "above" if stratum["up_to"] is None else f"up to a strength of {stratum['up_to']:.3g}"
         yield f"  {stratum['name']}: {limit}"
     for longer in found["longer_grace"]:
-        yield f"  from {_name(longer['from_trial'])} on {longer['why']}"
+        yield f"  from {trial_name(longer['from_trial'])} on {longer['why']}"
     for state, title in (("PRUNED", "Stopped"), ("FAIL", "Failed")):
         ended = [one for one in found["trials"] if one["state"] == state]
         yield f"\n{title}: {len(ended)} of {len(found['trials'])} trials"
-        yield from (f"  {_name(one['trial'])}  {one['reason']}" for one in ended)
+        yield from (f"  {trial_name(one['trial'])}  {one['reason']}" for one in ended)
     control = [one for one in found["trials"] if one["control"]]
-    names = ", ".join(f"{_name(one['trial'])} {one['state']}" for one in control)
+    names = ", ".join(f"{trial_name(one['trial'])} {one['state']}" for one in control)
     yield f"\nControl group, which is never stopped: {names or 'none yet'}"
     yield from _table(found["control"])
     if found["chance_best_stopped"] is not None:
@@ -70,7 +71,7 @@ def _sweep(found: Mapping[str, Any]) -> Iterator[str]:
 def _trial(found: Mapping[str, Any]) -> Iterator[str]:
     group = found["group"] or "all trials"
     strength = "" if found["strength"] is None else f", mixing strength {found['strength']:.3g}"
-    yield f"{_name(found['trial'])} {found['state']} at epoch {found['epoch']}" + (
+    yield f"{trial_name(found['trial'])} {found['state']} at epoch {found['epoch']}" + (
         f": {found['reason']}" if found["reason"] else ""
     )
     rungs = ", ".join(str(rung) for rung in found["rungs"]) or "none"
@@ -104,9 +105,5 @@ def _order(events: Iterator["Event"]) -> Iterator[str]:
         again = {True: "", False: "  DIFFERS when made again", None: ""}[event.again]
         asked, same = asked + (event.again is not None), same + (event.again is True)
         known = f" ({event.ended} ended, {event.running} running)" if event.kind == "ask" else ""
-        yield f"{event.kind:6} {_name(event.trial)}{known}  {event.what}{again}"
+        yield f"{event.kind:6} {trial_name(event.trial)}{known}  {event.what}{again}"
     yield f"\n{same} of {asked} asks and decisions came out the same when made again from what was known at the time"
-
-
-def _name(number: int) -> str:
-    return f"t{number:04d}"

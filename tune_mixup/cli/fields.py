@@ -1,12 +1,13 @@
 """What a dotted key of a `TrialConfig` means, in the words of the settings class that declares it."""
 
 from collections.abc import Collection, Iterator
-from typing import Any, get_args, get_origin
+from typing import Any, get_origin
 
 from optuna.distributions import CategoricalDistribution
 from pydantic.fields import FieldInfo
 
 from tune_mixup.config import TrialConfig
+from tune_mixup.parts import parts_of
 from tune_mixup.schema import Schema, flatten
 from tune_mixup.search_space import SearchSpace
 
@@ -37,21 +38,21 @@ def _declared(key: str, space: SearchSpace) -> Iterator[FieldInfo]:
         names = _possible_names(".".join([*sections[:depth], "name"]), key, space)
         if labelled and not names:
             names = [section]
-        owners = [member for field in fields for member in _schemas(field.annotation) if _is_named(member, names)]
+        owners = [schema for field in fields for schema in _schemas(field, names)]
         labelled = []
     return iter(labelled or [owner.model_fields[last] for owner in owners if last in owner.model_fields])
 
 
-def _schemas(annotation: Any) -> Iterator[type[Schema]]:
-    """The settings classes in a field's annotation: itself, or the members of a union."""
-    if isinstance(annotation, type) and issubclass(annotation, Schema):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from _schemas(argument)
-
-
-def _is_named(schema: type[Schema], names: Collection[Any]) -> bool:
-    return "name" not in schema.model_fields or schema.model_fields["name"].default in names
+def _schemas(field: FieldInfo, names: Collection[Any]) -> Iterator[type[Schema]]:
+    """The settings classes that a field holds: the parts called `names`, or the one class that it always has."""
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Schema) and not list(parts_of(field)):
+        yield field.annotation
+    for kind, base in parts_of(field):
+        for name in names:
+            try:
+                yield kind.find(name, base)
+            except ValueError:  # such as the label of a member that says no name; settings are checked elsewhere
+                continue
 
 
 def _possible_names(name_key: str, key: str, space: SearchSpace) -> list[Any]:

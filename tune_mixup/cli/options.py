@@ -1,15 +1,16 @@
 """Options that several verbs share, and how their texts become values."""
 
-import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
-if TYPE_CHECKING:
-    from tune_mixup.sweep_config import Options
+from tune_mixup.options import Flag, said
+from tune_mixup.record.names import is_sweep
 
 Space = Annotated[str, typer.Argument(help="A space that ships (quickstart, mixup, ...) or the path of a .py file.")]
 Name = Annotated[str, typer.Argument(help="Name of the sweep under --root, or the path of its folder.")]
@@ -22,43 +23,6 @@ DataRoot = Annotated[
 ]
 Root = Annotated[Path, typer.Option(metavar="DIR", help="Where sweeps live.")]
 Seed = Annotated[int | None, typer.Option(metavar="N", help="Base of all random numbers. Default: 0.")]
-MaxEpochs = Annotated[int | None, typer.Option(metavar="N", help="Epochs of a trial that is not stopped early.")]
-Sampler = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="Who suggests the next point: tpe (default), random, qmc, gp, cmaes or grid."),
-]
-Trials = Annotated[
-    int | None, typer.Option(metavar="N", help="Trials in all, stopped and failed ones included. Default: the space's.")
-]
-TimeBudget = Annotated[
-    str | None, typer.Option(metavar="2h", help="Stop after this much wall time: 90s, 15m, 2h, 1h30m.")
-]
-GpuHours = Annotated[
-    float | None, typer.Option(metavar="X", help="Stop after this many GPU-hours, stopped and failed trials included.")
-]
-DiskBudget = Annotated[
-    str | None, typer.Option(metavar="20GB", help="What the sweep's folder may take. Default: what the disk has.")
-]
-TrialTimeout = Annotated[
-    str | None, typer.Option(metavar="15m", help="Kill and retry a trial that has not reported for so long.")
-]
-MaxFailures = Annotated[
-    int | None,
-    typer.Option(metavar="N", help="Retries of a trial whose worker died or hung. Default: 3."),
-]
-Concurrent = Annotated[
-    int | None, typer.Option(metavar="N", help="Trials at the same time. Default: as many as fit the resources.")
-]
-CpusPerTrial = Annotated[
-    str | None,
-    typer.Option(metavar="X", help="CPUs of a trial: a fraction up to 1, a whole number, or auto. Default: 1."),
-]
-GpusPerTrial = Annotated[
-    str | None,
-    typer.Option(
-        metavar="X", help="GPUs of a trial, likewise; 0.25 puts four on one, auto as many as pay. Default: 0."
-    ),
-]
 Address = Annotated[
     str | None,
     typer.Option(metavar="ADDRESS", help="An existing Ray cluster (auto, or HOST:PORT). Default: a local one."),
@@ -89,41 +53,58 @@ def parse_settings(assignments: Sequence[str] | None, data_root: str | None = No
     return settings
 
 
-def parse_duration(text: str | None, option: str) -> float | None:
-    """Seconds, > 0, of a duration such as 90s, 15m, 2h or 1h30m; None of None.
+def taking(declared: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a verb the flags that `declared`, a typed dict of `tune_mixup.options`, declares.
 
-    Raises ValueError that names `option` for anything else.
+    They stand in place of the verb's parameter `options`, which gets what was given on the command line: option ->
+    value as Python takes it. Raises ValueError that names the flag for a text that is no such value.
     """
-    if text is None:
-        return None
-    parts = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", text)
-    hours, minutes, seconds = (float(part or 0) for part in parts.groups()) if parts else (0.0, 0.0, 0.0)
-    total = 3600 * hours + 60 * minutes + seconds
-    if not 0 < total < float("inf"):
-        raise ValueError(f"{option}: got {text!r}, must be a duration above zero such as 90s, 15m, 2h or 1h30m")
-    return total
+    flags = dict(_flags(declared))
+
+    def with_flags(verb: Callable[..., None]) -> Callable[..., None]:
+        own = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in signature(verb).parameters.values()]
+        parameters = [
+            *(one for one in own if one.default is Parameter.empty and one.name != "options"),
+            *(
+                Parameter(key, Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+                for key, (_, kind) in flags.items()
+            ),
+            *(one for one in own if one.default is not Parameter.empty),
+        ]
+
+        @wraps(verb)
+        def run(**given: Any) -> None:
+            options = said({key: given.pop(key) for key in flags})
+            for key, text in options.items():
+                flag, _ = flags[key]
+                options[key] = text if flag.read is None else flag.read(text, _spelled(key, flag))
+            verb(options=options, **given)
+
+        run.__dict__["__signature__"] = Signature(parameters)  # what typer makes its parser from
+        run.__annotations__ = {one.name: one.annotation for one in parameters}
+        return run
+
+    return with_flags
 
 
-def parse_amount(text: str | None, option: str) -> float | Literal["auto"] | None:
-    """A number or `auto`; None of None. Raises ValueError that names `option` for anything else."""
-    if text is None or text == "auto":
-        return cast("Literal['auto'] | None", text)
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"{option}: got {text!r}, must be a number, or auto to have it measured") from None
+def _flags(declared: type) -> Iterator[tuple[str, tuple[Flag, Any]]]:
+    """Option -> its flag and what typer makes of it; texts that the flag reads come as they are."""
+    for key, hint in get_type_hints(declared, include_extras=True).items():
+        for flag in getattr(hint, "__metadata__", ()):
+            kind: Any = str if flag.read is not None else hint.__origin__
+            option = typer.Option(_spelled(key, flag), metavar=flag.metavar, help=flag.help)
+            yield key, (flag, Annotated[kind | None, option])
 
 
-def sweep_options(given: Mapping[str, Any]) -> "Options":
-    """The options that were given on the command line; those left out keep their defaults."""
-    return cast("Options", {key: value for key, value in given.items() if value is not None})
+def _spelled(key: str, flag: Flag) -> str:
+    return f"--{flag.name or key.replace('_', '-')}"
 
 
 def sweep_path(name: str, root: Path) -> Path:
     """The folder of a sweep given by its name under `root`, or by a path (with a separator, or to a sweep's folder)."""
     path = Path(name).expanduser()
     is_path = len(path.parts) > 1 or path.is_absolute() or name in (".", "..")
-    if is_path or (not (root / name).exists() and (path / "sweep.yaml").exists()):
+    if is_path or (not (root / name).exists() and is_sweep(path)):
         return path
     return root.expanduser() / name
 

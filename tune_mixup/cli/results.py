@@ -24,9 +24,9 @@ def leaderboard(
 ) -> None:
     """Rank the trials of a sweep by its metric on validation."""
     from tune_mixup.analysis import leaderboard as analysis
-    from tune_mixup.record.sweep_record import load_sweep
+    from tune_mixup.analysis.sweep import load_sweep
 
-    record = load_sweep(sweep_path(name, root))
+    record = load_sweep(sweep_path(name, root)).record
     board = analysis.leaderboard(record, top)
     note = analysis.rule(record)
     wanted = "json" if as_json else format
@@ -44,16 +44,16 @@ def export(
 ) -> None:
     """Write the whole configurations of the best trials to a file that `train --config` reads."""
     from tune_mixup.analysis.export import export as write
-    from tune_mixup.record.sweep_record import load_sweep
+    from tune_mixup.analysis.sweep import load_sweep
 
-    record = load_sweep(sweep_path(name, root))
+    record = load_sweep(sweep_path(name, root)).record
     to = to.expanduser()
     count = write(record, top, to)
     if as_json:
         print(json.dumps({"file": str(to), "configurations": count}))
         return
     few = " (no more trials are COMPLETE)" if count < top else ""
-    threads = max(1, int(record.config()["cpus_per_trial"]))
+    threads = max(1, int(record.folder.config()["cpus_per_trial"]))
     command = f"tune-mixup train --config {shlex.quote(str(to))} --rank 1 --threads {threads} --out DIR"
     print(f"wrote the best {count}{few} to {to}; train the first again with `{command}`")
 
@@ -68,10 +68,10 @@ def evaluate(
 ) -> None:
     """Retrain the best settings on fresh seeds and open the test split, which is written down."""
     from tune_mixup.analysis import leaderboard as analysis
-    from tune_mixup.record.sweep_record import load_sweep
+    from tune_mixup.analysis.sweep import load_sweep
 
     path = sweep_path(name, root)
-    record = load_sweep(path)
+    record = load_sweep(path).record
     board = analysis.leaderboard(record, top)
     best = [int(number) for number in board.loc[board["state"] == "COMPLETE", "trial"]]
     if not best:
@@ -88,7 +88,7 @@ def evaluate(
         raise Interrupted("interrupted; the same command goes on with what is left") from None
     note = (
         f"Each setting was trained on {seeds} fresh seeds to the full budget; n of them ended, sd is over these. The "
-        f"test split was opened, which {record.path / 'evaluations'} remembers."
+        f"test split was opened, which {record.folder.evaluations} remembers."
     )
     if as_json:
         print(json.dumps({"event": "end", "rule": note, "rows": analysis.rows(frame)}, allow_nan=False))

@@ -44,7 +44,8 @@ def train(
     trial = configuration(space, config, rank, settings)
 
     from tune_mixup.training.divergence import why_diverged
-    from tune_mixup.training.trainer import Trainer, set_threads
+    from tune_mixup.training.threads import set_threads
+    from tune_mixup.training.trainer import Trainer
 
     if threads is not None:
         set_threads(threads)
@@ -78,7 +79,7 @@ def configuration(space: str | None, file: Path | None, rank: int | None, settin
     """
     from tune_mixup.analysis.export import read_configurations
     from tune_mixup.config import TrialConfig
-    from tune_mixup.search_space import load_space
+    from tune_mixup.space_files import load_space
 
     if (space is None) == (file is None):
         raise ValueError(

@@ -5,16 +5,19 @@ Neither lets an exception into Ray's loop, which would wrap it or swallow it: th
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
+from typing_extensions import override
 
 from tune_mixup.cluster.halt import Halt
+from tune_mixup.cluster.messages import from_ray
 from tune_mixup.cluster.ray_internals import cause_of_death, take_back_waiting
+from tune_mixup.record.facts import Assignment, Ending, Report
 from tune_mixup.record.files import StorageFault
 from tune_mixup.search.disk import Keeper
 from tune_mixup.search.session import Begin, Session
@@ -34,21 +37,22 @@ class Clerk:
         """The next trial; None when there is none, or when nothing may start."""
         return None if self.halt.reason is not None else self._safely(self._next, None)
 
-    def report(self, number: int, result: Mapping[str, Any]) -> bool:
+    def report(self, number: int, report: Report) -> bool:
         """Record a report; True when the trial must stop."""
-        if self.halt.reason is not None and not isinstance(self.halt.reason, KeyboardInterrupt):
+        if self.halt.reason is not None and not self.halt.interrupted:
             return True
-        stop = self._safely(lambda: self._report(number, result), True)
+        stop = self._safely(lambda: self._report(number, report), True)
         return stop or self.halt.reason is not None
 
-    def end(self, number: int, result: Mapping[str, Any]) -> None:
+    def end(self, number: int, report: Report) -> None:
         """Record what became of a trial that reported its last: ended, interrupted, or to be tried again."""
-        if "storage_fault" in result:
-            self.halt.now(StorageFault(*result["storage_fault"]))
-        if "interrupted" in result:  # the file may have been made by hand, to stop a sweep from another host
+        ending = report.ending or Ending(kind="stopped")
+        if ending.kind == "storage_fault":
+            self.halt.now(StorageFault(ending.errno, ending.why, ending.file))
+        if ending.kind == "interrupted":  # the file may have been made by hand, to stop a sweep from another host
             self.halt.now(KeyboardInterrupt())
-        if self.halt.reason is None or isinstance(self.halt.reason, KeyboardInterrupt):
-            self._safely(lambda: self._end(number, result), None)
+        if self.halt.reason is None or self.halt.interrupted:
+            self._safely(lambda: self._end(number, report, ending), None)
 
     def died(self, number: int, reason: str) -> None:
         """Record that a trial's worker died; after a halt it is unfinished, whatever it died of."""
@@ -61,8 +65,8 @@ class Clerk:
             self.keeper.begin(begin.number)
         return begin
 
-    def _report(self, number: int, result: Mapping[str, Any]) -> bool:
-        stop = self.session.report(number, result)
+    def _report(self, number: int, report: Report) -> bool:
+        stop = report.row is not None and self.session.report(number, report.row)
         self.keeper.report(number)
         return stop
 
@@ -70,13 +74,8 @@ class Clerk:
         self.session.died(number, reason)
         self.keeper.ended(number)
 
-    def _end(self, number: int, result: Mapping[str, Any]) -> None:
-        if "out_of_memory" in result:
-            self.session.out_of_memory(number, result["out_of_memory"])
-        elif "locked_out" in result:
-            self.session.died(number, result["locked_out"])
-        elif self.halt.reason is None or self.session.has_ended(number, result):
-            self.session.complete(number, result)
+    def _end(self, number: int, report: Report, ending: Ending) -> None:
+        self.session.end(number, report.row, ending, interrupted=self.halt.interrupted)
         self.keeper.ended(number)
 
     def _safely(self, call: Callable[[], T], otherwise: T) -> T:
@@ -99,8 +98,9 @@ class RecordSearcher(Searcher):
         self.causes: dict[str, str] = {}
         """Ray's trials whose worker died -> why."""
 
+    @override
     def suggest(self, trial_id: str) -> Any:
-        """The next trial as the plain dict that `MixupTrainable.setup` takes.
+        """The next trial as an `Assignment` in its plain form, which `MixupTrainable.setup` takes.
 
         None for now while trials run, for one of them may have to be tried again; FINISHED is for good.
         """
@@ -108,18 +108,19 @@ class RecordSearcher(Searcher):
         if begin is None:
             return None if self.numbers and self.clerk.halt.reason is None else Searcher.FINISHED
         self.numbers[trial_id] = begin.number
-        record = self.clerk.session.record
-        return {
-            "number": begin.number,
-            "folder": str(record.trial_folder(begin.number).path),
-            "stopping": str(record.stopping),
-            "threads": self.threads,
-            "rungs": self.clerk.session.rungs(begin.number),
-            "gpus": begin.place.gpus,
-            "gpu_type": begin.place.gpu_type,
-            "config": json.dumps(begin.config.plain()),  # one string: Ray keeps several copies for each trial
-        }
+        session, folder = self.clerk.session, self.clerk.session.record.folder
+        return Assignment(
+            number=begin.number,
+            folder=str(folder.trial(begin.number).path),
+            stopping=str(folder.stopping),
+            threads=self.threads,
+            rungs=tuple(session.rungs(begin.number)),
+            gpus=begin.place.gpus,
+            gpu_type=begin.place.gpu_type,
+            config=json.dumps(begin.config.plain()),
+        ).plain()
 
+    @override
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Record the end; `error` means that the worker died."""
         number = self.numbers.pop(trial_id, None)
@@ -127,11 +128,13 @@ class RecordSearcher(Searcher):
         if number is not None and error:
             self.clerk.died(number, cause)
         elif number is not None and result is not None:
-            self.clerk.end(number, result)
+            self.clerk.end(number, from_ray(result))
 
+    @override
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the record has it all."""
 
+    @override
     def restore(self, checkpoint_path: str) -> None:
         """Nothing: a session starts from the record."""
 
@@ -146,16 +149,20 @@ class RecordScheduler(FIFOScheduler):
         super().__init__()  # type: ignore[no-untyped-call]
         self.searcher = searcher
 
+    @override
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """STOP or CONTINUE, after the report and the decision are on disk."""
-        stop = self.searcher.clerk.report(trial.config["number"], result)
+        number = Assignment.parse(trial.config).number
+        stop = self.searcher.clerk.report(number, from_ray(result))
         return str(TrialScheduler.STOP if stop else TrialScheduler.CONTINUE)
 
+    @override
     def choose_trial_to_run(self, tune_controller: Any) -> None:
         """None: Ray starts trials in their order. After a halt, those that wait for resources are taken back."""
         if self.searcher.clerk.halt.reason is not None:
             take_back_waiting(tune_controller)
 
+    @override
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Note why the worker died, unless the watch has killed it and knows better; the searcher is told next."""
         error = Path(trial.error_file)

@@ -6,14 +6,17 @@ import os
 import secrets
 import shutil
 import socket
-import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tune_mixup.cluster.ray_internals import start_private
+from tune_mixup.cluster.environment import environment, levels_kept
+from tune_mixup.cluster.ray_internals import read_token_again, start_private
 from tune_mixup.measuring.nodes import Node
+from tune_mixup.outside import module_folders
+from tune_mixup.sweep_config import SweepConfig
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -30,82 +33,115 @@ QUIET = {
 """Read by Ray when it is imported; what the user has set stays."""
 
 
-_private_folder: Path | None = None
+@dataclass(frozen=True)
+class Connected:
+    """The Ray that a block uses."""
+
+    nodes: list[Node]
+    """What each living node offers."""
+    folder: Path | None = None
+    """Where its files are, for a Ray that this process has started for itself; None for one of several hosts."""
 
 
-def private_folder() -> Path | None:
-    """Where the files of a Ray are that this process has started for itself; None on a cluster of several hosts."""
-    return _private_folder
+def worker_threads(config: SweepConfig) -> dict[str, str]:
+    """The environment variables by which workers start with a trial's threads; none while these are to be measured.
+
+    OpenBLAS and MKL follow OMP_NUM_THREADS too. Torch is told again by each trial (`set_threads`), for the workers of a
+    Ray that was not started here.
+    """
+    return {} if config.cpus_per_trial == "auto" else {"OMP_NUM_THREADS": str(config.threads)}
 
 
 @contextlib.contextmanager
-def connected(address: str | None, environment: Mapping[str, str] | None = None) -> Iterator[list[Node]]:
-    """Use Ray inside the block and get the resources of its living nodes.
+def connected_for(config: SweepConfig, address: str | None) -> Iterator[Connected]:
+    """`connected`, with workers that have a sweep's threads and find the modules from outside that its parts are in."""
+    with connected(address, worker_threads(config), config.modules) as ray:
+        yield ray
+
+
+@contextlib.contextmanager
+def connected(
+    address: str | None, worker_variables: Mapping[str, str] | None = None, modules: Sequence[str] = ()
+) -> Iterator[Connected]:
+    """Use Ray inside the block.
 
     With an address, that cluster; where this process is connected already, the same; else a local one that nobody else
-    can use and that ends with the block. Workers start with the variables of `environment`, but for those that the user
-    has set, and but for a Ray that runs already. Raises ValueError when the cluster does not answer.
+    can use and that ends with the block. Workers start with the environment variables `worker_variables`, unless the
+    user has set them, and find `modules` (files and package folders), which Ray copies to other hosts; both with the
+    exception of a Ray that this process is connected to already. Raises ValueError when the cluster does not answer.
     """
-    environment = {name: os.environ.get(name, value) for name, value in (environment or {}).items()}
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    if address is None and "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
-        # A token of its own: Ray would otherwise leave one in the home folder, which keeps later nodes from joining.
-        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    import ray
+    variables = {name: os.environ.get(name, value) for name, value in (worker_variables or {}).items()}
+    quietly = {name: value for name, value in QUIET.items() if name not in os.environ}
+    with environment(quietly), levels_kept(["ray"]):
+        import ray
 
-    if ray.is_initialized():
-        yield _nodes()
-    elif address is not None:
-        _knock(address)
-        try:
-            ray.init(
-                address=address,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                runtime_env={"env_vars": environment},  # the nodes run already: only Ray can tell their workers
-            )
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise ValueError(
-                f"no Ray cluster answers at {address}: {reason}; start one or leave out --address"
-            ) from None
-        try:
-            yield _nodes()
-        finally:
-            ray.shutdown()
-    else:
-        folder = tempfile.mkdtemp(prefix="tm-")  # short: the path of a socket below it may have 107 characters
-        global _private_folder
-        _private_folder = Path(folder)
-        try:
-            with _set(environment):
-                start_private(folder)
-            yield _nodes()
-        finally:
-            _private_folder = None
-            ray.shutdown()
-            shutil.rmtree(folder, ignore_errors=True)
+        if ray.is_initialized():
+            yield Connected(_nodes())
+        elif address is not None:
+            with _cluster(address, variables, modules):
+                yield Connected(_nodes())
+        else:
+            with _private({**variables, **_python_path(modules)}) as folder:
+                yield Connected(_nodes(), folder)
 
 
 @contextlib.contextmanager
-def _set(environment: Mapping[str, str]) -> Iterator[None]:
-    """Set variables of this process for the length of the block.
+def _cluster(address: str, variables: Mapping[str, str], modules: Sequence[str]) -> Iterator[None]:
+    import ray
 
-    What Ray starts there inherits them, and so do all workers later on, which are its children. A runtime environment
-    would do the same for 0.8 s more at the start (2 cores): Ray then may not use the workers that it has started ahead,
-    and an agent prepares the new ones.
-    """
-    before = {name: os.environ.get(name) for name in environment}
-    os.environ |= environment
+    _knock(address)
+    needs: dict[str, Any] = {"env_vars": dict(variables)}  # the nodes run already: only Ray can tell their workers
+    if modules:
+        needs["py_modules"] = list(modules)
+    try:
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env=needs,
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"no Ray cluster answers at {address}: {reason}; start one or leave out --address") from None
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        ray.shutdown()
+
+
+@contextlib.contextmanager
+def _private(variables: Mapping[str, str]) -> Iterator[Path]:
+    """A local Ray, its folder, and a token of its own.
+
+    Ray would otherwise leave a token in the home folder, which keeps later nodes from joining. What Ray starts inherits
+    the environment, and so do all workers later on, which are its children. A runtime environment would do the same for
+    0.8 s more at the start (2 cores): Ray then may not use the workers that it has started ahead.
+    """
+    import ray
+
+    folder = Path(tempfile.mkdtemp(prefix="tm-"))  # short: the path of a socket below it may have 107 characters
+    own_token = "RAY_AUTH_MODE" not in os.environ
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)} if own_token else {}
+    try:
+        with environment(token):
+            if own_token:
+                read_token_again()
+            with environment(variables):
+                start_private(folder)
+            try:
+                yield folder
+            finally:
+                ray.shutdown()
+    finally:
+        if own_token:
+            read_token_again()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _python_path(modules: Sequence[str]) -> dict[str, str]:
+    """The variable by which workers on this host find modules; empty where there are none."""
+    folders = [*module_folders(modules), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {"PYTHONPATH": os.pathsep.join(folders)} if modules else {}
 
 
 def _knock(address: str) -> None:

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
-from tune_mixup.cluster.connection import connected
+from tune_mixup.cluster.connection import connected_for
 from tune_mixup.cluster.sweep import resume, start
-from tune_mixup.cluster.worker_environment import worker_environment
 from tune_mixup.config import TrialConfig
-from tune_mixup.record.sweep_record import SweepRecord, load_sweep
+from tune_mixup.display import showing
+from tune_mixup.record.names import is_sweep, trial_name
+from tune_mixup.record.sweep_record import SweepRecord
+from tune_mixup.samplers.random_search import RandomSearch
 from tune_mixup.search.standing import Listener
+from tune_mixup.stopping.never import Never
 from tune_mixup.sweep_config import SweepConfig
 
 if TYPE_CHECKING:
@@ -40,24 +43,24 @@ def evaluate(
     deviation (n - 1; missing for n = 1) of the new validation and test metrics. Each opening is written to the sweep's
     record. Raises ValueError for no trials, for `seeds` below 1 and for numbers that the sweep does not have.
     """
-    record = load_sweep(path)
-    config = SweepConfig.parse(record.config())
+    record = SweepRecord.open(path)
+    config = SweepConfig.from_record(record.folder.config())
     if seeds < 1 or not trials:
         raise ValueError(f"evaluate: got {len(trials)} trials and {seeds} seeds, must be at least one of each")
     plan = _plan(record, config, trials, seeds)
-    with connected(address, worker_environment(plan)):
-        folder = record.path / "evaluations" / plan.name
-        if (folder / "sweep.yaml").exists():
-            retrained = resume(folder, listener=listener)
+    with showing(listener) as listener, connected_for(plan, address):
+        folder = record.folder.evaluations / plan.name
+        if is_sweep(folder):
+            retrained = resume(folder, listener=listener).record
         else:
-            retrained = start(plan, root=folder.parent, listener=listener)
+            retrained = start(plan, root=folder.parent, listener=listener).record
         measured = _measure(retrained, plan)
     rows = []
     for place, trial in enumerate(trials):
         mine = range(place * seeds, (place + 1) * seeds)  # the plan's points are in the order of the trials
         rows.append(_row(record, config, retrained, trial, {n: measured[n] for n in mine if n in measured}, len(mine)))
-        seen = {"when": time.time(), "trial": trial, "retrained": [f"{plan.name}/t{n:04d}" for n in mine]}
-        record.append_evaluation({**seen, "result": rows[-1]})
+        seen = {"when": time.time(), "trial": trial, "retrained": [f"{plan.name}/{trial_name(n)}" for n in mine]}
+        record.folder.note_opening({**seen, "result": rows[-1]})
     import pandas as pd
 
     return pd.DataFrame(rows)
@@ -65,7 +68,7 @@ def evaluate(
 
 def _plan(record: SweepRecord, config: SweepConfig, trials: Sequence[int], seeds: int) -> SweepConfig:
     """The sweep that retrains: each setting on each fresh seed, as points of the same space with a free seed."""
-    asked = record.asked()
+    asked = record.study.asked()
     for trial in trials:
         if not 0 <= trial < len(asked):
             raise ValueError(f"the sweep {record.name!r} has no trial {trial}; it has 0 to {len(asked) - 1}")
@@ -83,8 +86,8 @@ def _plan(record: SweepRecord, config: SweepConfig, trials: Sequence[int], seeds
             baselines=points,
         ),
         trials=len(points),
-        sampler="random",
-        scheduler="none",
+        sampler=RandomSearch(),
+        stopping=Never(),
         time_budget_s=None,
     )
 
@@ -94,8 +97,8 @@ def _measure(retrained: SweepRecord, plan: SweepConfig) -> dict[int, dict[str, f
     import ray
 
     run = ray.remote(num_cpus=plan.cpus, num_gpus=plan.gpus)(_test)
-    complete = [trial.number for trial in retrained.asked() if trial.state == TrialState.COMPLETE]
-    folders = [str(retrained.trial_folder(number).path) for number in complete]
+    complete = [trial.number for trial in retrained.study.asked() if trial.state == TrialState.COMPLETE]
+    folders = [str(retrained.folder.trial(number).path) for number in complete]
     return dict(zip(complete, ray.get([run.remote(folder) for folder in folders]), strict=True))
 
 
@@ -118,13 +121,13 @@ def _row(
 ) -> dict[str, Any]:
     from statistics import fmean, stdev
 
-    history = record.trial_folder(trial).read_epochs()
+    history = record.folder.trial(trial).read_epochs()
     row: dict[str, Any] = {
         "trial": trial,
         f"search_{config.metric}": history[-1].get(config.metric) if history else None,
     }
     row |= {"n": len(measured), "failed": promised - len(measured)}
-    ends = {number: retrained.trial_folder(number).read_epochs()[-1] for number in measured}
+    ends = {number: retrained.folder.trial(number).read_epochs()[-1] for number in measured}
     for name in next(iter(measured.values()), {}):
         for split, values in (
             ("val", [float(ends[number][f"val_{name}"]) for number in measured]),

@@ -26,6 +26,11 @@ class Halt:
         self.reason: BaseException | None = None
         """What `sweep` will raise: KeyboardInterrupt for a signal, else the fault."""
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether it ends because somebody wants it to, so that what trials report is still recorded."""
+        return isinstance(self.reason, KeyboardInterrupt)
+
     def now(self, reason: BaseException) -> None:
         """End the sweep; the first reason counts."""
         if self.reason is None:

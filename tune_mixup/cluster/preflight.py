@@ -5,28 +5,27 @@ from collections.abc import Iterable
 
 import torch
 
-from tune_mixup.cluster.connection import private_folder
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.base import forget_data
 from tune_mixup.sweep_config import SweepConfig
 
 
-def check_data(config: SweepConfig) -> int:
+def check_data(config: SweepConfig, *, here: bool) -> int:
     """Load the data of every kind of trial once; returns the bytes of the largest checkpoint to expect.
 
-    On a worker, or in this process where Ray has this host only: a worker would have to import all of torch for it, and
-    Ray gives no worker that has run a task to an actor.
+    On a worker, or in this process (`here`), as befits a Ray of this host only: a worker would have to import all of
+    torch for it, and Ray gives no worker that has run a task to an actor.
     Raises ValueError with the first fault, in one line. What takes long the first time, a download or decoding a folder
     of images, is then done before the trials start.
     """
-    import ray
-
     kinds = [trial.plain() for trial in _kinds(config)]
-    if private_folder() is not None:
+    if here:
         with torch.random.fork_rng(devices=[]):
             fault, checkpoint_bytes = _try(kinds)
         forget_data()
     else:
+        import ray
+
         fault, checkpoint_bytes = ray.get(ray.remote(num_cpus=config.cpus, max_retries=0)(_try).remote(kinds))
     if fault is not None:
         raise ValueError(fault)
@@ -36,7 +35,7 @@ def check_data(config: SweepConfig) -> int:
 def _kinds(config: SweepConfig) -> Iterable[TrialConfig]:
     """One trial for each combination of what decides whether a configuration fits its data."""
     kinds: dict[str, TrialConfig] = {}
-    for point in (*config.space.baselines, *config.space.corners()):
+    for point in config.space.probes():
         trial = config.trial(point)
         values = trial.plain()
         decisive = {section: _whole(values[section]) for section in ("data", "model", "mixing", "optimizer")}

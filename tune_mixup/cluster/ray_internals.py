@@ -7,6 +7,7 @@ inside of the functions here, for it reads them at that moment.
 
 import logging
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ HOST_GONE = re.compile(r"node has died|node died|node was terminated", re.IGNORE
 """What Ray says of a worker whose host has gone."""
 
 
-def start_private(folder: str) -> None:
+def start_private(folder: Path) -> None:
     """Start a Ray on this host that nobody else is told of, with all its files in `folder`, and connect to it."""
     import ray
 
@@ -28,8 +29,19 @@ def start_private(folder: str) -> None:
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,
-        _temp_dir=folder,
+        _temp_dir=str(folder),
     )
+
+
+def read_token_again() -> None:
+    """Have Ray read RAY_AUTH_MODE and RAY_AUTH_TOKEN anew, which it otherwise does once per process.
+
+    The mode first: a connection that is still being closed would look for a token that is gone.
+    """
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
 
 
 def worker_of(trial: "Trial") -> "ActorHandle[Any] | None":

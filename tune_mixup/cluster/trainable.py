@@ -12,11 +12,15 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 from ray import tune
+from typing_extensions import override
 
+from tune_mixup.cluster.messages import to_ray
 from tune_mixup.config import TrialConfig
+from tune_mixup.record.facts import Assignment, Ending, Report
 from tune_mixup.record.files import StorageFault, storage
 from tune_mixup.record.trial_folder import TrialFolder
-from tune_mixup.training.trainer import Trainer, set_threads
+from tune_mixup.training.threads import set_threads
+from tune_mixup.training.trainer import Trainer
 from tune_mixup.training.warm import forget
 
 LOCK_TIMEOUT_S = 60.0
@@ -32,66 +36,77 @@ class LockedOut(Exception):
 class MixupTrainable(tune.Trainable):
     """One trial; one `step` is one epoch. Its checkpoints are its own: the trial's folder holds them, not Ray.
 
-    An exception is a result, and not an error for Ray, which would run the same fault again. What a trial ended by is a
-    key of its last report: `failed` (the trial's own fault), `out_of_memory`, `storage_fault`, `locked_out` (another
-    process holds its folder) or `interrupted` (the sweep is being stopped). Only a worker that dies is an error.
+    An exception is a result, and not an error for Ray, which would run the same fault again: the last report has an
+    `Ending`. Only a worker that dies is an error.
     """
 
+    @override
     def setup(self, config: dict[str, Any]) -> None:
-        """Take on a trial: number, folder, threads, rungs, share of a GPU, configuration as JSON.
+        """Take on a trial, an `Assignment` in its plain form.
 
         Work begins with `step`, so that whatever may hang, hangs where the sweep looks for it.
         """
+        self.assignment = Assignment.parse(config)
         self.trainer: Trainer | None = None
-        self.folder = TrialFolder(Path(config["folder"]))
+        self.folder = TrialFolder(Path(self.assignment.folder))
         self.lock = FileLock(self.folder.path / "lock")
+        self.stopping = Path(self.assignment.stopping)
 
+    @override
     def step(self) -> dict[str, Any]:
         """Train one epoch, or report the last one of a trial that had already ended."""
         try:
-            report = self._epoch()
+            ending = self._epoch()
         except StorageFault as fault:
-            report = self._ended("storage_fault", [fault.errno, fault.strerror, fault.filename])
+            ending = _storage_fault(fault)
         except LockedOut:
-            report = self._ended("locked_out", f"another process held its folder for {LOCK_TIMEOUT_S:g} s")
+            ending = Ending(kind="locked_out", why=f"another process held its folder for {LOCK_TIMEOUT_S:g} s")
         except torch.OutOfMemoryError as error:
-            report = self._ended("out_of_memory", _first_line(error))
+            ending = Ending(kind="out_of_memory", why=_first_line(error))
         except Exception as error:
-            report = self._fail(error)
-        if report["done"]:
+            ending = self._failed(error)
+        history = self.trainer.history if self.trainer is not None else []
+        report = Report(row=history[-1] if history else None, ending=ending)
+        if ending is not None:
             self.cleanup()
-        if "out_of_memory" in report:  # not before: until here the exception's frames held the tensors
-            forget()
-            gc.collect()
-            torch.cuda.empty_cache()
-        return report
+            if ending.kind == "out_of_memory":  # not before: until here the exception's frames held the tensors
+                forget()
+                gc.collect()
+                torch.cuda.empty_cache()
+        return to_ray(report)
 
+    @override
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take on another trial in the same process: no new imports, no new CUDA context, the data stays loaded."""
         self.cleanup()
         self.setup(new_config)
         return True
 
+    @override
     def cleanup(self) -> None:
         """Let go of the model and of the trial's folder; when the sweep is being stopped, save the trial first."""
-        if self.trainer is not None and Path(self.config["stopping"]).exists():
+        if self.trainer is not None and self.stopping.exists():
             with contextlib.suppress(StorageFault):  # then the epochs since the last checkpoint are trained again
                 self.trainer.save_if_unsaved()
         self.trainer = None
         self.lock.release()
 
-    def _epoch(self) -> dict[str, Any]:
-        stopping = Path(self.config["stopping"])
+    def _epoch(self) -> Ending | None:
+        """Train an epoch, if there is one left; what the trial ended by, None while it goes on."""
+        interrupted = Ending(kind="interrupted")
         if self.trainer is None:
-            if stopping.exists():
-                return self._ended("interrupted", True)
+            if self.stopping.exists():
+                return interrupted
             self.trainer = self._begin()
         trainer = self.trainer
-        report: dict[str, Any] = dict(trainer.history[-1] if trainer.done else trainer.train_epoch())
-        if not trainer.done and stopping.exists():
+        if not trainer.done:
+            trainer.train_epoch()
+        if trainer.done:
+            return Ending(kind="diverged" if trainer.diverged else "completed")
+        if self.stopping.exists():
             trainer.save_if_unsaved()
-            report |= self._ended("interrupted", True)
-        return {"done": trainer.done, **report}
+            return interrupted
+        return None
 
     def _begin(self) -> Trainer:
         with storage(self.folder.path):
@@ -100,24 +115,27 @@ class MixupTrainable(tune.Trainable):
                 self.lock.acquire(timeout=LOCK_TIMEOUT_S)
             except Timeout:
                 raise LockedOut from None
-        set_threads(self.config["threads"])
-        device = "cuda" if self.config["gpus"] and torch.cuda.is_available() else "cpu"
-        config = TrialConfig.parse(json.loads(self.config["config"]))
-        return Trainer(config, folder=self.folder.path, device=device, rungs=self.config["rungs"])
+        assignment = self.assignment
+        set_threads(assignment.threads)
+        device = "cuda" if assignment.gpus and torch.cuda.is_available() else "cpu"
+        config = TrialConfig.parse(json.loads(assignment.config))
+        return Trainer(config, folder=self.folder.path, device=device, rungs=assignment.rungs)
 
-    def _ended(self, key: str, value: object) -> dict[str, Any]:
-        return {"epoch": self.trainer.epoch if self.trainer is not None else 0, "done": True, key: value}
-
-    def _fail(self, error: Exception) -> dict[str, Any]:
+    def _failed(self, error: Exception) -> Ending:
         if isinstance(error, OSError) and error.errno in FULL:
-            return self._ended("storage_fault", [error.errno, error.strerror, error.filename or "a disk"])
+            return _storage_fault(error)
         try:
             self.folder.write_error(traceback.format_exc())
         except StorageFault as fault:
-            return self._ended("storage_fault", [fault.errno, fault.strerror, fault.filename])
+            return _storage_fault(fault)
         if isinstance(error, torch.AcceleratorError):
             os._exit(1)  # the GPU context is lost: the next trial needs a new process, and so does this one
-        return self._ended("failed", _first_line(error))
+        return Ending(kind="failed", why=_first_line(error))
+
+
+def _storage_fault(error: OSError) -> Ending:
+    file = str(error.filename or "a disk")
+    return Ending(kind="storage_fault", why=error.strerror, errno=error.errno, file=file)
 
 
 def _first_line(error: Exception) -> str:

@@ -1,6 +1,6 @@
 """Data sets: name -> settings that read the splits as uint8 tensors. A new data set is one file and one line here."""
 
-from typing import TYPE_CHECKING
+from typing import Annotated
 
 from tune_mixup.data.augment import Augment as Augment
 from tune_mixup.data.base import Dataset
@@ -13,7 +13,7 @@ from tune_mixup.data.digits import Digits
 from tune_mixup.data.fashion_mnist import FashionMnist
 from tune_mixup.data.imagefolder import ImageFolder
 from tune_mixup.data.synthetic import Synthetic
-from tune_mixup.schema import one_of
+from tune_mixup.parts import PartOf
 
 DATASETS: dict[str, type[Dataset]] = {
     "digits": Digits,
@@ -24,7 +24,4 @@ DATASETS: dict[str, type[Dataset]] = {
     "synthetic": Synthetic,
 }
 
-if TYPE_CHECKING:
-    AnyDataset = Dataset
-else:
-    AnyDataset = one_of(*DATASETS.values())
+AnyDataset = Annotated[Dataset, PartOf(DATASETS, "a data set")]

@@ -18,7 +18,8 @@ from torch import Tensor
 from tune_mixup.data.augment import Augment, measure
 from tune_mixup.data.batches import Unbalanced
 from tune_mixup.data.stratify import split
-from tune_mixup.schema import Schema, merge
+from tune_mixup.parts import Part
+from tune_mixup.schema import merge
 from tune_mixup.seeding import generator
 
 
@@ -55,10 +56,9 @@ class Shape(NamedTuple):
     width: int
 
 
-class Dataset(Schema, ABC):
+class Dataset(Part, ABC):
     """A data set. Final classes set `name: Literal[...]`, its key in `DATASETS`."""
 
-    name: str
     root: Folder = Field(default_factory=_default_root)
     """Where data sets live on disk: the environment variable TUNE_MIXUP_DATA, else ~/data."""
     validation_fraction: float = Field(default=0.1, gt=0, lt=1)

@@ -8,6 +8,7 @@ from abc import abstractmethod
 from typing import Any, Literal
 
 import torch
+from typing_extensions import override
 
 from tune_mixup.data.augment import Augment
 from tune_mixup.data.base import Dataset, PerChannel, Shape, Split
@@ -29,12 +30,12 @@ class Cifar(Dataset):
     def _source(self) -> Any:
         """Torchvision's class."""
 
+    @override
     def read_train(self) -> tuple[Split, tuple[str, ...]]:
-        """The training batches."""
         return self._read(train=True)
 
+    @override
     def read_test(self) -> Split:
-        """The test batch."""
         return self._read(train=False)[0]
 
     def _read(self, *, train: bool) -> tuple[Split, tuple[str, ...]]:
@@ -60,10 +61,11 @@ class Cifar10(Cifar):
 
     name: Literal["cifar10"] = "cifar10"
 
+    @override
     def known_shape(self) -> Shape:
-        """10 classes, 32 x 32."""
         return Shape(10, 32, 32)
 
+    @override
     def _source(self) -> Any:
         from torchvision.datasets import CIFAR10  # here, because the import takes seconds
 
@@ -75,10 +77,11 @@ class Cifar100(Cifar):
 
     name: Literal["cifar100"] = "cifar100"
 
+    @override
     def known_shape(self) -> Shape:
-        """100 classes, 32 x 32."""
         return Shape(100, 32, 32)
 
+    @override
     def _source(self) -> Any:
         from torchvision.datasets import CIFAR100
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from tune_mixup.data.base import Dataset, Shape, Split
 from tune_mixup.data.stratify import split
@@ -23,16 +24,18 @@ class Digits(Dataset):
 
     name: Literal["digits"] = "digits"
 
+    @override
     def known_shape(self) -> Shape:
-        """10 classes, 8 x 8."""
         return Shape(10, 8, 8)
 
+    @override
     def read_train(self) -> tuple[Split, tuple[str, ...]]:
         """The four fifths that are not test."""
         images, targets = _read()
         train, _ = _test_split(targets)
         return Split(images[train], targets[train]), _CLASS_NAMES
 
+    @override
     def read_test(self) -> Split:
         """The fixed fifth."""
         images, targets = _read()

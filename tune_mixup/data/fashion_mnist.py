@@ -9,6 +9,8 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
+from typing_extensions import override
+
 from tune_mixup.data.augment import Augment
 from tune_mixup.data.base import Dataset, Shape, Split
 from tune_mixup.data.download import open_or_download
@@ -38,16 +40,16 @@ class FashionMnist(Dataset):
     name: Literal["fashion_mnist"] = "fashion_mnist"
     augment: Augment = Augment(crop_padding=4, flip=True)
 
+    @override
     def known_shape(self) -> Shape:
-        """10 classes, 28 x 28."""
         return Shape(10, 28, 28)
 
+    @override
     def read_train(self) -> tuple[Split, tuple[str, ...]]:
-        """The files named train-*."""
         return self._read("train"), _CLASS_NAMES
 
+    @override
     def read_test(self) -> Split:
-        """The files named t10k-*."""
         return self._read("t10k")
 
     def _read(self, part: str) -> Split:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
+from typing_extensions import override
 
 from tune_mixup.data.base import Dataset, Folder, Split
 from tune_mixup.data.image_cache import Contents, cached
@@ -44,17 +45,18 @@ class ImageFolder(Dataset):
     channels: Literal[1, 3] = 3
     """Images are turned into 3: colour, or 1: grey (ITU-R 601 luma)."""
 
+    @override
     def read_train(self) -> tuple[Split, tuple[str, ...]]:
-        """What is in `train/`."""
         contents = self._read()
         return contents.parts["train"], contents.class_names
 
+    @override
     def read_validation(self) -> Split | None:
         """What is in `val/`; None without it."""
         return self._read().parts["val"] if (self.path / "val").is_dir() else None
 
+    @override
     def read_test(self) -> Split:
-        """What is in `test/`."""
         return self._read().parts["test"]
 
     def _read(self) -> Contents:

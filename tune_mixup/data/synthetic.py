@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from tune_mixup.data.base import Dataset, Shape, Split
 from tune_mixup.seeding import generator
@@ -35,14 +36,15 @@ class Synthetic(Dataset):
     data_seed: int = 0
     """Seed of the patterns and the noise; the seed of a trial plays no part."""
 
+    @override
     def known_shape(self) -> Shape:
-        """As set."""
         return Shape(self.num_classes, self.size, self.size)
 
+    @override
     def read_train(self) -> tuple[Split, tuple[str, ...]]:
-        """`num_train` examples."""
         return self._make(self.num_train, _TRAIN), tuple(f"class {k}" for k in range(self.num_classes))
 
+    @override
     def read_test(self) -> Split:
         """`num_test` examples of the same patterns with other noise."""
         return self._make(self.num_test, _TEST)

@@ -6,14 +6,13 @@ from typing import NamedTuple
 import numpy as np
 
 from tune_mixup.config import TrialConfig
-from tune_mixup.measuring.turns import MIN_ROUNDS, Findings, Tried
+from tune_mixup.measuring.findings import MIN_ROUNDS, Findings, Tried
+from tune_mixup.training.trainer import SAVE_SHARE
 
 MARGIN = 0.05
 """A change is worth making when it gains more than this share, and is faster in three of four rounds or more."""
 MOST = 5
 """Changes that are named."""
-SAVE_SHARE = 50
-"""A trial saves its state once it has trained for so many times as long as saving takes (`Trainer`)."""
 
 
 class Change(NamedTuple):
@@ -63,17 +62,14 @@ def shares(found: Findings, config: TrialConfig) -> TimeShares:
     )
 
 
-def changes(found: Findings, config: TrialConfig, *, heap_kept: bool) -> list[Change]:
-    """At most `MOST`, the largest gain first; of settings that were tried together only what is fastest.
-
-    `heap_kept`: whether this process has the environment variables that keep its heap, so that `train` has it too.
-    """
+def changes(found: Findings, config: TrialConfig) -> list[Change]:
+    """At most `MOST`, the largest gain first; of settings that were tried together only what is fastest."""
     settings = [one for one in found.tried if one.variant.kind == "settings" and is_gain(one.ratios)]
     named = [
         Change(f"--set {one.variant.name.replace(' ', ' --set ')}", gain(one), one.variant.caution)
         for one in sorted(settings, key=gain, reverse=True)[:2]
     ]
-    made = [*named, *_surroundings(found, heap_kept), *_evaluation(found, config)]
+    made = [*named, *_surroundings(found), *_evaluation(found, config)]
     return sorted(made, key=lambda change: -change.gain)[:MOST]
 
 
@@ -96,9 +92,9 @@ def noise(rates: list[float]) -> float:
     return float((high - low) / middle)
 
 
-def _surroundings(found: Findings, heap_kept: bool) -> list[Change]:
-    """Threads, trials at once and the heap: how the same settings are run."""
-    tried = {kind: [one for one in found.tried if one.variant.kind == kind] for kind in ("threads", "copies", "heap")}
+def _surroundings(found: Findings) -> list[Change]:
+    """Threads and trials at once: how the same settings are run."""
+    tried = {kind: [one for one in found.tried if one.variant.kind == kind] for kind in ("threads", "copies")}
     made = []
     for one in sorted(tried["copies"], key=gain)[-1:] if found.device != "cpu" else []:
         if is_gain(one.ratios):
@@ -108,11 +104,6 @@ def _surroundings(found: Findings, heap_kept: bool) -> list[Change]:
         if is_gain(against):
             why = f"a trial on {wide.variant.threads} threads, against as many trials on one"
             made.append(Change(wide.variant.name, float(np.median(against)), why))
-    for default in tried["heap"]:
-        kept = [1 / ratio for ratio in default.ratios]
-        if not heap_kept and is_gain(kept):
-            variables = " ".join(f"{name}={value}" for name, value in found.tried[0].variant.environment.items())
-            made.append(Change(variables, float(np.median(kept)), "for `train`; the workers of a sweep have it"))
     return made
 
 

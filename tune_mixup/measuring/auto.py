@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from tune_mixup.measuring.largest import largest
 from tune_mixup.measuring.nodes import Node, asking_for, gpu_types, of_type, slots
 from tune_mixup.measuring.packing import OutOfMemory, Packed, Packing, Threading, choose_threads, pack
-from tune_mixup.measuring.probe import RayProbe
+from tune_mixup.measuring.probe import NodeProbe, Place, Run
 from tune_mixup.sweep_config import SweepConfig
 
 
@@ -18,35 +18,38 @@ def check_resources(config: SweepConfig, nodes: Sequence[Node]) -> None:
     slots(nodes, cpus=config.cpus, gpus=config.gpus)
 
 
-def decide(config: SweepConfig, nodes: Sequence[Node], known: Packed) -> Packed:
+def decide(config: SweepConfig, nodes: Sequence[Node], known: Packed, *, run: Run) -> Packed:
     """Measure what is `auto` and not known yet: GPUs of each type once, threads on the node with the most CPUs.
 
+    `run` takes the probes to their nodes.
     Raises ValueError when the space's largest setting has a fault, or does not fit in a host's memory.
     """
     gpus, cpus = dict(known.gpus), known.cpus
     if config.gpus_per_trial == "auto" or known.gpus:
         for gpu_type in gpu_types(nodes):
             if gpu_type not in gpus:
-                gpus[gpu_type] = _pack(config, of_type(nodes, gpu_type), gpu_type)
+                gpus[gpu_type] = _pack(config, of_type(nodes, gpu_type), gpu_type, run)
     if config.cpus_per_trial == "auto":
-        cpus = _choose_threads(config, max(nodes, key=lambda node: node.get("CPU", 0)))
+        cpus = _choose_threads(config, max(nodes, key=lambda node: node.get("CPU", 0)), run)
     return Packed(gpus=gpus, cpus=cpus)
 
 
-def _pack(config: SweepConfig, nodes: Sequence[Node], gpu_type: str) -> Packing:
+def _pack(config: SweepConfig, nodes: Sequence[Node], gpu_type: str, run: Run) -> Packing:
     cpus = min(node.get("CPU", 0) / node["GPU"] for node in nodes)
     """Beside each GPU, where they are scarcest."""
     taken = min(2 * config.cpus, max(1.0, float(int(cpus))))
-    probe = RayProbe(largest(config), config.threads, cpus=taken, gpus=1, where=asking_for(gpu_type))
+    place = Place(cpus=taken, gpus=1, where=asking_for(gpu_type))
+    probe = NodeProbe(run, largest(config), config.threads, place)
     return pack(probe, most=max(1, int(cpus / config.cpus + 1e-9)))
 
 
-def _choose_threads(config: SweepConfig, node: Node) -> Threading:
+def _choose_threads(config: SweepConfig, node: Node, run: Run) -> Threading:
     setting, cores = largest(config), int(node["CPU"])
     where = {key: 0.001 for key in node if key.startswith("node:") and key != "node:__internal_head__"}
+    place = Place(cpus=cores, gpus=0, where=where)
     memory = int(node["memory"]) if "memory" in node else None
     try:
-        return choose_threads(lambda threads: RayProbe(setting, threads, cores, 0, where, memory), cores=cores)
+        return choose_threads(lambda threads: NodeProbe(run, setting, threads, place, memory), cores=cores)
     except OutOfMemory:
         raise ValueError(
             "cpus_per_trial: got auto, but the space's largest setting does not fit in the memory of a host; make the "

@@ -18,10 +18,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.augment import augment_batch, prepare
 from tune_mixup.data.base import Split, TrainingData
+from tune_mixup.measuring.shortening import few_batches
 from tune_mixup.mixing.base import InputMixer
 from tune_mixup.seeding import generator, global_draws
 from tune_mixup.training import checkpoint
-from tune_mixup.training.fitting import draw_batches, few_batches, load_fitting
+from tune_mixup.training.fitting import draw_batches, load_fitting
 from tune_mixup.training.step import DTYPES, new_model
 from tune_mixup.training.trainer import Trainer
 

@@ -25,7 +25,7 @@ def largest(config: SweepConfig) -> TrialConfig:
     The largest of the baselines and corners; from there each parameter in turn takes the value, of those that the
     corners have, that needs the most, unless others exist only beside the value that it has.
     """
-    points = [*config.space.baselines, *config.space.corners()]
+    points = list(config.space.probes())
     parents = set(itertools.chain.from_iterable(config.space.conditions.values()))
     best = max(points, key=lambda point: _memory(config, point))
     for key in config.space.free:

@@ -3,138 +3,61 @@
 Turns, because a machine's speed drifts: a variant is compared with the trial as given in the same round only.
 """
 
-import contextlib
-import json
 import math
-import os
-import queue
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from statistics import median
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
-from tune_mixup.measuring.bench import Ceilings, Parts
+from tune_mixup.measuring.bench import Ceilings
+from tune_mixup.measuring.findings import MIN_ROUNDS, Findings, Tried
+from tune_mixup.measuring.messages import (
+    Answer,
+    CeilingsFound,
+    Fault,
+    FindCeilings,
+    FindParts,
+    PartsFound,
+    Request,
+    Train,
+    Trained,
+)
 from tune_mixup.measuring.variants import Variant
 
 ROUNDS = 9
-"""At most; fewer where the time is short."""
+"""The most rounds; there are fewer where the time is short."""
 TURN = 1 / 120
-"""Of the time given, for a variant in a round; an epoch takes half of that."""
+"""Share of the time given for a variant in a round; an epoch takes half of that."""
 PARTS = 1 / 12
-"""Of the time given, for the parts of a step."""
+"""Share of the time given for the parts of a step."""
 WARM_UP = 1 / 2
-"""Of the time given, by when a variant must be ready to train."""
+"""Share of the time given after which a variant must be ready to train."""
 CEILINGS_S = 4.0
 """Seconds that must be left for the ceilings to be measured once more: only the best that was seen is a ceiling."""
 RESERVE = 1 / 30
-"""Of the time given, for the end."""
+"""Share of the time given that is kept for the end."""
 STEPS = 50
-"""Of an epoch, at most; at least 1."""
-MIN_ROUNDS = 3
-"""A variant for which so many rounds would not fit into the time is not begun."""
+"""The most steps of an epoch; at least it has 1."""
 HOPELESS = 0.8
 """A variant that was slower than this in two rounds gets no more turns."""
 
+A = TypeVar("A", bound=Answer)
+
 
 class Worker(Protocol):
-    """A process that measures (`bench_process`)."""
+    """A process that measures, such as a `Child`."""
 
-    def ask(self, request: Mapping[str, Any]) -> None:
+    def ask(self, request: Request) -> None:
         """Give it something to do."""
 
-    def answer(self, timeout_s: float) -> dict[str, Any] | None:
-        """What it found; None when it has not answered in time or is no more."""
+    def answer(self, timeout_s: float) -> Answer | None:
+        """What it found, or how it ended; None when it has not answered in time."""
 
     def stop(self) -> None:
         """End it."""
 
 
-class Subprocess:
-    """A worker with the environment of this process but for the variables `without`, and with `environment`."""
-
-    def __init__(self, environment: Mapping[str, str], without: Sequence[str] = ()) -> None:
-        own = {name: value for name, value in os.environ.items() if name not in without}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tune_mixup.measuring.bench_process"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**own, **environment},
-            text=True,
-        )
-        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def ask(self, request: Mapping[str, Any]) -> None:
-        """Write a line; one that has died will not answer."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps(dict(request)) + "\n")
-            self._process.stdin.flush()
-
-    def answer(self, timeout_s: float) -> dict[str, Any] | None:
-        """Wait for a line."""
-        try:
-            line = self._lines.get(timeout=max(0.0, timeout_s))
-        except queue.Empty:
-            return None
-        found: dict[str, Any] | None = json.loads(line) if line else None
-        return found
-
-    def stop(self) -> None:
-        """Kill it."""
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            with contextlib.suppress(BrokenPipeError):
-                pipe.close()
-
-    def _listen(self) -> None:
-        assert self._process.stdout is not None
-        with contextlib.suppress(ValueError):  # closed by stop()
-            for line in self._process.stdout:
-                self._lines.put(line)
-        self._lines.put("")
-
-
-Start = Callable[[Mapping[str, str]], Worker]
-"""Starts a worker with these environment variables."""
-
-
-@dataclass
-class Tried:
-    """What came of a variant."""
-
-    variant: Variant
-    rates: list[float] = field(default_factory=list)
-    """Images per second of all its trials, round by round."""
-    ratios: list[float] = field(default_factory=list)
-    """The same over those of the trial as given in the same round."""
-    fault: str = ""
-    """Why there is nothing more."""
-
-    @property
-    def images_per_s(self) -> float:
-        """Median over the rounds."""
-        return median(self.rates)
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What a self-measurement found; the first of `tried` is the trial as given."""
-
-    device: str
-    ceilings: Ceilings
-    parts: Parts
-    num_train: int
-    """Images of an epoch."""
-    tried: list[Tried]
-    took_s: float
+Start = Callable[[int], Worker]
+"""Starts a worker for a trial of this many threads."""
 
 
 class OutOfTime(ValueError):
@@ -154,16 +77,13 @@ def measure(
         given = turns.tried[0]
         steps = turns.fit()
         turns.warm_up()
-        found = turns.ask("ceilings", 0)
-        device = found.pop("device")
-        parts = turns.ask("parts", PARTS * seconds)
-        num_train = parts.pop("num_train")
+        first = turns.ceilings()
+        parts = turns.parts(PARTS * seconds)
         turns.go_round()
-        again = turns.ask_if_time("ceilings", CEILINGS_S)
-        found = {name: max(value, again.get(name, value)) for name, value in found.items()}
+        ceilings = turns.best_ceilings(first.ceilings)
     if not given.rates:
         raise OutOfTime(f"one epoch of {steps} steps does not fit into {seconds:.0f} s; give more --seconds")
-    return Findings(device, Ceilings(**found), Parts(**parts), num_train, turns.tried, clock() - began)
+    return Findings(first.device, ceilings, parts.parts, parts.num_train, turns.tried, clock() - began)
 
 
 class _Turns:
@@ -187,29 +107,31 @@ class _Turns:
         for place in list(self._workers):
             self._stop(place)
 
-    def ask(self, do: str, seconds: float) -> dict[str, Any]:
-        """Have the trial as given measured in some way. Raises OutOfTime, and ValueError for what can't be."""
-        (worker,) = self._workers[0]
-        worker.ask(self._request(do, 0, seconds))
-        found = worker.answer(self.deadline - self.clock())
-        if found is None:
-            raise self._out_of_time()
-        if "fault" in found:
-            raise ValueError(str(found["fault"]))
-        return found
+    def ceilings(self) -> CeilingsFound:
+        """What the device can do at best. Raises OutOfTime, and ValueError for what can't be measured."""
+        given = self.tried[0].variant
+        return self._ask(FindCeilings(config=given.config, threads=given.threads), CeilingsFound)
 
-    def ask_if_time(self, do: str, takes_s: float) -> dict[str, Any]:
-        """As `ask`, but empty where there is not so much time left, or no answer."""
-        if 0 not in self._workers or self.clock() + takes_s > self.deadline:
-            return {}
+    def best_ceilings(self, before: Ceilings) -> Ceilings:
+        """The best of these and of what is measured once more, where there is time for it."""
+        if 0 not in self._workers or self.clock() + CEILINGS_S > self.deadline:
+            return before
         try:
-            return self.ask(do, 0)
+            return Ceilings(*map(max, before, self.ceilings().ceilings))
         except ValueError:
-            return {}
+            return before
+
+    def parts(self, seconds: float) -> PartsFound:
+        """Where the time of the trial as given goes. Raises as `ceilings` does."""
+        given = self.tried[0].variant
+        request = FindParts(config=given.config, threads=given.threads, steps=self.steps, seconds=seconds)
+        return self._ask(request, PartsFound)
 
     def fit(self) -> int:
         """Choose how many steps an epoch has, so that it takes half a turn, and how many variants there is time for."""
-        step_s = self.tried[0].variant.config.training.batch_size / self.ask("train", 0)["images_per_s"]
+        step_s = (
+            self.tried[0].variant.config.training.batch_size / self._ask(self._training(0, 0), Trained).images_per_s
+        )
         turn_s = TURN * self.seconds
         self.steps = round(min(STEPS, max(1, turn_s / 2 / step_s)))
         turn_s = max(turn_s, self.steps * step_s)
@@ -260,9 +182,20 @@ class _Turns:
     def _out_of_time(self) -> OutOfTime:
         return OutOfTime(f"the trial as given can't be measured in {self.seconds:.0f} s; give more --seconds")
 
+    def _ask(self, request: Request, expected: type[A]) -> A:
+        (worker,) = self._workers[0]
+        worker.ask(request)
+        found = worker.answer(self.deadline - self.clock())
+        if found is None:
+            raise self._out_of_time()
+        if isinstance(found, Fault):
+            raise ValueError(found.words)
+        assert isinstance(found, expected)
+        return found
+
     def _begin(self, place: int) -> None:
         variant = self.tried[place].variant
-        self._workers[place] = [self._start(variant.environment) for _ in range(variant.copies)]
+        self._workers[place] = [self._start(variant.threads) for _ in range(variant.copies)]
 
     def _stop(self, place: int) -> None:
         for worker in self._workers.pop(place):
@@ -270,25 +203,20 @@ class _Turns:
 
     def _ask_to_train(self, place: int, seconds: float) -> None:
         for worker in self._workers[place]:
-            worker.ask(self._request("train", place, seconds))
+            worker.ask(self._training(place, seconds))
 
     def _hear(self, place: int, until: float) -> bool:
         """Whether all copies of a variant have trained; one that has not in time gets no more turns."""
         found = [worker.answer(until - self.clock()) for worker in self._workers[place]]
-        faults = ["took too long to begin, or its process ended" if one is None else one.get("fault") for one in found]
-        self.tried[place].fault = next((fault for fault in faults if fault), "")
-        if None in found:
+        late = ["took too long to begin" for one in found if one is None]
+        faults = late + [one.words for one in found if isinstance(one, Fault)]
+        self.tried[place].fault = faults[0] if faults else ""
+        if late:
             self._stop(place)
-        if not self.tried[place].fault:
-            self.tried[place].rates.append(sum(one["images_per_s"] for one in found if one is not None))
-        return not self.tried[place].fault
+        if not faults:
+            self.tried[place].rates.append(sum(one.images_per_s for one in found if isinstance(one, Trained)))
+        return not faults
 
-    def _request(self, do: str, place: int, seconds: float) -> dict[str, Any]:
+    def _training(self, place: int, seconds: float) -> Train:
         variant = self.tried[place].variant
-        return {
-            "do": do,
-            "config": variant.config.plain(),
-            "threads": variant.threads,
-            "steps": self.steps,
-            "seconds": seconds,
-        }
+        return Train(config=variant.config, threads=variant.threads, steps=self.steps, seconds=seconds)

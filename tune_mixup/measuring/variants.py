@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from tune_mixup.config import TrialConfig
@@ -28,10 +28,8 @@ ON_GPU: tuple[dict[str, Any], ...] = (
     {"training.precision": "bf16", "training.channels_last": True, "training.compile": "graph"},
     {"training.compile": "step"},
 )
-
-
 ROUNDING = ("training.precision", "training.deterministic")
-"""Settings by which a trial's numbers change, and not only in their last digits or not repeatably."""
+"""Settings that change more than the last digits of a trial's numbers, or change them from run to run."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +38,12 @@ class Variant:
 
     name: str
     """What to write: settings as behind `--set`, or options of a sweep."""
-    kind: Literal["given", "settings", "threads", "copies", "heap"]
+    kind: Literal["given", "settings", "threads", "copies"]
     """What it differs in from the trial as given."""
     config: TrialConfig
     threads: int = 1
     copies: int = 1
     """Trials at once, in processes of their own."""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    """Of the process, which must have it when it starts."""
     caution: str = ""
     """What to know before it is used."""
 
@@ -57,20 +53,16 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def variants(
-    config: TrialConfig, *, device: str, seconds: float, heap: Mapping[str, str], threads: int = 1
-) -> tuple[list[Variant], list[str]]:
+def variants(config: TrialConfig, *, device: str, seconds: float, threads: int = 1) -> tuple[list[Variant], list[str]]:
     """The trial as given, first, then what is tried beside it, what matters most before the rest; and what is left out.
 
-    Left out, by name, is what would take too long to compile. `heap` holds the environment variables by which a process
-    keeps its memory: all but one variant have them, on a CPU.
+    What would take too long to compile is left out, by name.
     """
-    environment = heap if device == "cpu" else {}
-    found = [Variant("as given", "given", config, threads, environment=environment)]
+    found = [Variant("as given", "given", config, threads)]
     at_once = min(AT_ONCE, cores())
     if device == "cpu" and at_once > 1:
-        one = Variant(f"--cpus-per-trial {at_once}", "threads", config, at_once, environment=environment)
-        found += [one, Variant(f"{at_once} trials at once", "copies", config, threads, at_once, environment)]
+        one = Variant(f"--cpus-per-trial {at_once}", "threads", config, at_once)
+        found += [one, Variant(f"{at_once} trials at once", "copies", config, threads, at_once)]
     left_out = []
     for changes in ON_CPU if device == "cpu" else ON_GPU:
         name = " ".join(f"{key}={_plain(value)}" for key, value in changes.items())
@@ -81,10 +73,8 @@ def variants(
             left_out.append(f"{name}, which takes --seconds {3 * COMPILE_S[device]}")
             continue
         caution = "other rounding: compare accuracies" if any(key in changes for key in ROUNDING) else ""
-        found.append(Variant(name, "settings", other, threads, environment=environment, caution=caution))
-    if device == "cpu":
-        found.append(Variant("heap by the C library's defaults", "heap", config, threads))
-    else:
+        found.append(Variant(name, "settings", other, threads, caution=caution))
+    if device != "cpu":
         found += [
             Variant(f"--gpus-per-trial {1 / copies:g}", "copies", config, threads, copies) for copies in COPIES_ON_GPU
         ]

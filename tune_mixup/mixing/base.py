@@ -16,9 +16,10 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import torch
 from pydantic import AfterValidator, Field
 from torch import Generator, Tensor, nn
+from typing_extensions import override
 
 from tune_mixup.loss import Loss
-from tune_mixup.schema import Schema
+from tune_mixup.parts import Part
 from tune_mixup.torch_internals import standard_gamma
 
 State = Mapping[str, Tensor]
@@ -67,10 +68,9 @@ class StepOutput(NamedTuple):
     state: State
 
 
-class Mixer(Schema, ABC):
+class Mixer(Part, ABC):
     """A mixing method. Final classes set `name: Literal[...]`; nothing else of the project changes with a new one."""
 
-    name: str
     between_epochs: ClassVar[frozenset[str]] = frozenset()
     """Settings that no step knows: what follows from them is in the state."""
 
@@ -154,6 +154,7 @@ class BatchMixer(Mixer):
         """The state after the step's forward pass (`logits` [B, K], detached)."""
         return state
 
+    @override
     def step(
         self,
         model: nn.Module,
@@ -165,7 +166,6 @@ class BatchMixer(Mixer):
         generator: Generator,
         loss: Loss,
     ) -> StepOutput:
-        """Mix, forward, loss."""
         mixed = self.blend(model, inputs, targets, state, epoch=epoch, generator=generator)
         logits = forward(model, mixed)
         state = self.observe(state, mixed, targets, logits.detach())
@@ -179,10 +179,10 @@ class InputMixer(BatchMixer):
     def mix(self, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator) -> MixedBatch:
         """The mixed batch; pure, shapes as in `step`."""
 
+    @override
     def blend(
         self, model: nn.Module, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator
     ) -> MixedBatch:
-        """What `mix` makes of the batch."""
         return self.mix(inputs, targets, state, epoch=epoch, generator=generator)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import torch
 from pydantic import Field, field_validator
 from torch import Generator, Tensor
+from typing_extensions import override
 
 from tune_mixup.mixing.base import MixedBatch, State
 from tune_mixup.mixing.birkhoff import permutation_pool
@@ -69,10 +70,12 @@ class ConfusionPartners(ConfusionSettings, Partners):
     name: Literal["confusion"] = "confusion"
 
     @property
+    @override
     def needs_stratified_batches(self) -> bool:
         """Class permutations match members of classes of equal size."""
         return self.pairing == "birkhoff"
 
+    @override
     def canonical(self) -> "ConfusionPartners":
         """Settings that have no effect are set to their defaults, and gamma to what it really is."""
         default = type(self)()
@@ -90,11 +93,13 @@ class ConfusionPartners(ConfusionSettings, Partners):
             changes["max_gamma"] = max(self.gamma, default.max_gamma)
         return self.replace(**changes)
 
+    @override
     def check_classes(self, num_classes: int) -> None:
         """Raises ValueError for fewer than two classes: there is nobody to confuse."""
         if num_classes < 2:
             raise ValueError(f"pairing by confusion pairs classes: got {num_classes}, must be at least 2; use mixup")
 
+    @override
     def init(self, num_classes: int, *, device: torch.device, generator: Generator) -> State:
         """The state before epoch 0: nothing is confused yet. Raises ValueError for fewer than two classes."""
         self.check_classes(num_classes)
@@ -104,6 +109,7 @@ class ConfusionPartners(ConfusionSettings, Partners):
         # Any power of the uniform matrix is uniform; gamma = 0 says so without rounding.
         return self._state(confusion, rows, 0.0, device=device, generator=generator)
 
+    @override
     def draw(self, targets: Tensor, state: State, *, generator: Generator) -> Tensor:
         """Partners by the state's pairing matrix; a target's class is its largest entry."""
         classes = targets.argmax(1)
@@ -115,12 +121,14 @@ class ConfusionPartners(ConfusionSettings, Partners):
             case "independent":
                 return draw_independent(state["pairing"], classes, generator=generator)
 
+    @override
     def observe(self, state: State, mixed: MixedBatch, targets: Tensor, logits: Tensor) -> State:
         """Count what the model took the blends for, beside the two classes in them."""
         own = targets.argmax(1)
         counts = state["counts"] + soft_counts(logits, own, own[mixed.partner], mixed.lam)
         return {**state, "counts": counts}
 
+    @override
     def end_epoch(self, state: State, *, epoch: int, generator: Generator) -> State:
         """Fold the epoch's counts into the confusion matrix and prepare the draws of epoch + 1."""
         counts = state["counts"].cpu()
@@ -129,6 +137,7 @@ class ConfusionPartners(ConfusionSettings, Partners):
         gamma = 0.0 if self.mu == 1 else self.gamma_at(epoch + 1)  # with mu = 1 the matrix is still uniform
         return self._state(confusion, state["rows"].cpu(), gamma, device=state["counts"].device, generator=generator)
 
+    @override
     def snapshot(self, state: State) -> dict[str, Tensor]:
         """The confusion matrix and the pairing matrix made of it, float64 [K, K]."""
         return {"confusion": state["confusion"].cpu(), "pairing": state["pairing"].cpu()}

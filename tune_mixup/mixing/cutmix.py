@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from pydantic import Field
 from torch import Generator, Tensor
+from typing_extensions import override
 
 from tune_mixup.mixing.base import (
     Alpha,
@@ -41,16 +42,19 @@ class CutMix(Partnered, InputMixer):
     per: Per = "batch"
     """Whether a batch shares one box, or each example has its own."""
 
+    @override
     def canonical(self) -> Mixer:
         """Without cutting this is plain training."""
         if self.alpha == 0 or self.probability == 0:
             return Erm()
         return self.replace(partners=self.partners.canonical())
 
+    @override
     def strength(self) -> float | None:
         """By the law of lam as drawn; boxes cut off at the edge leave a little more of the image."""
         return mean_minor_share(self.alpha) * self.probability
 
+    @override
     def mix(self, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator) -> MixedBatch:
         """Paste a box of the partner into inputs [B, C, H, W]; targets [B, K] are blended by area."""
         device = inputs.device

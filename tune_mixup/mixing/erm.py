@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 from torch import Generator, Tensor
+from typing_extensions import override
 
 from tune_mixup.mixing.base import InputMixer, MixedBatch, State
 
@@ -16,6 +17,7 @@ class Erm(InputMixer):
 
     name: Literal["erm"] = "erm"
 
+    @override
     def mix(self, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator) -> MixedBatch:
         """The batch as it came: lam = 1, everybody is their own partner."""
         own = torch.arange(len(inputs), device=inputs.device)

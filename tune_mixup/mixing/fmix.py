@@ -18,6 +18,7 @@ from typing import Literal
 import torch
 from pydantic import Field
 from torch import Generator, Tensor
+from typing_extensions import override
 
 from tune_mixup.mixing.base import (
     Alpha,
@@ -51,14 +52,17 @@ class FMix(Partnered, InputMixer):
     per: Per = "batch"
     """Whether a batch shares one mask, or each example has its own."""
 
+    @override
     def canonical(self) -> Mixer:
         """Without mixing this is plain training."""
         return Erm() if self.alpha == 0 else self.replace(partners=self.partners.canonical())
 
+    @override
     def strength(self) -> float | None:
         """By the law of lam."""
         return mean_minor_share(self.alpha)
 
+    @override
     def check_data(self, *, height: int, width: int, num_classes: int) -> None:
         """Raises ValueError for images of one row, where the official variant lacks a second row of frequencies."""
         super().check_data(height=height, width=width, num_classes=num_classes)
@@ -68,6 +72,7 @@ class FMix(Partnered, InputMixer):
                 "use mixing.variant=intended"
             )
 
+    @override
     def mix(self, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator) -> MixedBatch:
         """Mask inputs [B, C, H, W] and their partners; targets [B, K] are blended by area."""
         device = inputs.device

@@ -20,6 +20,7 @@ from typing import Literal, Self
 
 from pydantic import PrivateAttr, model_validator
 from torch import Generator, Tensor
+from typing_extensions import override
 
 from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, Per, State
 from tune_mixup.mixing.confusion_partners import ConfusionPartners, ConfusionSettings
@@ -48,18 +49,22 @@ class GeneralizedMixup(ConfusionSettings, PairMixer, InputMixer):
         return self
 
     @property
+    @override
     def partner_rule(self) -> Partners:
         """The settings beside alpha and per, as the rule that other methods take."""
         return self._mixup.partners
 
+    @override
     def canonical(self) -> Mixer:
         """The same as mixup by confusion, in as few settings as it takes."""
         return self._mixup.canonical()
 
+    @override
     def strength(self) -> float | None:
         """That of mixup; whom an example meets does not count."""
         return self._mixup.strength()
 
+    @override
     def mix(self, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator) -> MixedBatch:
         """Blend inputs [B, C, H, W] and targets [B, K] with the same lam; a target's class is its largest entry."""
         return self._mixup.mix(inputs, targets, state, epoch=epoch, generator=generator)

@@ -19,6 +19,7 @@ import torch
 from pydantic import Field
 from scipy.special import betainc
 from torch import Generator, Tensor
+from typing_extensions import override
 
 from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, Per, State, draw_size, is_off, sample_lam
 from tune_mixup.mixing.erm import Erm
@@ -62,10 +63,12 @@ class GridMix(Partnered, InputMixer):
     per: Per = "batch"
     """Whether a batch shares one grid, or each example has its own."""
 
+    @override
     def canonical(self) -> Mixer:
         """Without holes this is plain training."""
         return Erm() if self.alpha == 0 else self.replace(partners=self.partners.canonical())
 
+    @override
     def strength(self) -> float | None:
         """By the laws of lam and of the crop's area; rounding to pixels makes the largest holes a little smaller."""
         edges = np.linspace(0, 1, 201)
@@ -74,6 +77,7 @@ class GridMix(Partnered, InputMixer):
         share = holes_of_crop[:, None] * np.linspace(self.min_area, self.max_area, 9)
         return float(law @ np.minimum(share, 1 - share).mean(axis=1))
 
+    @override
     def check_data(self, *, height: int, width: int, num_classes: int) -> None:
         """Raises ValueError for images on which even the largest cells have no room for a hole."""
         super().check_data(height=height, width=width, num_classes=num_classes)
@@ -88,6 +92,7 @@ class GridMix(Partnered, InputMixer):
                 "or fewer holes"
             )
 
+    @override
     def mix(self, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator) -> MixedBatch:
         """Punch holes into inputs [B, C, H, W] that show the partner; targets [B, K] are blended by area."""
         device = inputs.device

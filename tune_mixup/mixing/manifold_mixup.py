@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import BeforeValidator
 from torch import Generator, Tensor, nn
+from typing_extensions import override
 
 from tune_mixup.mixing.base import (
     Alpha,
@@ -54,20 +55,24 @@ class ManifoldMixup(Partnered):
     """Whether a batch shares one lam, or each example has its own; the depth is the batch's in any case."""
 
     @property
+    @override
     def min_stages(self) -> int:
         """The deepest layer."""
         return max(self.layers)
 
+    @override
     def canonical(self) -> Mixer:
         """Without mixing this is plain training; at the input alone it is mixup."""
         if self.alpha == 0 or self.layers == (0,):
             return Mixup(alpha=self.alpha, per=self.per, partners=self.partners).canonical()
         return self.replace(partners=self.partners.canonical())
 
+    @override
     def strength(self) -> float | None:
         """By the law of lam, at whatever depth."""
         return mean_minor_share(self.alpha)
 
+    @override
     def blend(
         self, model: nn.Module, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator
     ) -> MixedBatch:

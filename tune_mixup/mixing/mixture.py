@@ -11,10 +11,10 @@ Differs from openmixup: with repeats, a draw of plain training leaves the probab
 import math
 from collections.abc import Iterator, Mapping
 from itertools import accumulate
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import torch
-from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, model_validator
 from torch import Generator, Tensor, nn
 
 from tune_mixup.loss import Loss
@@ -22,12 +22,13 @@ from tune_mixup.mixing.base import BatchMixer, MixedBatch, Mixer, Per, State, St
 from tune_mixup.mixing.cutmix import CutMix
 from tune_mixup.mixing.methods import METHODS
 from tune_mixup.mixing.mixup import Mixup
-from tune_mixup.schema import one_of, suggest
+from tune_mixup.parts import PartOf
+from tune_mixup.schema import suggest
 
-if TYPE_CHECKING:
-    AnyMethod = BatchMixer
-else:
-    AnyMethod = one_of(*METHODS.values())
+AnyMethod = Annotated[BatchMixer, PartOf(METHODS, "a method that mixes a batch once")]
+
+
+NO_MIXTURE = "a mixture can't hold another mixture; give its members here"
 
 
 def _name_members(members: Any) -> Any:
@@ -39,8 +40,14 @@ def _name_members(members: Any) -> Any:
         for label, settings in members.items()
     }
     if any(isinstance(settings, Mapping) and settings["name"] == "mixture" for settings in named.values()):
-        raise ValueError("a mixture can't hold another mixture; give its members here")
+        raise ValueError(NO_MIXTURE)
     return named
+
+
+def _no_mixture(members: dict[str, BatchMixer]) -> dict[str, BatchMixer]:
+    if any(isinstance(member, Mixture) for member in members.values()):
+        raise ValueError(NO_MIXTURE)
+    return members
 
 
 Label = Annotated[str, Field(pattern=r"^\w+$")]
@@ -51,11 +58,12 @@ class Mixture(BatchMixer):
     """Draws one of `members` by `weights`; state and snapshots of each are kept as `label.name`."""
 
     name: Literal["mixture"] = "mixture"
-    members: Annotated[dict[Label, AnyMethod], BeforeValidator(_name_members)] = {
+    members: Annotated[dict[Label, AnyMethod], BeforeValidator(_name_members), AfterValidator(_no_mixture)] = {
         "mixup": Mixup(alpha=0.1),
         "cutmix": CutMix(alpha=1.0),
     }
-    """What is mixed: label -> settings of a method. The method is the one that the label names, unless `name` says."""
+    """What is mixed: label -> settings of a method. The method is the one that the label names, unless `name` says:
+    another method, or a class of your own as my_package.my_module:MyMixer."""
     weights: dict[str, Weight] = {}
     """How often each member is drawn: label -> weight >= 0, of any sum; empty draws all alike. With weight 0 a member
     is as good as absent."""
@@ -96,7 +104,8 @@ class Mixture(BatchMixer):
             if weight == 0:
                 continue
             member = self.members[label].canonical()
-            assert isinstance(member, BatchMixer)
+            if not isinstance(member, BatchMixer):
+                raise ValueError(f"members.{label}: its canonical form, {member.name}, does not mix a batch once")
             same = next((other for other, known in self._active.items() if known == member), label)
             self._active[same] = member
             drawn[same] = drawn.get(same, 0.0) + weight

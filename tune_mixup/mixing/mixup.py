@@ -6,6 +6,7 @@ Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018, arXiv:1710
 from typing import Literal
 
 from torch import Generator, Tensor
+from typing_extensions import override
 
 from tune_mixup.mixing.base import (
     Alpha,
@@ -32,14 +33,17 @@ class Mixup(Partnered, InputMixer):
     per: Per = "batch"
     """Whether a batch shares one lam, as in the paper, or each example has its own."""
 
+    @override
     def canonical(self) -> Mixer:
         """Without mixing this is plain training."""
         return Erm() if self.alpha == 0 else self.replace(partners=self.partners.canonical())
 
+    @override
     def strength(self) -> float | None:
         """By the law of lam."""
         return mean_minor_share(self.alpha)
 
+    @override
     def mix(self, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator) -> MixedBatch:
         """Blend inputs [B, ...] and targets [B, K] with the same lam."""
         lam = sample_lam(self.alpha, draw_size(self.per, inputs), device=inputs.device, generator=generator)

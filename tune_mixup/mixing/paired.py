@@ -1,7 +1,7 @@
 """Mixers that take a partner for each example, and the settings that say whom."""
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from typing import Annotated
 
 import torch
 from torch import Generator, Tensor
@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 from tune_mixup.mixing.base import BatchMixer, MixedBatch, State
 from tune_mixup.mixing.confusion_partners import ConfusionPartners
 from tune_mixup.mixing.partners import DerangedPartners, Partners, RandomPartners
-from tune_mixup.schema import one_of
+from tune_mixup.parts import PartOf
 
 PARTNERS: dict[str, type[Partners]] = {
     "random": RandomPartners,
@@ -17,10 +17,7 @@ PARTNERS: dict[str, type[Partners]] = {
     "confusion": ConfusionPartners,
 }
 
-if TYPE_CHECKING:
-    AnyPartners = Partners
-else:
-    AnyPartners = one_of(*PARTNERS.values())
+AnyPartners = Annotated[Partners, PartOf(PARTNERS, "a rule that draws partners")]
 
 
 class PairMixer(BatchMixer):

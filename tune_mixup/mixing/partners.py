@@ -9,18 +9,18 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor
+from typing_extensions import override
 
 from tune_mixup.mixing.base import MixedBatch, State
-from tune_mixup.schema import Schema
+from tune_mixup.parts import Part
 
 DRAWS = 11
 """How many permutations are drawn to find one in which nobody meets themself; each is one with probability 1 / e."""
 
 
-class Partners(Schema, ABC):
+class Partners(Part, ABC):
     """A rule that draws partners; its state is the mixer's, and the methods of both mean the same."""
 
-    name: str
     between_epochs: ClassVar[frozenset[str]] = frozenset()
     """Settings that no draw knows: what follows from them is in the state."""
 
@@ -62,6 +62,7 @@ class RandomPartners(Partners):
 
     name: Literal["random"] = "random"
 
+    @override
     def draw(self, targets: Tensor, state: State, *, generator: Generator) -> Tensor:
         """Any permutation is equally likely."""
         return torch.randperm(len(targets), device=targets.device, generator=generator)
@@ -75,6 +76,7 @@ class DerangedPartners(Partners):
 
     name: Literal["deranged"] = "deranged"
 
+    @override
     def draw(self, targets: Tensor, state: State, *, generator: Generator) -> Tensor:
         """Any derangement is equally likely."""
         size = len(targets)

@@ -16,6 +16,7 @@ import torch
 from pydantic import Field
 from scipy.special import betainc
 from torch import Generator, Tensor
+from typing_extensions import override
 
 from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, Per, State, draw_size, is_off, sample_lam
 from tune_mixup.mixing.boxes import box_of_scale, inside, share_outside
@@ -47,10 +48,12 @@ class ResizeMix(Partnered, InputMixer):
     per: Per = "batch"
     """Whether a batch shares one box, or each example has its own."""
 
+    @override
     def canonical(self) -> Mixer:
         """Without a box this is plain training."""
         return Erm() if self.alpha == 0 else self.replace(partners=self.partners.canonical())
 
+    @override
     def strength(self) -> float | None:
         """By the law of tau, whose square is the share of the box; boxes cut off at the edge are smaller."""
         edges = np.linspace(self.min_tau, self.max_tau, 101)
@@ -59,6 +62,7 @@ class ResizeMix(Partnered, InputMixer):
         share = ((edges[:-1] + edges[1:]) / 2) ** 2
         return float((law * np.minimum(share, 1 - share)).sum())
 
+    @override
     def check_data(self, *, height: int, width: int, num_classes: int) -> None:
         """Raises ValueError for images on which the smallest box is empty: half sides are rounded down."""
         super().check_data(height=height, width=width, num_classes=num_classes)
@@ -70,6 +74,7 @@ class ResizeMix(Partnered, InputMixer):
                 f"a box needs sides of 2 pixels, so use {enough}larger images"
             )
 
+    @override
     def mix(self, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator) -> MixedBatch:
         """Paste the partner, made smaller, into inputs [B, C, H, W]; targets [B, K] are blended by area."""
         device = inputs.device

@@ -17,6 +17,7 @@ from typing import Literal
 import torch
 from pydantic import Field
 from torch import Generator, Tensor, nn
+from typing_extensions import override
 
 from tune_mixup.mixing.base import Alpha, MixedBatch, Mixer, Per, State, draw_size, mean_minor_share, sample_lam
 from tune_mixup.mixing.boxes import box_around, inside, share_outside
@@ -42,16 +43,19 @@ class SaliencyMix(Partnered):
     per: Per = "batch"
     """Whether a batch shares one lam, or each example has its own."""
 
+    @override
     def canonical(self) -> Mixer:
         """Without cutting this is plain training."""
         if self.alpha == 0 or self.probability == 0:
             return Erm()
         return self.replace(partners=self.partners.canonical())
 
+    @override
     def strength(self) -> float | None:
         """By the law of lam as drawn."""
         return mean_minor_share(self.alpha) * self.probability
 
+    @override
     def blend(
         self, model: nn.Module, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator
     ) -> MixedBatch:

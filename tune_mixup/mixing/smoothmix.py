@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 from torch import Generator, Tensor
+from typing_extensions import override
 
 from tune_mixup.mixing.base import InputMixer, MixedBatch, Mixer, Per, State, draw_size
 from tune_mixup.mixing.masks import mean_weight, mix_by_mask
@@ -38,10 +39,12 @@ class SmoothMix(Partnered, InputMixer):
     per: Per = "batch"
     """Whether a batch shares one Gaussian, or each example has its own."""
 
+    @override
     def canonical(self) -> Mixer:
         """Partners in as few settings as it takes."""
         return self.replace(partners=self.partners.canonical())
 
+    @override
     def strength(self) -> float | None:
         """By the mean over the image of a Gaussian anywhere in it."""
         sigma = torch.linspace(self.min_sigma, self.max_sigma, 9, dtype=torch.float64)[:, None]
@@ -51,6 +54,7 @@ class SmoothMix(Partnered, InputMixer):
         lam = profile[:, :, None] * profile[:, None, :]
         return float(torch.minimum(lam, 1 - lam).mean())
 
+    @override
     def mix(self, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator) -> MixedBatch:
         """Fade inputs [B, C, H, W] into the partner's; targets [B, K] are blended by the Gaussian's mean."""
         device = inputs.device

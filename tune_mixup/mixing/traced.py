@@ -40,7 +40,8 @@ def structure(settings: Any) -> Any:
     match settings:
         case Mixer() | Partners():
             left_out = {TRACED, *settings.between_epochs}
-            return tuple((key, structure(part)) for key, part in settings if key not in left_out)
+            parts = tuple((key, structure(part)) for key, part in settings if key not in left_out)
+            return (type(settings), *parts)  # names from outside need not differ
         case Mapping():
             return tuple((key, structure(part)) for key, part in settings.items())
     return settings

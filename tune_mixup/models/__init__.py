@@ -3,7 +3,7 @@
 torchvision is imported in `build`: it brings torch's compiler along, and whoever only reads settings need not wait.
 """
 
-from typing import TYPE_CHECKING
+from typing import Annotated
 
 from tune_mixup.models.base import Model
 from tune_mixup.models.base import StagedNetwork as StagedNetwork
@@ -13,7 +13,7 @@ from tune_mixup.models.resnext29 import ResNext29
 from tune_mixup.models.tiny_resnet import TinyResNet
 from tune_mixup.models.vgg import Vgg11
 from tune_mixup.models.wide_resnet import WideResNet
-from tune_mixup.schema import one_of
+from tune_mixup.parts import PartOf
 
 MODELS: dict[str, type[Model]] = {
     "tiny_resnet": TinyResNet,
@@ -26,7 +26,4 @@ MODELS: dict[str, type[Model]] = {
     "resnet50": ResNet50,
 }
 
-if TYPE_CHECKING:
-    AnyModel = Model
-else:
-    AnyModel = one_of(*MODELS.values())
+AnyModel = Annotated[Model, PartOf(MODELS, "a model")]

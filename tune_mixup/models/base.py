@@ -9,8 +9,9 @@ from typing import ClassVar
 
 from pydantic import Field
 from torch import Tensor, nn
+from typing_extensions import override
 
-from tune_mixup.schema import Schema
+from tune_mixup.parts import Part
 
 
 class StagedNetwork(nn.Module):
@@ -22,6 +23,7 @@ class StagedNetwork(nn.Module):
         self.stages = nn.ModuleList(stages)
         self.head = head
 
+    @override
     def forward(self, inputs: Tensor, *, edits: Mapping[int, Callable[[Tensor], Tensor]] | None = None) -> Tensor:
         """Logits [B, K] of inputs float [B, C, H, W].
 
@@ -44,7 +46,7 @@ class StagedNetwork(nn.Module):
         return logits
 
 
-class Model(Schema, ABC):
+class Model(Part, ABC):
     """Settings of an architecture; `name` is its key in `MODELS`."""
 
     min_side: ClassVar[int]
@@ -56,7 +58,6 @@ class Model(Schema, ABC):
     num_stages: ClassVar[int]
     """Stages of the network: how many places there are, beside the input, where features can be mixed."""
 
-    name: str
     num_classes: int | None = Field(default=None, ge=2)
     """Outputs of the classifier: at least as many as the data has classes; empty takes the data's number."""
 

@@ -13,6 +13,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from torch import Tensor, nn
+from typing_extensions import override
 
 from tune_mixup.models.base import Model, StagedNetwork, pooled_linear
 
@@ -36,8 +37,8 @@ class PreActBlock(nn.Module):
             nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
         )
 
+    @override
     def forward(self, hidden: Tensor) -> Tensor:
-        """The residual plus the shortcut."""
         activated: Tensor = self.activate(hidden)
         if self.projection is not None:
             shortcut: Tensor = self.projection(activated)
@@ -67,6 +68,7 @@ class PreActResNet18(Model):
             )
         return self
 
+    @override
     def build(self, *, channels: int, num_classes: int) -> StagedNetwork:
         """torch's default initialisation, as published; stages [B, 64 * 2^i, H / 2^i, W / 2^i]."""
         facebook = self.variant == "facebook"

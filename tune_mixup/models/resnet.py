@@ -8,6 +8,7 @@ without pooling, the last batch norm of each block starting at zero, and a class
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from torch import nn
+from typing_extensions import override
 
 from tune_mixup.models.base import Model, StagedNetwork
 
@@ -22,6 +23,7 @@ class ResNet18(Model):
     num_stages: ClassVar[int] = 4
     name: Literal["resnet18"] = "resnet18"
 
+    @override
     def build(self, *, channels: int, num_classes: int) -> StagedNetwork:
         """Kaiming-normal (fan-out) convolutions; stages [B, 64 * 2^i, H / 2^i, W / 2^i]."""
         from torchvision.models.resnet import BasicBlock, ResNet
@@ -36,6 +38,7 @@ class ResNext50(Model):
     num_stages: ClassVar[int] = 4
     name: Literal["resnext50_32x4d"] = "resnext50_32x4d"
 
+    @override
     def build(self, *, channels: int, num_classes: int) -> StagedNetwork:
         """Kaiming-normal (fan-out) convolutions; stages [B, 256 * 2^i, H / 2^i, W / 2^i]."""
         from torchvision.models.resnet import Bottleneck, ResNet
@@ -53,6 +56,7 @@ class ResNet50(Model):
     zero_init: bool = False
     """Whether the last batch norm of each block starts at zero (Co-Mixup's ImageNet protocol) or at one."""
 
+    @override
     def build(self, *, channels: int, num_classes: int) -> StagedNetwork:
         """torchvision's initialisation; stages [B, 256 * 2^i, H / 2^(i + 2), W / 2^(i + 2)]."""
         from torchvision.models.resnet import Bottleneck, ResNet

@@ -7,6 +7,7 @@ the 4x24d size is Co-Mixup's. The blocks are torchvision's, which are the same a
 from typing import ClassVar, Literal
 
 from torch import nn
+from typing_extensions import override
 
 from tune_mixup.models.base import Model, StagedNetwork, pooled_linear
 
@@ -20,6 +21,7 @@ class ResNext29(Model):
     num_stages: ClassVar[int] = 3
     name: Literal["resnext29_4x24"] = "resnext29_4x24"
 
+    @override
     def build(self, *, channels: int, num_classes: int) -> StagedNetwork:
         """Kaiming-normal convolutions (fan-out) and classifier (fan-in); stages [B, 256 * 2^i, H / 2^i, W / 2^i]."""
         from torchvision.models.resnet import Bottleneck, conv1x1

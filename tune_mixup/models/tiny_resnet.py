@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 from torch import nn
+from typing_extensions import override
 
 from tune_mixup.models.base import Model, StagedNetwork, pooled_linear
 
@@ -21,6 +22,7 @@ class TinyResNet(Model):
     width: int = Field(default=16, ge=1)
     """Channels of the first stage."""
 
+    @override
     def build(self, *, channels: int, num_classes: int) -> StagedNetwork:
         """Kaiming-normal (fan-out) convolutions, the rest torch's; stages [B, width * 2^i, H / 2^i, W / 2^i]."""
         from torchvision.models.resnet import BasicBlock, conv1x1

@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import ClassVar, Literal
 
 from torch import nn
+from typing_extensions import override
 
 from tune_mixup.models.base import Model, StagedNetwork, pooled_linear
 
@@ -30,6 +31,7 @@ class Vgg11(Model):
     variant: Literal["cifar", "speech"] = "cifar"
     """Which head; the module's docstring says how they differ."""
 
+    @override
     def build(self, *, channels: int, num_classes: int) -> StagedNetwork:
         """torch's default initialisation, as published; stages [B, 64 to 512, H / 2^(i + 1), W / 2^(i + 1)]."""
         stages: list[nn.Module] = []

@@ -14,6 +14,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from torch import Tensor, nn
+from typing_extensions import override
 
 from tune_mixup.models.base import Model, StagedNetwork, pooled_linear
 
@@ -38,8 +39,8 @@ class WideBlock(nn.Module):
         if first * second != 1 or inputs != outputs:
             self.shortcut = nn.Conv2d(inputs, outputs, 1, stride=first * second, bias=bias)
 
+    @override
     def forward(self, hidden: Tensor) -> Tensor:
-        """The residual plus the shortcut."""
         residual: Tensor = self.residual(hidden)
         shortcut: Tensor = self.shortcut(hidden)
         return residual + shortcut
@@ -64,6 +65,7 @@ class WideResNet(Model):
             raise ValueError(f"depth is {self.depth}, but three equal stages need 6 n + 4; take 16, 22, 28 or 40")
         return self
 
+    @override
     def build(self, *, channels: int, num_classes: int) -> StagedNetwork:
         """Stages [B, 16 * width * 2^i, H / 2^i, W / 2^i]; the last batch norm and ReLU belong to the head."""
         plain = self.variant == "plain"

@@ -1,17 +1,115 @@
-"""What passes between driver, worker and record: frozen classes, each with a plain form that JSON can hold."""
+"""What passes between driver, worker and record: frozen classes, each with a plain form that JSON can hold.
 
-from dataclasses import dataclass
-from typing import Any
+`plain()` leaves out what is empty, and `parse()` gives an equal object back. Keys that `parse` does not know are left
+alone, for Ray and Optuna add their own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Self
+
+from tune_mixup.record.trial_folder import Epoch
+
+
+class Fact:
+    """A frozen dataclass with a plain form."""
+
+    def plain(self) -> dict[str, Any]:
+        """The fields that are not empty, as JSON can hold them."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        return {key: _plain(value) for key, value in values.items() if value is not None and value != ()}
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Self:
+        """From the plain form."""
+        known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+        return cls(**{key: _frozen(value) for key, value in values.items() if key in known})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Fact):
+        return value.plain()
+    return [_plain(part) for part in value] if isinstance(value, tuple) else value
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+# Driver to worker
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decision:
+class Assignment(Fact):
+    """A trial for a worker to train."""
+
+    number: int
+    folder: str
+    """The trial's folder."""
+    stopping: str
+    """The file that is there while the sweep is being interrupted."""
+    threads: int
+    """CPU threads of the trial."""
+    rungs: tuple[int, ...] = ()
+    """Epochs, from 1, after which its value may be needed."""
+    gpus: float = 0.0
+    """Its share of a GPU, or several."""
+    gpu_type: str = ""
+    """The type of GPU that it must have; empty for any."""
+    config: str
+    """The `TrialConfig` as JSON: one text, because Ray keeps several copies of each value."""
+
+
+# Worker to driver
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending(Fact):
+    """What a trial's run ended by. Only a worker that dies says nothing."""
+
+    kind: Literal[
+        "completed", "stopped", "diverged", "failed", "out_of_memory", "storage_fault", "locked_out", "interrupted"
+    ]
+    """completed: it has trained to its end; stopped: as the driver had said; diverged: the loss is no number any more
+    or has exploded; failed: by a fault of its own; out_of_memory: of its device; storage_fault: a disk is full or gone;
+    locked_out: another process holds its folder; interrupted: the sweep is being stopped."""
+    why: str | None = None
+    """One line, where the kind does not say it all."""
+    errno: int | None = None
+    """Of a storage fault, as `OSError` has it."""
+    file: str | None = None
+    """What can't be read or written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report(Fact):
+    """What a worker tells its driver after an epoch."""
+
+    row: Epoch | None = None
+    """The trainer's report of the epoch; empty when it ended before there was one."""
+    ending: Ending | None = None
+    """Empty as long as the trial goes on."""
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> "Report":
+        """From the plain form."""
+        ending = values.get("ending")
+        return cls(row=values.get("row"), ending=None if ending is None else Ending.parse(ending))
+
+
+# In the record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision(Fact):
     """What was decided on a trial after an epoch, and by which numbers."""
 
     epoch: int
     stop: bool
     why: str
     """One line."""
+    by: Literal["rung", "median", "budget"]
+    """A comparison at a rung, the median rule, or a budget of the sweep that was used up (which no replay repeats)."""
     rung: int | None = None
     """The rung's epoch; None for what was not decided at a rung, as for the fields below."""
     value: float | None = None
@@ -24,6 +122,69 @@ class Decision:
     """The worst value that goes on."""
     group: str | None = None
 
-    def plain(self) -> dict[str, Any]:
-        """As it stands in the record: a JSON object without what is None."""
-        return {key: value for key, value in vars(self).items() if value is not None}
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> "Decision":
+        """From the plain form; records of format 0 do not say by what it was decided."""
+        if "by" in values:
+            return super().parse(values)
+        budget = "budget of" in values["why"]
+        return super().parse({**values, "by": "rung" if "rung" in values else "budget" if budget else "median"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialFacts(Fact):
+    """What the study notes of a trial beside its parameters and values."""
+
+    decisions: tuple[Decision, ...] = ()
+    """Oldest first."""
+    reason: str | None = None
+    """Why it ended."""
+    deaths: tuple[str, ...] = ()
+    """Why its workers died."""
+    gpus: float | None = None
+    """Its share of a GPU, where it differs from the sweep's."""
+    served: int | None = None
+    """The earlier trial whose result it has: the same setting on the same seed."""
+    replicate_seed: int | None = None
+    """The fresh seed that it was given because its setting had been asked for before."""
+    imported: str | None = None
+    """SWEEP/TRIAL that it was imported from; it is then no trial of this sweep."""
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> "TrialFacts":
+        """From the plain form."""
+        decisions = [Decision.parse(one) for one in values.get("decisions", ())]
+        return super().parse({**values, "decisions": decisions})
+
+    @property
+    def stopped(self) -> str | None:
+        """Why the trial must stop early, once that is decided."""
+        return self.decisions[-1].why if self.decisions and self.decisions[-1].stop else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LongerGrace(Fact):
+    """No rung before epoch `epochs`, for the trials from number `from_trial` on."""
+
+    from_trial: int
+    epochs: int
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepFacts(Fact):
+    """What the study notes of the whole sweep."""
+
+    grace: tuple[LongerGrace, ...] = ()
+    """By how much the control group has lengthened the grace, oldest first."""
+    packing: Mapping[str, Any] | None = None
+    """How many trials share a GPU, and a trial's threads, as `measuring` has found."""
+    checkpoint_bytes: int | None = None
+    """The most that a checkpoint takes."""
+    warm_start: str | None = None
+    """What was imported from another sweep, in one line."""
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> "SweepFacts":
+        """From the plain form."""
+        return super().parse({**values, "grace": [LongerGrace.parse(one) for one in values.get("grace", ())]})

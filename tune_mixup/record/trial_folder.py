@@ -15,10 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from tune_mixup.reading import dump_yaml, parse_yaml
 from tune_mixup.record.files import storage, write_atomically
 
+CHECKPOINT = "checkpoint.pt"
+"""The newest state."""
 Epoch = dict[str, float | int]
 """One epoch's report: `epoch` counts finished epochs from 1; all values are finite."""
 
@@ -30,18 +31,18 @@ class TrialFolder:
         self.path = path
         self.config = path / "config.yaml"
         self.epochs = path / "epochs.jsonl"
-        self.checkpoint = path / "checkpoint.pt"
+        self.checkpoint = path / CHECKPOINT
         self.error = path / "error.txt"
         self.notes = path / "notes.txt"
 
     def write_config(self, values: Mapping[str, Any]) -> None:
         """Keep the whole configuration, nested plain values, as YAML."""
-        text = yaml.safe_dump(dict(values), sort_keys=False)
+        text = dump_yaml(dict(values))
         write_atomically(self.config, lambda file: file.write(text.encode()))
 
     def read_config(self) -> dict[str, Any]:
         """The configuration as nested plain values. Raises FileNotFoundError when the trial has none yet."""
-        values = yaml.safe_load(self.config.read_text())
+        values = parse_yaml(self.config.read_text())
         return dict(values)
 
     def append_epoch(self, report: Epoch) -> None:

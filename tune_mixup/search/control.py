@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from statistics import NormalDist, fmean
 from typing import NamedTuple
 
+from tune_mixup.record.facts import LongerGrace
+
 FIRST, EARLY = 20, 2
 """The first FIRST numbers hold at least EARLY control trials, however small the fraction."""
 TOO_LOW = 0.3
@@ -158,15 +160,11 @@ def too_early(about: Evidence) -> bool:
     return about.high < TOO_LOW or (about.freedom >= ENOUGH and about.correlation < TOO_LOW)
 
 
-class LongerGrace(NamedTuple):
-    """A longer grace period: no rung before epoch `epochs`."""
+def longer_grace(table: Sequence[Evidence], *, from_trial: int = 0) -> LongerGrace | None:
+    """For the trials from number `from_trial` on, a grace that ends behind the last rung that decides too early.
 
-    epochs: int
-    why: str
-
-
-def longer_grace(table: Sequence[Evidence]) -> LongerGrace | None:
-    """A grace that ends behind the last rung that decides too early; None when every rung may stay."""
+    None when every rung may stay.
+    """
     early = [about for about in table if too_early(about)]
     if not early:
         return None
@@ -176,4 +174,4 @@ def longer_grace(table: Sequence[Evidence]) -> LongerGrace | None:
         f"{last.rung} with the end is {last.correlation:.2f} ({last.num} trials, 95 % interval {last.low:.2f} to "
         f"{last.high:.2f})"
     )
-    return LongerGrace(last.rung + 1, why)
+    return LongerGrace(from_trial=from_trial, epochs=last.rung + 1, why=why)

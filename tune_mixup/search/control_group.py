@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from optuna.trial import FrozenTrial, TrialState
 
 from tune_mixup.config import TrialConfig
+from tune_mixup.record.facts import LongerGrace
 from tune_mixup.search.control import Course, Evidence, chance_of_any, evidence, longer_grace
-from tune_mixup.search.seats import Raise, Seats
+from tune_mixup.search.seats import Seats
 from tune_mixup.stopping.base import smoothed
 from tune_mixup.sweep_config import SweepConfig
 
@@ -46,17 +47,17 @@ class ControlGroup:
         """What `courses` say about each rung, earliest first."""
         rungs = sorted({rung for course in courses for rung in course.at_rungs})
         compared = {rung: max(came.values()) for rung, came in self._came.items()}
-        return evidence(courses, rungs, reduction_factor=self.config.reduction_factor, compared=compared)
+        return evidence(courses, rungs, reduction_factor=self.config.stopping.one_in, compared=compared)
 
-    def longer_grace(self, number: int, raises: Sequence[Raise]) -> Raise | None:
-        """A grace longer than those of `raises` from trial `number` on; None where nothing new speaks for one."""
+    def longer_grace(self, number: int, known: Sequence[LongerGrace]) -> LongerGrace | None:
+        """A grace longer than those `known`, from trial `number` on; None where nothing new speaks for one."""
         if self._asked_of == len(self.spared):
             return None
         self._asked_of = len(self.spared)
-        found = longer_grace(self.table(self.spared))
-        if found is None or any(one["epochs"] >= found.epochs for one in raises):
+        found = longer_grace(self.table(self.spared), from_trial=number)
+        if found is None or any(one.epochs >= found.epochs for one in known):
             return None
-        return {"from_trial": number, **found._asdict()}
+        return found
 
     def words(self) -> str:
         """The table of the control group in one line; empty when there is nothing to say."""

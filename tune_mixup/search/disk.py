@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tune_mixup.record.files import storage
 from tune_mixup.record.sweep_record import SweepRecord
+from tune_mixup.record.trial_folder import CHECKPOINT as NEWEST
 from tune_mixup.sweep_config import SweepConfig
 
 LEADERS = 3
@@ -22,7 +23,6 @@ RUNNING_FILES = 3
 """A running trial has the newest state, the one before and, while it saves, the next."""
 RECORD_BYTES = 4 * 2**20
 """Set aside for what grows beside checkpoints between two looks: the study, epochs, Ray's own files."""
-NEWEST = "checkpoint.pt"
 
 
 class Held(NamedTuple):
@@ -88,7 +88,7 @@ class Keeper:
         """Trial -> bytes of its folder."""
         self._total = 0
         """Bytes of all trials' folders."""
-        for trial in record.asked():
+        for trial in record.study.asked():
             if trial.state.is_finished():
                 self.ended(trial.number)
             else:
@@ -97,18 +97,18 @@ class Keeper:
     def begin(self, number: int) -> None:
         """Make room for a trial to run. Raises NoRoom when there is none."""
         self.running.add(number)
-        self._look(self.record.trial(number))
+        self._look(self.record.study.trial(number))
         self._make_room()
 
     def report(self, number: int) -> None:
         """Look at what a trial has written. Raises NoRoom when the budget can't hold it."""
-        self._look(self.record.trial(number))
+        self._look(self.record.study.trial(number))
         self._make_room()
 
     def ended(self, number: int) -> None:
         """Delete what an ended trial needs no more; one that is to be tried again keeps everything."""
         self.running.discard(number)
-        trial, folder = self.record.trial(number), self.record.trial_folder(number)
+        trial, folder = self.record.study.trial(number), self.record.folder.trial(number)
         if trial.state.is_finished():
             for file in folder.checkpoints():
                 if file.name != NEWEST or trial.state != TrialState.COMPLETE:
@@ -122,8 +122,8 @@ class Keeper:
         if excess <= 0:
             return
         for drop in plan_drops(list(self._held.values()), excess):
-            _delete(self.record.trial_folder(drop.number).path / drop.file)
-            self._look(self.record.trial(drop.number))
+            _delete(self.record.folder.trial(drop.number).path / drop.file)
+            self._look(self.record.study.trial(drop.number))
             excess -= drop.size
         if excess > 0:
             raise NoRoom(
@@ -133,7 +133,9 @@ class Keeper:
             )
 
     def _used(self) -> int:
-        return self._total + sum(_size(path) for path in self.record.path.iterdir() if path.name != "trials")
+        return self._total + sum(
+            _size(path) for path in self.record.path.iterdir() if path != self.record.folder.trials
+        )
 
     def _reserved(self) -> int:
         """What the running trials may write before anybody looks again."""
@@ -146,7 +148,7 @@ class Keeper:
     def _look(self, trial: FrozenTrial) -> None:
         if self.budget is None:
             return
-        folder = self.record.trial_folder(trial.number)
+        folder = self.record.folder.trial(trial.number)
         files = {file.name: _size(file) for file in folder.checkpoints()}
         if files:
             self.checkpoint_bytes = max(self.checkpoint_bytes, *files.values())

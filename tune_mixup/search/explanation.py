@@ -4,6 +4,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
+from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.search.control import Evidence, chance_of_any
 from tune_mixup.search.control_group import ControlGroup
@@ -18,11 +19,11 @@ def explain_sweep(record: SweepRecord) -> dict[str, Any]:
     `control` has a row per rung from the trials that nothing stops, `complete` one from all that were trained to the
     end: in these, correlations come out too low, since rungs let only the better ones through.
     """
-    config = SweepConfig.parse(record.config())
-    seats = Seats(config, first=record.imported())
+    config = SweepConfig.from_record(record.folder.config())
+    seats = Seats(config, first=record.study.imported())
     group = ControlGroup(config, seats)
     trials = []
-    for trial in record.asked():
+    for trial in record.study.asked():
         trials.append(_about(trial, config, seats, record))
         if trial.state.is_finished():
             group.note(trial, config.trial(trial.params))
@@ -30,15 +31,15 @@ def explain_sweep(record: SweepRecord) -> dict[str, Any]:
     cuts = (*seats.strata.cuts, None)
     return {
         "name": record.name,
-        "scheduler": config.scheduler,
+        "scheduler": config.stopping.name,
         "metric": config.metric,
         "direction": config.direction,
         "reports_smoothed": config.reports_smoothed,
         "strata": []
         if seats.strata.whole
         else [{"name": name, "up_to": cut} for name, cut in zip(NAMES[len(cuts)], cuts, strict=True)],
-        "warm_start": record.noted("warm_start", ""),
-        "longer_grace": record.noted("grace", []),
+        "warm_start": record.study.sweep_facts().warm_start or "",
+        "longer_grace": [one.plain() for one in record.study.sweep_facts().grace],
         "trials": trials,
         "control": [_row(about) for about in control],
         "complete": [_row(about) for about in group.table(group.complete)],
@@ -48,19 +49,19 @@ def explain_sweep(record: SweepRecord) -> dict[str, Any]:
 
 def explain_trial(record: SweepRecord, number: int) -> dict[str, Any]:
     """Whom a trial was compared with, at which rungs, and every decision on it. Raises ValueError if there is none."""
-    found = [trial for trial in record.asked() if trial.number == number]
+    found = [trial for trial in record.study.asked() if trial.number == number]
     if not found:
         raise ValueError(f"trial: got {number}, but the sweep {record.name!r} has begun no such trial")
-    config = SweepConfig.parse(record.config())
-    seats = Seats(config, first=record.imported())
-    seat = seats.of(number, config.trial(found[0].params), record.noted("grace", []))
+    config = SweepConfig.from_record(record.folder.config())
+    seats = Seats(config, first=record.study.imported())
+    seat = seats.of(number, config.trial(found[0].params), record.study.sweep_facts().grace)
     return {
         "name": record.name,
-        "scheduler": config.scheduler,
+        "scheduler": config.stopping.name,
         "metric": config.metric,
         **_about(found[0], config, seats, record),
         "rungs": list(seat.rungs),
-        "decisions": record.decisions(number),
+        "decisions": [decision.plain() for decision in record.study.facts(number).decisions],
     }
 
 
@@ -74,7 +75,7 @@ def _about(trial: FrozenTrial, config: SweepConfig, seats: Seats, record: SweepR
         "strength": strength(settings),
         "group": seat.group,
         "control": seat.spared,
-        "reason": trial.user_attrs.get("reason", record.stopped(trial.number) or ""),
+        "reason": facts_of(trial).reason or facts_of(trial).stopped or "",
     }
 
 

@@ -2,7 +2,9 @@
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.record.files import storage
-from tune_mixup.record.sweep_record import Outcome, SweepRecord
+from tune_mixup.record.names import trial_name
+from tune_mixup.record.study import Outcome
+from tune_mixup.record.sweep_record import SweepRecord
 
 
 class Repeats:
@@ -34,16 +36,16 @@ def serve(record: SweepRecord, number: int, config: TrialConfig) -> Outcome | No
 
     Repeating it after a kill changes nothing. None where the trial is to be trained.
     """
-    earlier = record.trial(number).user_attrs.get("served")
+    earlier = record.study.facts(number).served
     if earlier is None:
         return None
-    source, folder = record.trial(earlier), record.trial_folder(number)
+    source, folder = record.study.trial(earlier), record.folder.trial(number)
     with storage(folder.path):
         folder.path.mkdir(parents=True, exist_ok=True)
     folder.write_config(config.plain())
-    folder.rewrite_epochs(record.trial_folder(earlier).read_epochs())
+    folder.rewrite_epochs(record.folder.trial(earlier).read_epochs())
     for epoch, value in sorted(source.intermediate_values.items()):
-        record.report(number, epoch, value)
-    outcome = Outcome(source.state, f"the same setting and seed as t{earlier:04d}: its result")
-    record.finish(number, outcome)
+        record.study.report(number, epoch, value)
+    outcome = Outcome(source.state, f"the same setting and seed as {trial_name(earlier)}: its result")
+    record.study.finish(number, outcome)
     return outcome

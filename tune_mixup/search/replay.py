@@ -5,20 +5,23 @@ been told by then, so only the order can show that the record is what the sample
 """
 
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import TrialState
 
 from tune_mixup.optuna_internals import JournalOperation, queued_point
+from tune_mixup.record.facts import Decision, TrialFacts
 from tune_mixup.record.journal import Journal
+from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.samplers import TrialSampler
-from tune_mixup.search.seats import RULES, Seats
+from tune_mixup.search.seats import Seats
 from tune_mixup.search_space import Params
 from tune_mixup.sweep_config import SweepConfig
 
@@ -62,18 +65,18 @@ class _Prefix(BaseJournalBackend):
 class _Replay:
     def __init__(self, record: SweepRecord) -> None:
         self.record = record
-        self.config = SweepConfig.parse(record.config())
-        self.journal = _Prefix(list(Journal(record.path / "study.journal").read_logs(0)))
+        self.config = SweepConfig.from_record(record.folder.config())
+        self.journal = _Prefix(list(Journal(record.folder.journal).read_logs(0)))
         self.storage = JournalStorage(self.journal)
-        self.rule = RULES[self.config.scheduler](self.config)
-        self.seats = Seats(self.config, first=record.imported())
-        self.grace = record.noted("grace", [])
+        self.rule = self.config.rule()
+        self.seats = Seats(self.config, first=record.study.imported())
+        self.grace = record.study.sweep_facts().grace
         self.states: dict[int, TrialState] = {}
         self.asked: set[int] = set()
         self.decided: Counter[int] = Counter()
 
     def events(self) -> Iterator[Event]:
-        imported = self.record.imported()
+        imported = self.record.study.imported()
         for place, operation in enumerate(self.journal.operations):
             number = operation.get("trial_id", len(self.states))
             match operation["op_code"]:
@@ -86,7 +89,7 @@ class _Replay:
                 case JournalOperation.SET_TRIAL_INTERMEDIATE_VALUE:
                     yield from self._report(number, int(operation["step"]), float(operation["intermediate_value"]))
                 case JournalOperation.SET_TRIAL_USER_ATTR if "decisions" in operation["user_attr"]:
-                    yield from self._budget_stop(number, operation["user_attr"]["decisions"])
+                    yield from self._budget_stop(number, operation["user_attr"])
                 case JournalOperation.SET_TRIAL_STATE_VALUES:
                     self.states[number] = state = TrialState(operation["state"])
                     if state.is_finished():
@@ -96,7 +99,7 @@ class _Replay:
     def _ask(self, number: int, place: int) -> Event:
         """What the sampler suggests when it knows the journal up to `place` and no further."""
         self.asked.add(number)
-        params = self.record.trial(number).params
+        params = self.record.study.trial(number).params
         what = ", ".join(
             f"{key}={value:.6g}" if isinstance(value, float) else f"{key}={value}" for key, value in params.items()
         )
@@ -107,23 +110,19 @@ class _Replay:
         study = optuna.load_study(study_name=self.record.name, storage=self.storage)  # a study keeps what it has read
         trial = study.get_trials(deepcopy=False)[number]
         fixed = queued_point(trial)
-        sampler = TrialSampler(self.config, number)
+        sampler = TrialSampler(self.config.sampler, seed=self.config.seed, number=number)
         joint = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
-        point: Params = {}
-        for key in self.config.space.order():
-            if not self.config.space.exists(key, point):
-                continue
+
+        def choose(key: str, distribution: BaseDistribution) -> Any:
             if key in fixed:
-                point[key] = fixed[key]
-            elif key in joint:
-                point[key] = joint[key]
-            else:
-                point[key] = sampler.sample_independent(study, trial, key, self.config.space.free[key])
-        return point
+                return fixed[key]
+            return joint[key] if key in joint else sampler.sample_independent(study, trial, key, distribution)
+
+        return self.config.space.point(choose)
 
     def _report(self, number: int, epoch: int, value: float) -> Iterator[Event]:
-        trial = self.record.trial(number)
-        if number < self.record.imported() or "served" in trial.user_attrs:
+        trial = self.record.study.trial(number)
+        if number < self.record.study.imported() or facts_of(trial).served is not None:
             return
         config = self.config.trial(trial.params)
         seat = self.seats.of(number, config, self.grace)
@@ -131,16 +130,18 @@ class _Replay:
             self.rule.note(number, epoch, value, seat)
             return
         decision = self.rule.report(number, epoch, value, seat)
-        recorded = [one for one in self.record.decisions(number) if one["epoch"] == epoch and not _of_budget(one)]
+        decisions = self.record.study.facts(number).decisions
+        recorded = [one for one in decisions if one.epoch == epoch and one.by != "budget"]
         for one in recorded:
-            again = decision is not None and decision.plain() == one
+            again = decision == one
             yield self._event(number, "decide", _words(one), again)
         if decision is not None and not recorded:
             yield self._event(number, "decide", f"nothing, where the rule says: {decision.why}", False)
 
-    def _budget_stop(self, number: int, decisions: list[dict[str, Any]]) -> Iterator[Event]:
+    def _budget_stop(self, number: int, noted: Mapping[str, Any]) -> Iterator[Event]:
+        decisions = TrialFacts.parse(noted).decisions
         for one in decisions[self.decided[number] :]:
-            if _of_budget(one):
+            if one.by == "budget":  # a clock made it, which no replay can
                 yield self._event(number, "decide", _words(one), None)
         self.decided[number] = len(decisions)
 
@@ -151,10 +152,5 @@ class _Replay:
         return Event(trial=number, kind=kind, what=what, ended=ended, running=running, again=again)
 
 
-def _of_budget(decision: dict[str, Any]) -> bool:
-    """Whether a clock made the decision, which no replay can."""
-    return "budget of" in decision["why"] and "rung" not in decision
-
-
-def _words(decision: dict[str, Any]) -> str:
-    return ("stop: " if decision["stop"] else "go on: ") + str(decision["why"])
+def _words(decision: Decision) -> str:
+    return ("stop: " if decision.stop else "go on: ") + decision.why

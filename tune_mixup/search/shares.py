@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from tune_mixup.measuring.nodes import ANY_TYPE, Node, fitting, gpu_types, of_type, slots
 from tune_mixup.measuring.packing import Packed
+from tune_mixup.record.facts import SweepFacts, TrialFacts
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.sweep_config import SweepConfig
 
@@ -28,7 +29,7 @@ class Shares(ABC):
 
     def of(self, number: int) -> float:
         """The share that a trial has, or had when it last ran."""
-        return float(self.record.trial(number).user_attrs.get("gpus", self.config.gpus))
+        return self.config.gpus if (gpus := self.record.study.facts(number).gpus) is None else gpus
 
     @abstractmethod
     def has_room(self) -> bool:
@@ -64,7 +65,7 @@ class FixedShares(Shares):
         if not 0 < share < 1:
             return None
         larger = min(1.0, 2 * share)
-        self.record.annotate(number, "gpus", larger)
+        self.record.study.note(number, TrialFacts(gpus=larger))
         return f"{larger:g}"
 
     def release(self, number: int) -> None:
@@ -93,7 +94,7 @@ class PackedShares(Shares):
         self._running[number] = gpu_type
         share = packing[gpu_type].share
         if share != self.of(number):
-            self.record.annotate(number, "gpus", share)
+            self.record.study.note(number, TrialFacts(gpus=share))
         return Place(share, gpu_type if len(self._pools) > 1 else ANY_TYPE)
 
     def enlarge(self, number: int) -> str | None:
@@ -109,7 +110,7 @@ class PackedShares(Shares):
                 return None
             packing = lowered
             self.decision = self.decision.replace(gpus={**self.decision.gpus, gpu_type: packing})
-            self.record.note("packing", self.decision.model_dump(mode="json"))
+            self.record.study.note_sweep(SweepFacts(packing=self.decision.model_dump(mode="json")))
         return f"{packing.share:g}, which all trials have from now on{f' on {gpu_type}' if gpu_type else ''}"
 
     def release(self, number: int) -> None:

@@ -100,5 +100,4 @@ class Standing:
     @functools.cached_property
     def _any_epochs(self) -> int:
         """The full budget of some trial of the space, for the time before the first one begins."""
-        points = (*self.config.space.baselines, *self.config.space.corners())
-        return self.config.trial(next(iter(points))).training.epochs
+        return self.config.trial(next(self.config.space.probes())).training.epochs

@@ -4,18 +4,13 @@ The strength of a setting is E[min(lam, 1 - lam)] times the share of mixed batch
 first epoch. The space's own strengths are cut into thirds; a method without mixing stands apart.
 """
 
-import random
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
-
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from tune_mixup.config import TrialConfig
-from tune_mixup.search_space import Params, SearchSpace
 from tune_mixup.sweep_config import SweepConfig
 
 NUM_DRAWS = 300
@@ -35,7 +30,7 @@ class Strata:
     @classmethod
     def of(cls, config: SweepConfig) -> "Strata":
         """Terciles of the strengths in the sweep's space, the same ones in every process."""
-        if config.strata == "none":
+        if not config.stopping.by_strength:
             return cls()
         strengths = [strength(trial) for trial in _trials(config)]
         mixed = [value for value in strengths if value is not None]
@@ -68,38 +63,9 @@ def terciles(values: Sequence[float]) -> tuple[float, ...]:
 
 def _trials(config: SweepConfig) -> list[TrialConfig]:
     trials = []
-    for point in draw(config.space, NUM_DRAWS, seed=config.seed):
+    for point in config.space.sample(NUM_DRAWS, seed=config.seed):
         try:
             trials.append(config.trial(point))
         except ValueError:  # a corner of the space that does not fit together; a trial there fails by itself
             continue
     return trials
-
-
-def draw(space: SearchSpace, count: int, *, seed: int) -> list[Params]:
-    """`count` points of the space, each parameter uniform on its own scale; the same ones for the same seed."""
-    uniform = random.Random(seed).random  # Python keeps this sequence the same from version to version
-    points = []
-    for _ in range(count):
-        point: Params = {}
-        for key in space.order():
-            position = uniform()
-            if space.exists(key, point):
-                point[key] = _value(space.free[key], position)
-        points.append(point)
-    return points
-
-
-def _value(distribution: BaseDistribution, position: float) -> Any:
-    """The value at `position`, in [0, 1), of the way through a distribution."""
-    if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices[int(position * len(distribution.choices))]
-    assert isinstance(distribution, (FloatDistribution, IntDistribution))
-    low, high, step = distribution.low, distribution.high, distribution.step
-    if distribution.log:
-        wide = isinstance(distribution, IntDistribution)
-        value = (low - wide / 2) * ((high + wide / 2) / (low - wide / 2)) ** position
-        return min(high, max(low, round(value))) if wide else min(high, max(low, value))
-    if step is not None:
-        return low + step * int(position * (int((high - low) / step + 1e-9) + 1))
-    return low + (high - low) * position

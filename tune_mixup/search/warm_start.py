@@ -1,18 +1,19 @@
 """What another sweep has learnt, as trials of this one's study: the sampler begins with them, none is run again."""
 
 from collections import Counter
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
+from tune_mixup.distributions import contains
+from tune_mixup.record.facts import TrialFacts
+from tune_mixup.record.names import trial_name
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.schema import flatten
-from tune_mixup.search_space import Params, contains
+from tune_mixup.search_space import Params
 from tune_mixup.sweep_config import SweepConfig
 
-Outside = Literal["drop", "clip", "refuse"]
-"""What happens to a trial with a parameter outside the new space."""
 FREE_TO_DIFFER = ("seed", "data.root", "data.path")
 
 
@@ -29,28 +30,28 @@ class Imported(NamedTuple):
         return f"from {source}: {self.used} trials, {self.clipped} of them moved to the edge of the space{left_out}"
 
 
-def import_trials(record: SweepRecord, config: SweepConfig, other: SweepRecord, outside: Outside) -> Imported:
+def import_trials(record: SweepRecord, config: SweepConfig, other: SweepRecord) -> Imported:
     """Add the COMPLETE and PRUNED trials of `other` to the study of `record`, which has no trials of its own yet.
 
     A trial is used when everything that the new space fixes is equal (seed and paths apart), so that its values mean
-    the same. `outside` says what to do with parameters out of range: leave the trial out, move it to the nearest point
-    of the space, or raise ValueError.
+    the same. `config.outside` says what to do with parameters out of range: leave the trial out, move it to the nearest
+    point of the space, or raise ValueError.
     """
     used, clipped, dropped = 0, 0, Counter[str]()
-    for trial in other.asked():
+    for trial in other.study.asked():
         if trial.state not in (TrialState.COMPLETE, TrialState.PRUNED):
             continue
-        settings = other.settings(trial.number)
-        rows = other.trial_folder(trial.number).read_epochs()
+        settings = flatten(other.folder.trial(trial.number).read_config())
+        rows = other.folder.trial(trial.number).read_epochs()
         values = {int(row["epoch"]): row[config.metric] for row in rows if config.metric in row}
         if not rows or len(values) < len(rows):
             dropped[f"{config.metric} was not measured"] += 1
             continue
         point, moved = _point(config, settings)
-        if point is None or (moved and outside == "drop"):
+        if point is None or (moved and config.outside == "drop"):
             dropped["parameters outside the space"] += 1
             continue
-        if moved and outside == "refuse":
+        if moved and config.outside == "refuse":
             raise ValueError(
                 f"trial {trial.number} of {other.name} is outside the space: {', '.join(moved)}; drop or clip it"
             )
@@ -58,14 +59,14 @@ def import_trials(record: SweepRecord, config: SweepConfig, other: SweepRecord, 
             dropped[f"{different} differs"] += 1
             continue
         last = values[max(values)]
-        record.study.add_trial(
+        record.study.optuna.add_trial(
             create_trial(
                 state=trial.state,
                 value=last,
                 params=point,
                 distributions={key: config.space.free[key] for key in point},
                 intermediate_values=values,
-                user_attrs={"imported": f"{other.name}/t{trial.number:04d}"},
+                user_attrs=TrialFacts(imported=f"{other.name}/{trial_name(trial.number)}").plain(),
             )
         )
         used, clipped = used + 1, clipped + bool(moved)
@@ -74,26 +75,30 @@ def import_trials(record: SweepRecord, config: SweepConfig, other: SweepRecord, 
 
 def _point(config: SweepConfig, settings: dict[str, Any]) -> tuple[Params | None, list[str]]:
     """The trial as a point of the space, and what had to be moved; no point where that is impossible."""
-    point: Params = {}
     moved = []
-    for key in config.space.order():
-        if not config.space.exists(key, point):
-            continue
-        distribution, value = config.space.free[key], settings.get(key)
-        if not contains(distribution, value):
-            moved.append(f"{key}={value!r}")
-            value = _nearest(distribution, value)
-            if value is None:
-                return None, moved
-        point[key] = value
-    return point, moved
+
+    def choose(key: str, distribution: BaseDistribution) -> Any:
+        value = settings.get(key)
+        if contains(distribution, value):
+            return value
+        moved.append(f"{key}={value!r}")
+        return _nearest(distribution, value)
+
+    try:
+        return config.space.point(choose), moved
+    except _Elsewhere:
+        return None, moved
 
 
-def _nearest(distribution: BaseDistribution, value: Any) -> int | float | None:
+class _Elsewhere(Exception):
+    """A value that has no nearest one in its range."""
+
+
+def _nearest(distribution: BaseDistribution, value: Any) -> int | float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
+        raise _Elsewhere
     if not isinstance(distribution, (IntDistribution, FloatDistribution)):
-        return None
+        raise _Elsewhere
     inside = min(max(value, distribution.low), distribution.high)
     if distribution.step is not None:
         inside = distribution.low + round((inside - distribution.low) / distribution.step) * distribution.step

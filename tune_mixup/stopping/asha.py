@@ -13,11 +13,24 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
+from typing_extensions import override
+
 from tune_mixup.record.facts import Decision
-from tune_mixup.stopping.base import Seat, StoppingRule
+from tune_mixup.stopping.base import Objective, Seat, StoppingRule
+from tune_mixup.stopping.with_rungs import WithRungs
 
 TAKEN_BACK = 1.5
 """A trial let through a rung is stopped later when it is below the best TAKEN_BACK / eta of those who came since."""
+
+
+class Asha(WithRungs):
+    """Settings of ASHA."""
+
+    name: Literal["asha"] = "asha"
+
+    @override
+    def rule(self, objective: Objective, *, epochs: int) -> StoppingRule:
+        return AshaRule(objective.direction, self.reduction_factor, smoothing=self.reports_smoothed(objective))
 
 
 @dataclass
@@ -30,18 +43,18 @@ class _Rung:
 
 
 @dataclass
-class Asha(StoppingRule):
+class AshaRule(StoppingRule):
     """The rungs of a sweep and what was measured there."""
 
     direction: Literal["maximize", "minimize"]
     reduction_factor: int
     smoothing: int = 1
     """Reports over whose median a rung decides."""
-    has_rungs = True
     _rungs: dict[tuple[str, int], _Rung] = field(default_factory=dict)
     _latest: dict[int, int] = field(default_factory=dict)
     _recent: dict[int, deque[float]] = field(default_factory=dict)
 
+    @override
     def report(self, trial: int, epoch: int, value: float, seat: Seat) -> Decision | None:
         """Decide at the highest rung that the trial has reached since its report before, else look back."""
         before = self._latest.get(trial, 0)
@@ -81,7 +94,7 @@ class Asha(StoppingRule):
         if stop and seat.spared:
             why += "; it goes on for the control group"
         return Decision(
-            epoch=epoch, stop=stop and not seat.spared, why=why,
+            epoch=epoch, stop=stop and not seat.spared, by="rung", why=why,
             rung=at, value=value, rank=rank, of=num, cutoff=cutoff, group=seat.group,
         )  # fmt: skip
 
@@ -100,7 +113,7 @@ class Asha(StoppingRule):
                     f"{num}{_in(seat.group)}; the best {keep} stay (cutoff {cutoff:.4g})"
                 )
                 return Decision(
-                    epoch=epoch, stop=True, why=why,
+                    epoch=epoch, stop=True, by="rung", why=why,
                     rung=at, value=value, rank=rank, of=num, cutoff=cutoff, group=seat.group,
                 )  # fmt: skip
         return None

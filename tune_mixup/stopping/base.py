@@ -1,11 +1,13 @@
-"""What a stopping rule is: told of each report, it says whether the trial goes on."""
+"""What a stopping rule is: settings, and the running rule that they make, which is told of each report and decides."""
 
 import statistics
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, Literal, NamedTuple
 
+from tune_mixup.parts import Part
 from tune_mixup.record.facts import Decision
+from tune_mixup.stopping.rungs import rung_epochs
 
 
 def smoothed(values: Mapping[int, float], epoch: int, reports: int) -> float:
@@ -26,10 +28,7 @@ class Seat(NamedTuple):
 
 
 class StoppingRule(ABC):
-    """Who stops trials early. `note` every report in the record, in any order of trials, and it is restored."""
-
-    has_rungs: bool = False
-    """Whether it compares trials at the rungs of their seats."""
+    """A rule at work, with its state. `note` every report in the record, in any order of trials, and it is restored."""
 
     @abstractmethod
     def report(self, trial: int, epoch: int, value: float, seat: Seat) -> Decision | None:
@@ -41,3 +40,58 @@ class StoppingRule(ABC):
     def note(self, trial: int, epoch: int, value: float, seat: Seat) -> None:
         """Take in a report on which all was decided before."""
         self.report(trial, epoch, value, seat)
+
+
+class Objective(NamedTuple):
+    """The number by which a sweep ranks its trials."""
+
+    name: str
+    direction: Literal["maximize", "minimize"]
+    is_median: bool = False
+    """Whether each report is a median of epochs already."""
+
+
+class Stopping(Part, ABC):
+    """Who stops trials early. Final classes set `name: Literal[...]`.
+
+    What a rule does not say about rungs is as ASHA has it by default: of a sweep without rungs, the trials that nothing
+    stops still show what rungs would have cost.
+    """
+
+    has_rungs: ClassVar[bool] = False
+    """Whether it compares trials at the rungs of their seats."""
+    needs_every_epoch: ClassVar[bool] = False
+    """Whether it decides after every epoch, so that every epoch must be validated."""
+
+    @abstractmethod
+    def rule(self, objective: Objective, *, epochs: int) -> StoppingRule:
+        """The rule at work, for trials of `epochs` epochs; it has been told of nothing yet."""
+
+    def rungs(self, epochs: int, drops: Iterable[int] = ()) -> list[int]:
+        """The epochs, rising, after which a trial of `epochs` epochs is compared.
+
+        `drops` are the epochs at which its learning rate falls at once.
+        """
+        return rung_epochs(epochs, grace_epochs=None, reduction_factor=self.one_in, drops=drops)
+
+    @property
+    def one_in(self) -> int:
+        """Of the trials at a rung, one in this many goes on."""
+        return 3
+
+    @property
+    def share_spared(self) -> float:
+        """Share of the trials that are in the control group, 0 to 1."""
+        return 0.05
+
+    @property
+    def by_strength(self) -> bool:
+        """Whether only trials of like mixing strength are compared."""
+        return True
+
+    def reports_smoothed(self, objective: Objective) -> int:
+        """How many of the last reports of a trial make, by their median, its value at a rung."""
+        return 1 if objective.is_median else 5
+
+    def check(self, objective: Objective) -> None:  # noqa: B027 - most rules go with any objective
+        """Raise ValueError, beginning with the setting's key, for settings that do not go with the objective."""

@@ -6,19 +6,34 @@ algorithm 1; run asynchronously as in arXiv:1810.05934, section 3.2: each bracke
 
 import math
 from dataclasses import dataclass
+from typing import Literal
+
+from typing_extensions import override
 
 from tune_mixup.record.facts import Decision
-from tune_mixup.stopping.asha import Asha
-from tune_mixup.stopping.base import Seat, StoppingRule
+from tune_mixup.stopping.asha import AshaRule
+from tune_mixup.stopping.base import Objective, Seat, StoppingRule
+from tune_mixup.stopping.with_rungs import WithRungs
+
+
+class Hyperband(WithRungs):
+    """Settings of Hyperband: those of ASHA in its first bracket, which has all rungs."""
+
+    name: Literal["hyperband"] = "hyperband"
+
+    @override
+    def rule(self, objective: Objective, *, epochs: int) -> StoppingRule:
+        smoothing = self.reports_smoothed(objective)
+        return HyperbandRule(AshaRule(objective.direction, self.reduction_factor, smoothing=smoothing))
 
 
 @dataclass
-class Hyperband(StoppingRule):
+class HyperbandRule(StoppingRule):
     """Each trial is in one bracket and compared within it; the last bracket has no rung at all."""
 
-    asha: Asha
-    has_rungs = True
+    asha: AshaRule
 
+    @override
     def report(self, trial: int, epoch: int, value: float, seat: Seat) -> Decision | None:
         """What ASHA says in the trial's bracket."""
         bracket = bracket_of(trial, len(seat.rungs) + 1, reduction_factor=self.asha.reduction_factor)

@@ -1,66 +1,106 @@
-"""Ray's median stopping rule, fed from the record: a trial whose best is below the median of the others' means ends.
+"""The median stopping rule: a trial whose best value is worse than the median of the others' running means ends.
 
-Golovin et al., "Google Vizier: A Service for Black-Box Optimization", KDD 2017, section 3.2.2. The rule is Ray's own
-`MedianStoppingRule`: it decides from what it was told and from nothing else, so telling it the record restores it.
+Golovin et al., "Google Vizier: A Service for Black-Box Optimization", KDD 2017, section 3.2.2.
+
+Differs from the paper: means begin behind the grace, as in Ray's `MedianStoppingRule`, whose decisions these are; and
+the control group goes on whatever comes out.
 """
 
-import math
-from typing import Any, Literal, NamedTuple, cast
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+from typing_extensions import override
 
 from tune_mixup.record.facts import Decision
-from tune_mixup.stopping.base import Seat, StoppingRule
-
-MIN_OTHERS = 3
-"""Trials that must have come as far as a trial before it can be stopped."""
+from tune_mixup.stopping.base import Objective, Seat, Stopping, StoppingRule
+from tune_mixup.stopping.rungs import grace_of, rung_epochs
 
 
-class _Name(NamedTuple):
-    """All that the rule wants of one of Ray's trials."""
+class Median(Stopping):
+    """Settings of the median rule, which knows neither rungs nor groups."""
 
-    trial_id: str
+    name: Literal["median"] = "median"
+    grace_epochs: int | None = Field(default=None, ge=1)
+    """No trial is stopped before this many epochs, and no mean holds an earlier one; empty: 10 % of the epochs, but 10,
+    or a third where that is less; at least 5."""
+    control_fraction: float = Field(default=0.05, ge=0, le=1)
+    """Share of the trials that are never stopped, to measure what stopping does: 0 to 1; at least 2 of the first 20."""
+    min_others: int = Field(default=3, ge=1)
+    """Trials that must have come as far as a trial before it can be stopped."""
+    needs_every_epoch = True
+
+    @override
+    def rule(self, objective: Objective, *, epochs: int) -> StoppingRule:
+        grace = grace_of(epochs, self.grace_epochs)
+        return MedianRule(objective.direction, grace_epochs=grace, min_others=self.min_others)
+
+    @override
+    def rungs(self, epochs: int, drops: Iterable[int] = ()) -> list[int]:
+        return rung_epochs(epochs, grace_epochs=self.grace_epochs, reduction_factor=self.one_in, drops=drops)
+
+    @property
+    @override
+    def share_spared(self) -> float:
+        return self.control_fraction
 
 
+@dataclass
+class _Course:
+    """What a trial has reported."""
+
+    epochs: list[int] = field(default_factory=list)
+    """Rising."""
+    values: list[float] = field(default_factory=list)
+
+
+@dataclass
 class MedianRule(StoppingRule):
-    """Decides after every epoch from `grace_epochs` on; knows neither rungs nor groups."""
+    """Decides after every epoch from `grace_epochs` on, by comparison with trials that have come as far."""
 
-    def __init__(self, direction: Literal["maximize", "minimize"], *, grace_epochs: int) -> None:
-        from ray.tune.schedulers import MedianStoppingRule
+    direction: Literal["maximize", "minimize"]
+    grace_epochs: int
+    min_others: int = 3
+    _courses: dict[int, _Course] = field(default_factory=dict)
 
-        self._better = max if direction == "maximize" else min
-        self._rule = MedianStoppingRule(
-            time_attr="epoch",
-            metric="value",
-            mode="max" if direction == "maximize" else "min",
-            grace_period=grace_epochs,
-            min_samples_required=MIN_OTHERS,
-            min_time_slice=cast(int, math.inf),  # it never pauses a trial, which takes Ray's controller
-        )
-        self._latest: dict[int, int] = {}
-        self._best: dict[int, float] = {}
-
+    @override
     def report(self, trial: int, epoch: int, value: float, seat: Seat) -> Decision | None:
-        """Stop when the best value so far is worse than the median of the others' running means; else None."""
-        if seat.spared:
-            self.note(trial, epoch, value, seat)
-        if not self._is_new(trial, epoch, value):
+        if not self._is_new(trial, epoch, value) or seat.spared or epoch < self.grace_epochs:
             return None
-        if self._rule.on_trial_result(cast(Any, None), *_as_ray(trial, epoch, value)) != "STOP":
+        means = [self._mean(course, epoch) for other, course in self._courses.items() if other != trial]
+        known = [mean for mean in means if mean is not None]
+        if len(known) < self.min_others:
             return None
-        why = f"epoch {epoch}: its best, {self._best[trial]:.4g}, is worse than the median of the others' running means"
-        return Decision(epoch=epoch, stop=True, why=why, value=self._best[trial])
+        better = max if self.direction == "maximize" else min
+        best = better(self._courses[trial].values)
+        if better(float(np.median(known)), best) == best:
+            return None
+        why = f"epoch {epoch}: its best, {best:.4g}, is worse than the median of the others' running means"
+        return Decision(epoch=epoch, stop=True, by="median", why=why, value=best)
 
+    @override
     def note(self, trial: int, epoch: int, value: float, seat: Seat) -> None:
-        """Take in a report without a decision: Ray's rule decides differently when told in another order."""
-        if self._is_new(trial, epoch, value):
-            self._rule.on_trial_complete(cast(Any, None), *_as_ray(trial, epoch, value))
+        self._is_new(trial, epoch, value)
 
     def _is_new(self, trial: int, epoch: int, value: float) -> bool:
-        if epoch <= self._latest.get(trial, 0):
+        """Take in a report; False for an epoch that the trial had already passed."""
+        course = self._courses.setdefault(trial, _Course())
+        if course.epochs and epoch <= course.epochs[-1]:
             return False
-        self._latest[trial] = epoch
-        self._best[trial] = self._better(value, self._best.get(trial, value))
+        course.epochs.append(epoch)
+        course.values.append(value)
         return True
 
+    def _mean(self, course: _Course, epoch: int) -> float | None:
+        """The mean of a course from the grace to `epoch`; None where it has not come as far or reported nothing there.
 
-def _as_ray(trial: int, epoch: int, value: float) -> tuple[Any, dict[str, Any]]:
-    return _Name(str(trial)), {"epoch": epoch, "value": value}
+        It is NumPy's, which rounds as in Ray's rule: whether two equal curves differ can hang on the last bit.
+        """
+        if course.epochs[-1] < epoch:
+            return None
+        scope = course.values[bisect_left(course.epochs, self.grace_epochs) : bisect_right(course.epochs, epoch)]
+        mean = float(np.mean(scope)) if scope else np.nan
+        return mean if np.isfinite(mean) else None

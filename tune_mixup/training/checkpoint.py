@@ -38,19 +38,34 @@ def load(path: Path, on_damage: Callable[[Path], object] = lambda path: None) ->
     A truncated or damaged file is moved aside, so that saving never replaces a whole one by it, `on_damage` is told,
     and the previous one is tried. Raises StorageFault when a file can't be read at all: then it may yet be whole.
     """
-    for candidate in (path, _beside(path, "previous")):
-        with storage(candidate):
-            if not candidate.exists():
-                continue
-            content = candidate.read_bytes()
+    for candidate in _candidates(path):
         try:
-            state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-            return state
-        except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile):
+            state = _read(candidate)
+        except _Damaged:
             with storage(candidate):
                 os.replace(candidate, _beside(path, "damaged"))
             on_damage(candidate)
+            continue
+        if state is not None:
+            return state
     return None
+
+
+def peek(path: Path) -> tuple[dict[str, Any] | None, list[Path]]:
+    """The state that `load` would give, and the damaged files that were passed over for it; none of them is touched.
+
+    For those who do not train: they may look while another process saves. Raises StorageFault like `load`.
+    """
+    damaged = []
+    for candidate in _candidates(path):
+        try:
+            state = _read(candidate)
+        except _Damaged:
+            damaged.append(candidate)
+            continue
+        if state is not None:
+            return state, damaged
+    return None, damaged
 
 
 def keep_newest(path: Path) -> None:
@@ -72,7 +87,8 @@ def expected_bytes(config: TrialConfig, *, channels: int, num_classes: int) -> i
     kept = sum(value.shape == probe.shape for value in optimizer.state[probe].values() if torch.is_tensor(value))
     mixer = config.mixing.init(outputs, device=torch.device("cpu"), generator=torch.Generator())
     size = (1 + kept) * sum(_bytes(tensor) for tensor in weights.values()) + sum(_bytes(t) for t in mixer.values())
-    return size + 1024 * (1 + kept) * len(weights) + 65536  # names, headers, padding and the history
+    names = 1024 * (1 + kept) * len(weights) + 64 * num_classes  # of the weights, with headers and padding; of classes
+    return size + names + 65536  # the history
 
 
 def _bytes(tensor: torch.Tensor) -> int:
@@ -81,6 +97,29 @@ def _bytes(tensor: torch.Tensor) -> int:
 
 def _beside(path: Path, word: str) -> Path:
     return path.with_name(f"{path.stem}.{word}{path.suffix}")
+
+
+def _candidates(path: Path) -> tuple[Path, Path]:
+    """Where a whole state may be, the newest first."""
+    return path, _beside(path, "previous")
+
+
+class _Damaged(Exception):
+    """A file of a state is truncated, or no such file at all."""
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """The state in a file, on the CPU; None where there is no file. Raises _Damaged, and StorageFault."""
+    with storage(path):
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+    try:
+        state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile):
+        raise _Damaged from None
+    return state
 
 
 class _Writer:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 
@@ -20,7 +19,7 @@ def has_exploded(loss: float, nll: float, *, loss_function: Loss, num_classes: i
     return loss > EXPLODED * guessing and nll > EXPLODED * math.log(num_classes)
 
 
-def why_diverged(report: Mapping[str, Any]) -> str:
+def why_diverged(report: Mapping[str, float]) -> str:
     """What was wrong in the epoch that a trial diverged in."""
     loss = report.get("train_loss", math.nan)
     if math.isfinite(loss):

@@ -1,7 +1,5 @@
 """Whether a configuration and its data fit together: everything that can be known before a model is built."""
 
-import math
-
 import torch
 
 from tune_mixup.config import TrialConfig
@@ -33,20 +31,3 @@ def draw_batches(config: TrialConfig, data: TrainingData, epoch: int) -> torch.T
         unbalanced=config.data.unbalanced,
         generator=generator(config.seed, "batches", epoch, data.train.targets.device),
     )
-
-
-def few_batches(config: TrialConfig, whole: TrainingData, *, num_batches: int) -> TrialConfig:
-    """The same trial on a part of its data `whole` that has about so many batches, or on all where there are no more.
-
-    For those who time training: a part that could not fill a batch of a rare class is not taken either.
-    """
-    limit = math.ceil(num_batches * config.training.batch_size / (1 - config.data.validation_fraction))
-    limit += whole.num_classes
-    if limit >= len(whole.train.targets):
-        return config
-    short = config.replace(data=config.data.replace(train_limit=limit))
-    try:
-        load_fitting(short, device=whole.train.images.device)
-    except ValueError:
-        return config
-    return short

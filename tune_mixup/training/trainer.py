@@ -5,7 +5,6 @@ are read once per epoch.
 """
 
 import math
-import os
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,18 +13,23 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.base import Split, load_test
-from tune_mixup.metrics import METRICS
+from tune_mixup.metrics import measure
 from tune_mixup.models.base import StagedNetwork
 from tune_mixup.record.files import storage
 from tune_mixup.record.trial_folder import Epoch, TrialFolder
 from tune_mixup.seeding import generator, global_draws
-from tune_mixup.training import checkpoint
+from tune_mixup.training import checkpoint, inference
+from tune_mixup.training.data_facts import DataFacts
 from tune_mixup.training.divergence import has_exploded
 from tune_mixup.training.fitting import draw_batches, load_fitting
 from tune_mixup.training.warm import step_for
+
+SAVE_SHARE = 100
+"""A state is saved once training has gone on for this many times as long as saving took."""
 
 
 class Trainer:
@@ -43,9 +47,11 @@ class Trainer:
 
         Without `folder` nothing is written. `device` defaults to the GPU where there is one. `rungs` are the epochs,
         from 1, after which the trial may be stopped: with `training.eval` of rungs it validates there and at the end.
-        Raises ValueError when the settings do not fit the data or the device, or when the folder holds another
-        configuration, and StorageFault when the folder can't be read or written.
+        Raises ValueError for what is no TrialConfig, when the settings do not fit the data or the device, or when the
+        folder holds another configuration, and StorageFault when the folder can't be read or written.
         """
+        if not isinstance(config, TrialConfig):
+            raise ValueError(_what_it_takes(config))
         self.config = config
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.data = load_fitting(config, device=self.device)
@@ -61,6 +67,14 @@ class Trainer:
         self.folder = TrialFolder(Path(folder)) if folder is not None else None
         if self.folder is not None:
             self._claim(self.folder)
+
+    @override
+    def __repr__(self) -> str:
+        config = self.config
+        what = f"{config.mixing.name}, {config.model.name}, {config.data.name}"
+        place = f"epoch {self.epoch} of {config.training.epochs}{', diverged' if self.diverged else ''}"
+        where = "without a folder" if self.folder is None else f"in {self.folder.path}"
+        return f"<Trainer: {what}; {place}; on {self.device}, {where}>"
 
     @property
     def done(self) -> bool:
@@ -128,25 +142,19 @@ class Trainer:
             self._keep(self.folder, report)
         return report
 
-    @torch.no_grad()
     def evaluate(self, split: Split) -> dict[str, float]:
-        """Each metric of `METRICS` over a split, in evaluation mode, without augmentation."""
-        self.model.eval()
-        parts = []
-        with self.step.kernels():
-            for images in torch.split(split.images, self.config.training.eval_batch_size):
-                with self.step.autocast():
-                    parts.append(self.step.forward(self.step.inputs(images)).float())
-        logits = torch.cat(parts)
-        values = torch.stack([metric.function(logits, split.targets) for metric in METRICS.values()])
-        return dict(zip(METRICS, values.tolist(), strict=True))
+        """Each metric of the configuration over a split, in evaluation mode, without augmentation."""
+        return measure(self.config.metrics, inference.logits(self.step, split.images), split.targets)
 
     def test(self) -> dict[str, float]:
         """Each metric on the test split. Only `tune-mixup evaluate` may call this, and it writes down that it did."""
         return self.evaluate(load_test(self.config.data, device=self.device))
 
     def state_dict(self) -> dict[str, Any]:
-        """Model, optimizer, loss scale, mixer state, epoch and history; generators derive from the seed and epoch."""
+        """Model, optimizer, loss scale, mixer state, epoch, history, and what predicting needs of the data.
+
+        Generators are not in it: they derive from the seed and the epoch.
+        """
         return {
             "identity": self.config.identity(),
             "seed": self.config.seed,
@@ -156,6 +164,7 @@ class Trainer:
             "optimizer": self.step.optimizer.state_dict(),
             "scaler": self.step.scaler.state_dict(),
             "mixer": dict(self.mixer_state),
+            "data": DataFacts.of(self.data).plain(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -240,18 +249,20 @@ class Trainer:
     def _keep(self, folder: TrialFolder, report: Epoch) -> None:
         """The checkpoint first: an epoch that was reported but not saved is trained again, with the same numbers.
 
-        Between the first and the last epoch a state is saved only when training has gone on for 100 times as long as
-        saving took: 1 % of the time, and with the first and the last one hardly ever 2 %.
+        Between the first and the last epoch a state is saved only when training has gone on for `SAVE_SHARE` times as
+        long as saving took: 1 % of the time, and with the first and the last one hardly ever 2 %.
         """
         snapshot = self.step.mixer.snapshot(self.mixer_state)
         if snapshot:
             folder.write_snapshot(self.epoch, {name: tensor.numpy() for name, tensor in snapshot.items()})
         folder.append_epoch(report)
-        if self.done or time.monotonic() - self._saved_at >= 100 * self._save_s:
+        if self.done or time.monotonic() - self._saved_at >= SAVE_SHARE * self._save_s:
             self.save()
 
 
-def set_threads(count: int) -> None:
-    """Use `count` CPU threads in this process; more than a trial's share slows its neighbours down."""
-    torch.set_num_threads(count)
-    os.environ["OMP_NUM_THREADS"] = str(count)
+def _what_it_takes(given: object) -> str:
+    got = repr(given) if isinstance(given, str | Path) else type(given).__name__
+    return (
+        f"Trainer: got {got}, must be a TrialConfig; TrialConfig.from_dotted makes one of a dict of settings, "
+        "and tune_mixup.load_trained(folder) loads a trained model"
+    )

@@ -7,18 +7,19 @@ DataLoader. A trial counts when it was stopped at a rung or reached the last epo
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import ray
 
-from benchmarks import contenders, race
+from benchmarks import contenders, gpu, race
 from benchmarks.baselines import plain_tune
 from benchmarks.baselines.search_task import Finish, SearchTask
 from benchmarks.gpu import Size
 from benchmarks.gpu.ladder import FAST
+from benchmarks.rows import row
 from tune_mixup.stopping.rungs import rung_epochs
 
 FIXED = {key: value for key, value in race.FIXED.items() if not key.startswith("model.")}
@@ -26,7 +27,34 @@ SHARES = 4
 """Trials at a time of plain Ray Tune."""
 
 
-def measure(size: Size, ceilings: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def measure() -> Iterator[dict[str, Any]]:
+    size = gpu.size()
+    return gpu.growing(size, sweeps(size), rows)
+
+
+def rows(measured: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row, once both have had their minutes and plain Ray Tune has come to anything."""
+    if len(measured) < 2 or not measured[1]["per_hour"]:
+        return []
+    ours, plain = measured
+    return [
+        row(
+            "trials finished or stopped per GPU-hour, against plain Ray Tune",
+            ours=ours["per_hour"],
+            other=plain["per_hour"],
+            value=ours["per_hour"] / plain["per_hour"],
+            value_unit="x",
+            note=f"Start-up included, one search seed; best accuracy {_percent(ours)} against {_percent(plain)}.",
+        )
+    ]
+
+
+def _percent(result: dict[str, Any]) -> str:
+    best = result["best_accuracy"]
+    return "none" if best is None else f"{100 * best:.1f} %"
+
+
+def sweeps(size: Size) -> Iterator[dict[str, Any]]:
     """One result for each contender."""
     on_gpu = size.device.type == "cuda"
     plain = replace(

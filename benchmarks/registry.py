@@ -1,0 +1,207 @@
+"""Every cell of the benchmarks. A cell's module is imported when it runs: where a GPU is lent there may be no Ray."""
+
+import importlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Need = Literal["cpu", "gpu", "ray", "data"]
+Found = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measurement."""
+
+    title: str
+    """What is measured against what."""
+    about_s: int
+    """How long it takes on two idle cores or, where it needs a GPU, on one H100."""
+    module: str
+    """Where its `measure` is, below this package."""
+    needs: frozenset[Need] = frozenset({"cpu"})
+    """`data` is Fashion-MNIST on the disk, see `real_data`."""
+    target: str = ""
+    """What it should come to; the rows say whether it did."""
+    by_default: bool = True
+    """Whether it belongs to the set that runs without a name; others run when named, or with `--all`."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """Of `measure`, where two cells share a module."""
+    headlines: tuple[str, ...] = ()
+    """The measurements among its rows that the README shows."""
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it belongs to the GPU set."""
+        return "gpu" in self.needs
+
+
+RAY: frozenset[Need] = frozenset({"cpu", "ray"})
+RAY_AND_DATA: frozenset[Need] = frozenset({"cpu", "ray", "data"})
+GPU: frozenset[Need] = frozenset({"gpu"})
+
+CELLS: dict[str, Cell] = {
+    "input_pipeline": Cell(
+        "crop, flip and normalise, batched against DataLoader with Pillow",
+        about_s=30,
+        module="input_pipeline",
+        target="13 times",
+        headlines=("crop, flip and normalise 32 x 32 images, one thread, against DataLoader with Pillow",),
+    ),
+    "pairing": Cell(
+        "generalized mixup's whole overhead over mixup, against loops over samples",
+        about_s=45,
+        module="pairing",
+        target="2 % of a step of preact_resnet18, 5 % of tiny_resnet; 100 and 200 times the loops",
+        headlines=(
+            "generalized mixup's overhead over mixup, K=100, B=1000, of a step of `preact_resnet18`",
+            "generalized mixup's overhead over mixup, K=100, B=1000, of a step of `tiny_resnet`",
+            "the same work against loops over samples, K=10, B=250",
+            "the same work against loops over samples, K=100, B=1000",
+        ),
+    ),
+    "ladder": Cell(
+        "from the published loop to the fast path on a CPU, a rung at a time",
+        about_s=150,
+        module="ladder",
+        needs=frozenset({"cpu", "data"}),
+    ),
+    "trial_cost": Cell(
+        "a short trial beside its training, against plain Ray Tune",
+        about_s=90,
+        module="trial_cost",
+        needs=RAY,
+        target="7 times; 0.25 s",
+        headlines=("a short trial beside its training, against plain Ray Tune",),
+    ),
+    "report_cost": Cell(
+        "an epoch's report through searcher, scheduler and record",
+        about_s=15,
+        module="report_cost",
+        needs=RAY,
+        target="2 ms",
+        headlines=("an epoch's report through searcher, scheduler and record",),
+    ),
+    "checkpointing": Cell(
+        "checkpoints as a share of training time",
+        about_s=60,
+        module="checkpointing",
+        target="2 %",
+        headlines=(
+            "checkpoints' share of training time, `tiny_resnet`",
+            "checkpoints' share of training time, `resnet18`",
+        ),
+    ),
+    "race": Cell(
+        "24 configurations under ASHA, against plain Ray Tune and Optuna with a pool",
+        about_s=1400,
+        module="race",
+        needs=RAY_AND_DATA,
+        target="4 times the trials per hour at the same accuracy",
+        headlines=(
+            "24 configurations under ASHA, trials per hour, against plain Ray Tune",
+            "the same, best validation accuracy, against plain Ray Tune",
+            "ours with its own rungs: wall time of the 24, against plain Ray Tune",
+            "ours with its own rungs: best validation accuracy, against plain Ray Tune",
+        ),
+    ),
+    "worker_memory": Cell(
+        "memory of one more concurrent trial, against plain Ray Tune",
+        about_s=110,
+        module="worker_memory",
+        needs=RAY_AND_DATA,
+        target="60 %",
+    ),
+    "cli_import": Cell("`tune-mixup --help` in a fresh process", about_s=10, module="cli_import", target="0.4 s"),
+    "search_efficiency": Cell(
+        "epochs to reach the best settings, on a recorded table of curves",
+        about_s=330,
+        module="search_efficiency",
+        needs=RAY,
+        target="a fifth of random full runs, 0.8 of Ray's epochs",
+        headlines=("epochs to the best 1 %: random, full runs / ours", "epochs to the best 1 %: ours / ray"),
+    ),
+    "search_options": Cell(
+        "what a sweep's options do to that",
+        about_s=1000,
+        module="search_options",
+        needs=RAY,
+        by_default=False,
+    ),
+    "mixers": Cell(
+        "each mixing method's training step against mixup's",
+        about_s=600,
+        module="mixers",
+        target="1.03 times, manifold mixup 1.05",
+        by_default=False,
+        headlines=tuple(
+            f"a training step with {method} against mixup's, preact_resnet18, batch 128, cpu"
+            for method in ("resizemix", "manifold_mixup")
+        ),
+    ),
+    "mixers_compiled": Cell(
+        "the same with torch.compile", about_s=900, module="mixers", arguments={"compiled": True}, by_default=False
+    ),
+    "driver_memory": Cell(
+        "the driver's memory over 2,000 trials",
+        about_s=300,
+        module="driver_memory",
+        needs=RAY,
+        by_default=False,
+        headlines=tuple(
+            f"the driver's memory over 2000 trials of 10 reports, scheduler {name}" for name in ("none", "asha")
+        ),
+    ),
+    "early_stopping": Cell(
+        "early stopping on simulated slow starters, against Ray's ASHA",
+        about_s=150,
+        module="early_stopping",
+        needs=RAY,
+        target="0.05 points lost at 26 % of the epochs",
+        by_default=False,
+        headlines=tuple(
+            f"{what}, simulated, slow start strong, against Ray's ASHA with its defaults"
+            for what in ("best trial lost to early stopping", "epochs trained of full budgets")
+        ),
+    ),
+    "fashion_mnist_sweep": Cell(
+        "a whole sweep on real images",
+        about_s=300,
+        module="fashion_mnist_sweep",
+        needs=RAY_AND_DATA,
+        by_default=False,
+        headlines=("12 trials of 9 epochs on 10,000 Fashion-MNIST images, epochs trained",),
+    ),
+    "gpu_correctness": Cell(
+        "gradients, graphs and fused members on the GPU, against what they should equal",
+        about_s=60,
+        module="gpu.correctness",
+        needs=GPU,
+    ),
+    "gpu_ladder": Cell(
+        "from the published loop to the fast path on a GPU, and what limits it",
+        about_s=300,
+        module="gpu.ladder",
+        needs=GPU,
+    ),
+    "gpu_sweep": Cell(
+        "a sweep of some minutes on one GPU, against plain Ray Tune",
+        about_s=440,
+        module="gpu.sweep",
+        needs=frozenset({"gpu", "ray", "data"}),
+    ),
+    "gpu_sharing": Cell(
+        "several trials on one GPU: processes, streams, one fused group", about_s=200, module="gpu.sharing", needs=GPU
+    ),
+}
+"""Name of the cell, and of its file in results/ -> measurement, in the order in which they run."""
+
+
+def measure(name: str) -> Iterator[Found]:
+    """Run one cell in this process; all that it has found so far, anew whenever that has grown."""
+    cell = CELLS[name]
+    found = importlib.import_module(f"{__package__}.{cell.module}").measure(**cell.arguments)
+    if isinstance(found, dict):
+        yield found
+    else:
+        yield from found

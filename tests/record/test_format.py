@@ -1,0 +1,98 @@
+"""Sweeps of before the record had a format number: one that is finished, one whose driver was killed in a trial.
+
+`before_formats.tar.xz` was made by the code of commit e112516 with `s.py`, which is in it; both sweeps have the same
+space and seed and one slot, so the killed one must come to the end that the finished one has.
+"""
+
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tune_mixup import load_sweep
+from tune_mixup.analysis.export import export, read_configurations
+from tune_mixup.cli import run
+from tune_mixup.cluster.sweep import resume
+from tune_mixup.config import TrialConfig
+from tune_mixup.record.folder import FORMAT
+from tune_mixup.record.sweep_record import SweepRecord
+from tune_mixup.search.explanation import explain_sweep
+from tune_mixup.search.replay import replay
+from tune_mixup.training.trainer import Trainer
+
+
+def decisions_of(sweep):
+    """Every decision of a sweep, trial by trial."""
+    asked = sweep.record.study.asked()
+    return [sweep.record.study.facts(trial.number).decisions for trial in asked]
+
+
+@pytest.fixture
+def old(tmp_path):
+    with tarfile.open(Path(__file__).with_name("before_formats.tar.xz")) as archive:
+        archive.extractall(tmp_path, filter="data")
+    return tmp_path
+
+
+def test_a_finished_sweep_reads_explains_and_exports(old):
+    sweep = load_sweep(old / "finished")
+    assert sweep.trials()["state"].tolist() == [
+        "COMPLETE", "PRUNED", "PRUNED", "PRUNED", "COMPLETE", "PRUNED", "PRUNED", "PRUNED"
+    ]  # fmt: skip
+    assert len(sweep.epochs()) == sweep.trials()["epoch"].sum()
+    assert (sweep.best.trial, sweep.best.epoch) == (4, 9) and sweep.best.params["optimizer.name"] == "adamw"
+    assert sweep.config.trials == 8 and sweep.config.sampler.name == "tpe" and sweep.config.stopping.name == "asha"
+    assert sweep.config.stopping.grace_epochs == 2 and sweep.config.stopping.strata == "none"
+
+    found = explain_sweep(sweep.record)
+    assert [one["trial"] for one in found["trials"] if one["state"] == "PRUNED"] == [1, 2, 3, 5, 6, 7]
+    events = [event for event in replay(sweep.record) if event.again is not None]
+    assert len(events) > 8 and all(event.again for event in events), "every ask and decision comes out again"
+
+    assert export(sweep.record, 2, old / "best.yaml") == 2
+    (best, _) = (TrialConfig.parse(values) for values in read_configurations(old / "best.yaml"))
+    assert best == sweep.best_config and best.optimizer.name == "adamw"
+
+
+def test_the_command_line_reads_it(old, capsys):
+    assert run(["leaderboard", "finished", "--root", str(old), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["trial"] for row in rows[:2]] == [4, 0] and rows[0]["rank"] == 1
+    assert run(["explain", "finished", "4", "--root", str(old)]) == 0
+    assert capsys.readouterr().out.startswith("t0004 COMPLETE at epoch 9")
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_checkpoint_of_before_is_trained_on_with_the_same_numbers(old):
+    config = load_sweep(old / "killed").trial_config(4)
+    trainer = Trainer(config, folder=old / "killed" / "trials" / "t0004", device="cpu")
+    assert 0 < trainer.epoch < 9
+    went_on = [(row["train_loss"], row["val_nll"]) for row in trainer.run()]
+    whole = [(row["train_loss"], row["val_nll"]) for row in Trainer(config, device="cpu").run()]
+    assert went_on[trainer.epoch :] == whole[trainer.epoch :]
+    assert went_on == pytest.approx(whole, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_a_killed_sweep_goes_on_to_the_end_of_one_that_never_was(old, ray_session):
+    resume(old / "killed")
+    killed, finished = load_sweep(old / "killed"), load_sweep(old / "finished")
+    assert killed.record.folder.config()["format"] == FORMAT
+    columns = ["trial", "state", "epoch", "reason", "optimizer.lr", "mixing.alpha", "optimizer.name"]
+    assert killed.trials()[columns].equals(finished.trials()[columns])
+    assert decisions_of(killed) == decisions_of(finished)
+    events = [event for event in replay(killed.record) if event.again is not None]
+    assert events and all(event.again for event in events)
+
+
+def test_a_later_format_is_refused_in_one_line(old):
+    record = SweepRecord.open(old / "finished")
+    record.folder.write_config({**record.folder.config(), "format": FORMAT + 1})
+    before = sorted((path, path.stat().st_mtime_ns) for path in (old / "finished").rglob("*"))
+    for command in ("leaderboard", "explain", "resume", "export"):
+        assert run([command, "finished", "--root", str(old), *(["--to", "x.yaml"] if command == "export" else [])]) == 2
+    with pytest.raises(ValueError, match=f"a record of format {FORMAT + 1}, but this version .* up to {FORMAT};"):
+        load_sweep(old / "finished").trials()
+    after = sorted((path, path.stat().st_mtime_ns) for path in (old / "finished").rglob("*"))
+    assert [one for one in after if one[0].name != "lock"] == before

@@ -1,0 +1,71 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from tune_mixup.distributions import choices, contains, ends, value_at
+
+CHOICES = CategoricalDistribution(("a", 1, None))
+
+
+@pytest.mark.parametrize(
+    ("distribution", "values"),
+    [
+        (CHOICES, ["a", 1, None]),
+        (IntDistribution(2, 8, step=3), [2, 5, 8]),
+        (IntDistribution(1, 4, log=True), [1, 2, 3, 4]),
+        (FloatDistribution(0.0, 0.75, step=0.25), [0.0, 0.25, 0.5, 0.75]),
+    ],
+)
+def test_a_finite_range_is_its_values(distribution, values):
+    assert choices(distribution) == values
+    assert all(contains(distribution, value) for value in values)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "values"),
+    [
+        (CHOICES, ["a", 1, None]),
+        (IntDistribution(2, 8, step=3), [2, 5, 8]),
+        (FloatDistribution(0, 1, step=0.5), [0, 0.5, 1]),
+    ],
+)
+def test_each_value_of_a_finite_range_has_the_same_share(distribution, values):
+    assert [value_at(distribution, third / 3 + place) for third in range(3) for place in (0, 0.3)] == [
+        value for value in values for _ in range(2)
+    ]
+
+
+def test_a_continuous_range_has_ends_and_no_list_of_values():
+    assert choices(FloatDistribution(0.5, 2)) is None
+    assert ends(FloatDistribution(0.5, 2)) == [0.5, 2] and ends(IntDistribution(1, 7)) == [1, 7]
+    assert ends(CHOICES) == ["a", 1, None]
+
+
+@pytest.mark.parametrize(
+    ("distribution", "value"),
+    [
+        (FloatDistribution(0, 1), float("nan")), (FloatDistribution(0, 1), float("inf")),
+        (IntDistribution(0, 9), float("inf")), (IntDistribution(0, 9), float("nan")), (IntDistribution(0, 9), False),
+        (IntDistribution(0, 10**12, step=10**10), 10**10 + 1), (FloatDistribution(0, 1, step=0.25), 0.3),
+        (FloatDistribution(0.1, 1, log=True), 0), (FloatDistribution(0.1, 1, log=True), -1), (CHOICES, "b"),
+        (FloatDistribution(0, 1), None),
+    ],
+)  # fmt: skip
+def test_what_lies_outside(distribution, value):
+    assert not contains(distribution, value)
+
+
+@given(position=st.floats(0, 1, exclude_max=True))
+def test_values_lie_inside_and_on_their_own_scale(position):
+    assert value_at(FloatDistribution(-1, 3), position) == pytest.approx(-1 + 4 * position)
+    assert value_at(FloatDistribution(0.01, 1, log=True), position) == pytest.approx(10 ** (2 * position - 2))
+    for distribution in (IntDistribution(1, 1000, log=True), IntDistribution(-3, 9, step=4), CHOICES):
+        assert contains(distribution, value_at(distribution, position))
+
+
+def test_a_log_scale_of_whole_numbers_gives_each_its_share():
+    """The share of k is the logarithm of (k + 1/2) / (k - 1/2): its place on the scale, rounded to whole numbers."""
+    found = [value_at(IntDistribution(1, 4, log=True), (index + 0.5) / 10_000) for index in range(10_000)]
+    shares = [found.count(value) / 10_000 for value in (1, 2, 3, 4)]
+    assert shares == pytest.approx([0.5, 0.2325, 0.1531, 0.1144], abs=2e-4)

@@ -1,0 +1,121 @@
+"""A sweep as its user meets it in Python: tables, the best trial, and its configuration."""
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tune_mixup.record import tables
+from tune_mixup.record.names import is_sweep, trial_name
+from tune_mixup.record.sweep_record import SweepRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tune_mixup.config import TrialConfig
+    from tune_mixup.sweep_config import SweepConfig
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best COMPLETE trial of a sweep."""
+
+    trial: int
+    value: float
+    """Of the sweep's metric, on validation, at the trial's last epoch."""
+    epoch: int
+    params: dict[str, Any]
+    """The searched parameters by dotted key."""
+
+
+class Sweep:
+    """What `sweep`, `resume` and `load_sweep` return: reads the record each time it is asked, and writes nothing."""
+
+    def __init__(self, record: SweepRecord) -> None:
+        self.record = record
+
+    @property
+    def name(self) -> str:
+        """The sweep's name."""
+        return self.record.name
+
+    @property
+    def path(self) -> Path:
+        """The sweep's folder."""
+        return self.record.path
+
+    @cached_property
+    def config(self) -> "SweepConfig":
+        """What was promised: space, budget, sampler, stopping rule."""
+        from tune_mixup.sweep_config import SweepConfig
+
+        return SweepConfig.from_record(self.record.folder.config())
+
+    @property
+    def metric(self) -> str:
+        """What ranks the trials, on validation."""
+        return self.config.metric
+
+    @property
+    def direction(self) -> Literal["maximize", "minimize"]:
+        """Whether more or less of the metric is better."""
+        return self.config.direction
+
+    def trials(self) -> "pd.DataFrame":
+        """One row per trial: trial, state, epoch, reason, the last epoch's metrics, and each parameter by dotted key.
+
+        state is COMPLETE (trained to the end), PRUNED (stopped early), FAIL or RUNNING (unfinished; `resume` goes on).
+        """
+        return tables.trials(self.record)
+
+    def epochs(self) -> "pd.DataFrame":
+        """One row per trial and finished epoch: trial, epoch and all metrics."""
+        return tables.epochs(self.record)
+
+    def leaderboard(self, top: int | None = None) -> "pd.DataFrame":
+        """The trials in order of merit; COMPLETE ones alone have a rank."""
+        from tune_mixup.analysis.leaderboard import leaderboard
+
+        return leaderboard(self.record, top)
+
+    @property
+    def best(self) -> Best:
+        """The best COMPLETE trial. Raises ValueError while there is none."""
+        complete = [trial for trial in self.record.study.asked() if trial.state.name == "COMPLETE"]
+        if not complete:
+            raise ValueError(
+                f"no trial of the sweep {self.name!r} is COMPLETE yet; go on with `tune-mixup resume {self.name}`"
+            )
+        sign = 1 if self.direction == "maximize" else -1
+        found = max(complete, key=lambda trial: (sign * float(trial.value or 0.0), -trial.number))
+        return Best(found.number, float(found.value or 0.0), found.last_step or 0, dict(found.params))
+
+    @property
+    def best_config(self) -> "TrialConfig":
+        """The whole configuration of the best COMPLETE trial. Raises ValueError while there is none."""
+        return self.trial_config(self.best.trial)
+
+    def trial_config(self, number: int) -> "TrialConfig":
+        """The whole configuration of a trial. Raises FileNotFoundError for one that has never begun to train."""
+        from tune_mixup.config import TrialConfig
+
+        return TrialConfig.parse(self.record.folder.trial(number).read_config())
+
+    def __repr__(self) -> str:
+        states = Counter(trial.state.name for trial in self.record.study.asked())
+        counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none begun"
+        best = ""
+        if states["COMPLETE"]:
+            best = f"; best {trial_name(self.best.trial)}, {self.metric} {self.best.value:.4g}"
+        return f"<Sweep {self.name!r}: {self.config.trials} trials ({counts}){best}; {self.path}>"
+
+
+def load_sweep(sweep: Path | str) -> Sweep:
+    """The sweep whose folder is at a path, or that has this name under `sweeps/`.
+
+    Raises ValueError when there is none.
+    """
+    path = Path(sweep).expanduser()
+    below = Path("sweeps") / path
+    return Sweep(SweepRecord.open(below if not is_sweep(path) and is_sweep(below) else path))

@@ -1,0 +1,106 @@
+"""What may be said about a sweep beside its space: each option is declared once, for Python and for the command line.
+
+The type is what Python takes. A `Flag` makes it an option of `sweep` and `check` too, and of `resume` where it is part
+of the promise; an option without one is a setting on the command line: `--set sweep.KEY=VALUE`.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypedDict
+
+
+def as_text(text: str, option: str) -> str:
+    """The text itself, which a setting of another type in Python can read."""
+    return text
+
+
+def parse_duration(text: str, option: str) -> float:
+    """Seconds, > 0, of a duration such as 90s, 15m, 2h or 1h30m. Raises ValueError that names `option` otherwise."""
+    parts = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", text)
+    hours, minutes, seconds = (float(part or 0) for part in parts.groups()) if parts else (0.0, 0.0, 0.0)
+    total = 3600 * hours + 60 * minutes + seconds
+    if not 0 < total < float("inf"):
+        raise ValueError(f"{option}: got {text!r}, must be a duration above zero such as 90s, 15m, 2h or 1h30m")
+    return total
+
+
+def parse_amount(text: str, option: str) -> float | Literal["auto"]:
+    """A number, or `auto`. Raises ValueError that names `option` for anything else."""
+    if text == "auto":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{option}: got {text!r}, must be a number, or auto to have it measured") from None
+
+
+@dataclass(frozen=True)
+class Flag:
+    """How the command line asks for an option."""
+
+    metavar: str
+    """What its value looks like."""
+    help: str
+    read: Callable[[str, str], Any] | None = None
+    """Makes the value of the text and the flag's name; None where the type does."""
+    name: str | None = None
+    """The flag where it is not the option's name with hyphens, without the two in front."""
+
+
+class Promise(TypedDict, total=False):
+    """The fields of `SweepConfig` that may change when a sweep is resumed: they change no decision that was made."""
+
+    trials: Annotated[int, Flag("N", "Trials in all, stopped and failed ones included. Default: the space's.")]
+    time_budget_s: Annotated[
+        float, Flag("2h", "Stop after this much wall time: 90s, 15m, 2h, 1h30m.", parse_duration, "time-budget")
+    ]
+    gpu_hours: Annotated[float, Flag("X", "Stop after this many GPU-hours, stopped and failed trials included.")]
+    concurrent: Annotated[int, Flag("N", "Trials at the same time. Default: as many as fit the resources.")]
+    max_failures: Annotated[int, Flag("N", "Retries of a trial whose worker died or hung. Default: 3.")]
+    trial_timeout_s: Annotated[
+        float, Flag("15m", "Kill and retry a trial that has not reported for so long.", parse_duration, "trial-timeout")
+    ]
+    disk_budget: Annotated[
+        int | str, Flag("20GB", "What the sweep's folder may take. Default: what the disk has.", as_text)
+    ]
+
+
+class Options(Promise, total=False):
+    """What a caller may say about a sweep beside its space: fields of `SweepConfig`, and short forms of some.
+
+    A sampler or a rule is given by its name, or with settings of its own: `stopping={"grace_epochs": 2}`, or an object
+    of its class.
+    """
+
+    name: Annotated[str, Flag("NAME", "Name of the sweep. Default: the space's.")]
+    max_epochs: Annotated[int, Flag("N", "Epochs of a trial that is not stopped early.")]
+    metric: Annotated[str, Flag("METRIC", "What ranks trials. Default: val_accuracy_median.")]
+    sampler: Annotated[
+        Any, Flag("NAME", "Who suggests the next point: tpe (default), random, qmc, gp, cmaes or grid.", as_text)
+    ]
+    scheduler: Annotated[
+        str,
+        Flag(
+            "NAME",
+            "Who stops trials early: asha (default), hyperband, median or none. Its settings: --set "
+            "sweep.stopping.KEY=VALUE.",
+        ),
+    ]
+    stopping: Any
+    repeats: str
+    outside: str
+    seed: Annotated[int, Flag("N", "Base of all random numbers. Default: 0.")]
+    cpus_per_trial: Annotated[
+        float | Literal["auto"],
+        Flag("X", "CPUs of a trial: a fraction up to 1, a whole number, or auto. Default: 1.", parse_amount),
+    ]
+    gpus_per_trial: Annotated[
+        float | Literal["auto"],
+        Flag("X", "GPUs of a trial, likewise; 0.25 puts four on one, auto as many as pay. Default: 0.", parse_amount),
+    ]
+
+
+def said(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that say something; None is for those that were not given."""
+    return {key: value for key, value in options.items() if value is not None}

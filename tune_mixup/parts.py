@@ -1,0 +1,146 @@
+"""Parts of a configuration: settings classes found by name, in a registry of ours or by import from anywhere.
+
+A field `mixing: Annotated[Mixer, PartOf(MIXERS, "a mixing method")]` takes a `Mixer` as it is, or settings whose `name`
+is a key of the registry or the import path of a class. It writes the settings of that class, with the name that finds
+it again.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from inspect import isabstract
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import GetCoreSchemaHandler, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
+
+from tune_mixup.importing import WRITTEN_LIKE, import_path, imported, is_import_path
+from tune_mixup.schema import NAMELESS, ONE_LINE, Schema, suggest
+
+
+class Part(Schema):
+    """Settings of one of several; a class that declares no `name` is called by its import path."""
+
+    name: str = ""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        # Before pydantic collects the fields: a name that was inherited would be another class's.
+        super().__init_subclass__(**kwargs)
+        if "name" not in cls.__dict__.get("__annotations__", {}):
+            path = import_path(cls)
+            cls.__annotations__["name"] = Literal[path]
+            cls.name = path
+
+
+@dataclass(frozen=True, eq=False)
+class PartOf:
+    """Says of a field which parts it takes: those of `registry`, and classes from outside derived from the field's."""
+
+    registry: Mapping[str, type[Part]]
+    what: str
+    """What a part of this kind is called in a sentence: `a mixing method`."""
+
+    def find(self, name: object, base: type[Part]) -> type[Part]:
+        """The class called `name`. Raises ValueError for what is unknown, can't be imported or is no `base`."""
+        if isinstance(name, str) and name in self.registry:
+            return self.registry[name]
+        if not isinstance(name, str) or not is_import_path(name):
+            words = suggest(str(name), list(self.registry))
+            dotted = isinstance(name, str) and "." in name and not words.startswith("; did")
+            words = f"; a class of your own is written like {WRITTEN_LIKE}" if dotted else words
+            raise ValueError(f"got {name!r}, which is not known{words}")
+        found = imported(name)
+        wanted = f"must be {self.what}, that is a class derived from {import_path(base)}"
+        if not isinstance(found, type):
+            raise ValueError(f"got {name!r}, which is an object of type {type(found).__name__}; {wanted}")
+        if not issubclass(found, base):
+            raise ValueError(f"got {name!r}, which is a class of another kind; {wanted}")
+        self.check(found)
+        return found
+
+    def check(self, part: type[Part]) -> None:
+        """Raise ValueError for a class that can't be made into an object, or whose own name is taken."""
+        path = import_path(part)
+        if isabstract(part):
+            missing = ", ".join(sorted(part.__abstractmethods__))
+            raise ValueError(f"got {path!r}, which is abstract; define {missing}")
+        own = part.model_fields["name"].default
+        if own in self.registry and self.registry[own] is not part:
+            raise ValueError(
+                f"got {path!r}, whose name {own!r} is that of {import_path(self.registry[own])}; give it another one, "
+                "or none"
+            )
+        if not isinstance(own, str):
+            raise ValueError(f"got {path!r}, which declares `name` without a default; give it one, or drop the line")
+
+    def key(self, part: Part) -> str:
+        """The name that finds the class of `part` again: its key in the registry, else its import path."""
+        listed = self.registry.get(part.name)
+        return part.name if listed is type(part) else import_path(type(part))
+
+    def __get_pydantic_core_schema__(self, source: type[Part], handler: GetCoreSchemaHandler) -> CoreSchema:
+        written = core_schema.wrap_serializer_function_ser_schema(self._write, schema=core_schema.any_schema())
+        return core_schema.no_info_plain_validator_function(partial(self._read, source), serialization=written)
+
+    def _read(self, base: type[Part], given: object) -> Part:
+        if isinstance(given, base):
+            self.check(type(given))
+            return given
+        if isinstance(given, type):
+            raise ValueError(f"got the class {given.__qualname__}, must be an object of it; write {given.__name__}()")
+        if not isinstance(given, Mapping):
+            raise ValueError(
+                f"got {_short(given)}, must be {self.what}: settings with a name, or an object of a class derived "
+                f"from {import_path(base)}"
+            )
+        if "name" not in given:
+            raise _at_name(PydanticCustomError(NAMELESS, "the name is missing"), dict(given))
+        try:
+            found = self.find(given["name"], base)
+        except ValueError as error:
+            raise _at_name(PydanticCustomError(ONE_LINE, "{words}", {"words": str(error)}), given["name"]) from error
+        # The class has been found by its name, which may be spelled otherwise than its own.
+        return found.model_validate({key: value for key, value in given.items() if key != "name"})
+
+    def _write(self, part: Any, write: core_schema.SerializerFunctionWrapHandler) -> Any:
+        written = write(part)
+        return {**written, "name": self.key(part)} if "name" in written else written
+
+
+def parts_of(field: FieldInfo) -> Iterator[tuple[PartOf, type[Part]]]:
+    """The kinds of parts that a field takes, itself or for each of its labels, and the class they derive from."""
+    for metadata in field.metadata:
+        if isinstance(metadata, PartOf) and isinstance(field.annotation, type):
+            yield metadata, field.annotation
+    yield from _parts_in(field.annotation)
+
+
+def _parts_in(annotation: Any) -> Iterator[tuple[PartOf, type[Part]]]:
+    arguments = get_args(annotation)
+    if get_origin(annotation) is Annotated:
+        yield from ((metadata, arguments[0]) for metadata in arguments[1:] if isinstance(metadata, PartOf))
+    for argument in arguments:
+        yield from _parts_in(argument)
+
+
+def with_default_names(schema: type[Schema], values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values`, in which a section without a `name` gets that of the field's default part.
+
+    So `optimizer.lr=0.1` is enough.
+    """
+    named = dict(values)
+    for section, field in schema.model_fields.items():
+        given = named.get(section)
+        if isinstance(field.default, Part) and isinstance(given, Mapping):
+            named[section] = {"name": field.default.name, **given}
+    return named
+
+
+def _at_name(error: PydanticCustomError, given: object) -> ValidationError:
+    return ValidationError.from_exception_data("Part", [InitErrorDetails(type=error, loc=("name",), input=given)])
+
+
+def _short(given: object) -> str:
+    words = " ".join(repr(given).split())
+    return words if len(words) <= 80 else words[:77] + "..."

@@ -1,0 +1,193 @@
+"""A sweep's own folder: the one place that knows its files.
+
+    sweep.yaml        the sweep's configuration: space, budget, sampler, stopping rule, seed; and the record's format
+    study.journal     the Optuna study: what was asked, measured at each epoch, stopped and why
+    trials/t0007/     a trial's own folder (`trial_folder.py`)
+    runs.jsonl        one line per process that worked on the sweep: when it began, how long it has worked
+    metered.jsonl     one line per epoch that took GPU time: which one, how long, on which share of a GPU
+    evaluations/      what `evaluate` did with the test split
+    lock              held by the process that works on the sweep, released by the system when it dies
+    stopping          there while the sweep is being interrupted: workers save their trials and end
+
+Only the process that holds the lock writes here; workers write to their trial's folder.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from tune_mixup.reading import dump_yaml, parse_yaml
+from tune_mixup.record.files import storage, write_atomically
+from tune_mixup.record.journal import repair
+from tune_mixup.record.names import SCRATCH, SWEEP, is_sweep, trial_name
+from tune_mixup.record.trial_folder import TrialFolder
+
+FORMAT = 1
+"""Of the record. 0, which no file says, had the settings of sampler and stopping rule beside each other."""
+
+
+class SweepFolder:
+    """Reads and writes the files of one sweep beside its study."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.name
+        self.journal = path / "study.journal"
+        self.trials = path / "trials"
+        self.stopping = path / "stopping"
+        self.evaluations = path / "evaluations"
+        self._runs = path / "runs.jsonl"
+        self._metered = path / "metered.jsonl"
+        self._openings = self.evaluations / "test_split.jsonl"
+        self._lock = FileLock(path / "lock", timeout=0)
+
+    @classmethod
+    @contextlib.contextmanager
+    def making(cls, root: Path, name: str) -> Iterator["SweepFolder"]:
+        """Make a sweep's folder: what the block writes to is moved into place when the block ends, whole or not at all.
+
+        Raises ValueError when the name is taken, also by one who was faster.
+        """
+        cls.check_free(root, name)
+        path = root.expanduser().resolve() / name
+        made = path.with_name(f".{name}.{os.getpid()}.making")
+        shutil.rmtree(made, ignore_errors=True)
+        folder = cls(made)
+        folder.trials.mkdir(parents=True)
+        try:
+            yield folder
+            try:
+                os.rename(made, path)
+            except OSError:
+                cls.check_free(root, name)
+                raise
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+
+    @classmethod
+    def check_free(cls, root: Path, name: str) -> None:
+        """Raise ValueError when a sweep, or anything else, is at `name`."""
+        path = root.expanduser().resolve() / name
+        if is_sweep(path):
+            raise ValueError(
+                f"a sweep named {name!r} exists in {root}; go on with `tune-mixup resume {name}` or choose another "
+                "--name"
+            )
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise ValueError(f"{path} exists and is no sweep; choose another --name or --root")
+
+    def trial(self, number: int) -> TrialFolder:
+        """The folder of trial `number`."""
+        return TrialFolder(self.trials / trial_name(number))
+
+    def config(self) -> dict[str, Any]:
+        """The sweep's configuration as nested plain values, `format` among them where the record has one.
+
+        Raises ValueError for a record of a later format than this version knows.
+        """
+        values: dict[str, Any] = parse_yaml((self.path / SWEEP).read_text())
+        found = values.get("format", 0)
+        if not isinstance(found, int) or found > FORMAT:
+            raise ValueError(
+                f"{self.path} has a record of format {found}, but this version of tune_mixup knows formats up to "
+                f"{FORMAT}; use the version that made it, or a later one"
+            )
+        return values
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Replace the configuration, as `resume --trials` does; the record then has today's format."""
+        text = dump_yaml({"format": FORMAT, **config})
+        write_atomically(self.path / SWEEP, lambda file: file.write(text.encode()))
+
+    @contextlib.contextmanager
+    def working(self) -> Iterator[None]:
+        """Hold the sweep's lock, and first mend what a killed process may have left.
+
+        Raises ValueError when another process works on the sweep or when the study is damaged beyond its last line.
+        """
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise ValueError(
+                f"another process is working on the sweep {self.name!r}; wait for it or stop it first"
+            ) from None
+        try:
+            repair(self.journal)
+            with storage(self.path):
+                _cut_torn_line(self._metered)
+                self.trials.mkdir(exist_ok=True)
+                self.stopping.unlink(missing_ok=True)
+                for remains in self.path.glob(".*.tmp"):
+                    remains.unlink(missing_ok=True)
+                for scratch in self.path.glob(f"{SCRATCH}*"):
+                    shutil.rmtree(scratch, ignore_errors=True)
+            yield
+        finally:
+            self._lock.release()
+
+    def note_run(self, began: float, worked_s: float) -> None:
+        """Write down that the process that began at `began` (Unix seconds) has worked for `worked_s` so far."""
+        runs = {run["began"]: run for run in self.runs()}
+        runs[began] = {**runs.get(began, {}), "began": began, "worked_s": worked_s}
+        _write_rows(self._runs, runs.values())
+
+    def runs(self) -> list[dict[str, float]]:
+        """Each process that worked on the sweep: `began` (Unix seconds) and `worked_s`.
+
+        In a record of format 0 also `gpu_s`, the GPU-seconds of its epochs.
+        """
+        return _read_rows(self._runs)
+
+    def meter(self, row: Mapping[str, float]) -> None:
+        """Write down what one epoch took of a GPU: `trial`, `epoch`, `epoch_s` and its share, `gpus`."""
+        with storage(self._metered), open(self._metered, "ab") as file:
+            file.write(json.dumps(dict(row)).encode() + b"\n")
+
+    def metered(self) -> list[dict[str, float]]:
+        """Every epoch that took GPU time, up to a line that a crash has torn."""
+        return _read_rows(self._metered)
+
+    def note_opening(self, values: Mapping[str, Any]) -> None:
+        """Write down that the test split was opened, for what, and what it said."""
+        self.evaluations.mkdir(exist_ok=True)
+        _write_rows(self._openings, (*self.openings(), dict(values)))
+
+    def openings(self) -> list[dict[str, Any]]:
+        """Every opening of the test split so far, oldest first."""
+        return _read_rows(self._openings)
+
+    def remove(self) -> None:
+        """Delete the folder of a sweep that could not start."""
+        shutil.rmtree(self.path)
+
+
+def _cut_torn_line(path: Path) -> None:
+    content = path.read_bytes() if path.exists() else b""
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        os.truncate(path, whole)
+
+
+def _read_rows(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    rows = []
+    with storage(path):
+        lines = path.read_bytes().split(b"\n")[:-1]
+    for line in lines:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
+def _write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    text = "".join(json.dumps(dict(row)) + "\n" for row in rows)
+    write_atomically(path, lambda file: file.write(text.encode()))

@@ -1,0 +1,136 @@
+"""A sweep's Optuna study: what was asked, measured, decided and why. The only file that touches Optuna's storage."""
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import optuna
+from optuna.storages.journal import JournalStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from tune_mixup import optuna_internals
+from tune_mixup.quiet import quiet
+from tune_mixup.record.facts import Decision, SweepFacts, TrialFacts
+from tune_mixup.record.files import storage
+from tune_mixup.record.journal import Journal
+
+
+class Outcome(NamedTuple):
+    """How a trial ended, in words for the record."""
+
+    state: TrialState
+    reason: str
+
+
+class SweepStudy:
+    """The study in the journal at `path`, named like the sweep. Reading needs no lock, writing does."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path = path
+        self.name = name
+        self._optuna: optuna.Study | None = None
+
+    @classmethod
+    def create(cls, path: Path, name: str, *, direction: Literal["maximize", "minimize"]) -> None:
+        """Make a study without trials."""
+        with storage(path):
+            path.touch()
+        with quiet("optuna"):
+            optuna.create_study(study_name=name, storage=JournalStorage(Journal(path)), direction=direction)
+
+    def storage(self) -> JournalStorage:
+        """The study's storage, a journal file that is only ever appended to.
+
+        Raises ValueError when there is none.
+        """
+        if not self.path.exists():
+            raise ValueError(f"{self.path.parent} has no {self.path.name}; the sweep's record is lost or incomplete")
+        return JournalStorage(Journal(self.path))
+
+    @property
+    def optuna(self) -> optuna.Study:
+        """The study as Optuna has it. Raises ValueError when the journal holds no study of this name."""
+        if self._optuna is None:
+            try:
+                self._optuna = optuna.load_study(study_name=self.name, storage=self.storage())
+            except KeyError:
+                raise ValueError(
+                    f"{self.path} holds no study named {self.name!r}; a sweep's folder keeps the name that it was made "
+                    "with"
+                ) from None
+        return self._optuna
+
+    # Trials
+
+    def asked(self) -> list[FrozenTrial]:
+        """All trials that were begun, in order; first points still in the queue and imported trials are left out."""
+        trials = self.optuna.get_trials(deepcopy=False)
+        return [t for t in trials if t.state != TrialState.WAITING and not is_imported(t)]
+
+    def imported(self) -> int:
+        """How many trials of another sweep the study began with; they have the first numbers."""
+        return sum(is_imported(t) for t in self.optuna.get_trials(deepcopy=False))
+
+    def trial(self, number: int) -> FrozenTrial:
+        """What the study knows of trial `number`."""
+        return optuna_internals.stored_trial(self.optuna, number)
+
+    def facts(self, number: int) -> TrialFacts:
+        """What is noted of a trial."""
+        return facts_of(self.trial(number))
+
+    def note(self, number: int, facts: TrialFacts) -> None:
+        """Note of an unfinished trial what `facts` say; what they leave empty stays as it is."""
+        before = self.facts(number).plain()
+        for key, value in facts.plain().items():
+            if before.get(key) != value:
+                optuna_internals.annotate(self.optuna, self.trial(number), key, value)
+
+    def report(self, number: int, epoch: int, value: float) -> None:
+        """Record the metric of a trial after `epoch` finished epochs; a value already there stays."""
+        trial = self.trial(number)
+        if epoch not in trial.intermediate_values and not trial.state.is_finished():
+            optuna_internals.report(self.optuna, trial, step=epoch, value=value)
+
+    def decide(self, number: int, decision: Decision) -> None:
+        """Record what was decided on an unfinished trial."""
+        self.note(number, TrialFacts(decisions=(*self.facts(number).decisions, decision)))
+
+    def stopped(self, number: int) -> str | None:
+        """Why a trial must stop early, once that is decided; else None."""
+        return self.facts(number).stopped
+
+    def finish(self, number: int, outcome: Outcome) -> None:
+        """Record a trial's end; one that has already ended stays as it is."""
+        trial = self.trial(number)
+        if trial.state.is_finished():
+            return
+        self.note(number, TrialFacts(reason=outcome.reason))
+        value = trial.intermediate_values[max(trial.intermediate_values)] if trial.intermediate_values else None
+        if outcome.state == TrialState.COMPLETE:
+            assert value is not None
+            self.optuna.tell(number, value)
+        else:
+            self.optuna.tell(number, state=outcome.state)
+
+    # The sweep
+
+    def sweep_facts(self) -> SweepFacts:
+        """What is noted of the sweep."""
+        return SweepFacts.parse(optuna_internals.study_attributes(self.optuna))
+
+    def note_sweep(self, facts: SweepFacts) -> None:
+        """Note of the sweep what `facts` say; what they leave empty stays as it is."""
+        before = self.sweep_facts().plain()
+        for key, value in facts.plain().items():
+            if before.get(key) != value:
+                self.optuna.set_user_attr(key, value)
+
+
+def facts_of(trial: FrozenTrial) -> TrialFacts:
+    """What is noted of a trial."""
+    return TrialFacts.parse(trial.user_attrs)
+
+
+def is_imported(trial: FrozenTrial) -> bool:
+    """Whether a trial is another sweep's; looked up without reading all that is noted, since every trial is asked."""
+    return "imported" in trial.user_attrs

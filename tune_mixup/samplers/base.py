@@ -1,0 +1,40 @@
+"""What a sampler is: settings that make Optuna's sampler anew for each draw, so that it holds no state of its own."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from typing import ClassVar, NamedTuple
+
+from optuna.samplers import BaseSampler
+
+from tune_mixup.parts import Part
+
+
+class Draw(NamedTuple):
+    """What a draw depends on beside the record: nothing of the process, nothing of the draws before it."""
+
+    seed: int
+    """The sweep's seed."""
+    trial: int
+    """Number of the trial in the study."""
+    key: str = ""
+    """The parameter that is drawn by itself; empty for those that are drawn together."""
+
+    def own_seed(self) -> int:
+        """A seed for this draw alone, 32 bits."""
+        digest = hashlib.blake2b(f"{self.seed}/{self.trial}/{self.key}".encode(), digest_size=4).digest()
+        return int.from_bytes(digest, "little")
+
+
+class Sampler(Part, ABC):
+    """Who suggests the next point. Final classes set `name: Literal[...]`."""
+
+    learns: ClassVar[bool] = False
+    """Whether its suggestions depend on the trials that have ended, so that too many side by side teach it little."""
+    finite: ClassVar[bool] = False
+    """Whether the sweep runs every point of the space, each of whose parameters must be finite, in order and once."""
+    notes: ClassVar[str] = ""
+    """The name under which Optuna's sampler notes a joint draw in the trial; empty where it notes none."""
+
+    @abstractmethod
+    def make(self, draw: Draw) -> BaseSampler:
+        """Optuna's sampler for one draw, whose randomness comes from `draw` only."""

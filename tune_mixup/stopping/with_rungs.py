@@ -1,0 +1,59 @@
+"""Settings of rules that compare trials at rungs: where these lie, with whom a trial is compared, and by what value."""
+
+from abc import ABC
+from collections.abc import Iterable
+from typing import Literal
+
+from pydantic import Field
+from typing_extensions import override
+
+from tune_mixup.stopping.base import Objective, Stopping
+from tune_mixup.stopping.rungs import rung_epochs
+
+
+class WithRungs(Stopping, ABC):
+    """The settings that ASHA and Hyperband share."""
+
+    grace_epochs: int | None = Field(default=None, ge=1)
+    """No trial is stopped before this many epochs; empty: 10 % of the epochs, but 10, or a third where that is less; at
+    least 5."""
+    reduction_factor: int = Field(default=3, ge=2)
+    """Of the trials at a rung, one in this many goes on."""
+    strata: Literal["strength", "none"] = "strength"
+    """Whom a trial is compared with at a rung: those of like mixing strength, or all."""
+    smoothing: int | None = Field(default=None, ge=1)
+    """Reports over whose median a rung decides; empty: 5, or 1 for `_median` metrics, which are medians already."""
+    control_fraction: float = Field(default=0.05, ge=0, le=1)
+    """Share of the trials that are never stopped, to measure what stopping does: 0 to 1; at least 2 of the first 20."""
+    has_rungs = True
+
+    @override
+    def rungs(self, epochs: int, drops: Iterable[int] = ()) -> list[int]:
+        return rung_epochs(epochs, grace_epochs=self.grace_epochs, reduction_factor=self.reduction_factor, drops=drops)
+
+    @property
+    @override
+    def one_in(self) -> int:
+        return self.reduction_factor
+
+    @property
+    @override
+    def share_spared(self) -> float:
+        return self.control_fraction
+
+    @property
+    @override
+    def by_strength(self) -> bool:
+        return self.strata == "strength"
+
+    @override
+    def reports_smoothed(self, objective: Objective) -> int:
+        return super().reports_smoothed(objective) if self.smoothing is None else self.smoothing
+
+    @override
+    def check(self, objective: Objective) -> None:
+        if self.smoothing is not None and self.smoothing > 1 and objective.is_median:
+            raise ValueError(
+                f"smoothing: got {self.smoothing}, but {objective.name} is a median of epochs already; set "
+                "training.median_epochs instead, or take the metric without _median"
+            )

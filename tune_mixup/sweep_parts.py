@@ -1,0 +1,98 @@
+"""The parts of a sweep that are chosen by name, and the ways of writing them: by hand, as defaults, in old records."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from typing_extensions import override
+
+from tune_mixup.samplers import AnySampler
+from tune_mixup.samplers.tpe import Tpe
+from tune_mixup.schema import Schema, flatten, merge, nest
+from tune_mixup.stopping import WHY_NOT, AnyStopping
+from tune_mixup.stopping.asha import Asha
+
+FLAT = {
+    "scheduler": "stopping.name",
+    "grace_epochs": "stopping.grace_epochs",
+    "reduction_factor": "stopping.reduction_factor",
+    "strata": "stopping.strata",
+    "smoothing": "stopping.smoothing",
+    "control_fraction": "stopping.control_fraction",
+}
+"""What the first records call the settings of the stopping rule, whichever it was -> what they are called now."""
+
+
+class Parts(Schema):
+    """The parts of a sweep that are chosen by name."""
+
+    sampler: AnySampler = Tpe()
+    """Who suggests the next point."""
+    stopping: AnyStopping = Asha()
+    """Who stops trials early."""
+
+    @classmethod
+    @override
+    def parse(cls, values: Mapping[str, Any]) -> Self:
+        """Build from sections: a text is a name, and a section without a name is for the default part.
+
+        Raises ValueError with one line that names each bad key, `sweep.` in front.
+        """
+        named = {}
+        for section, given in values.items():
+            given = {"name": given} if isinstance(given, str) else given
+            if isinstance(given, Mapping):
+                given = {"name": cls.model_fields[section].default.name, **given}
+                if (why := WHY_NOT.get(given["name"])) is not None:
+                    raise ValueError(f"sweep.{section}.name: got {given['name']!r}, {why}")
+            named[section] = given
+        return cls.model_validate(dict(_Sections.parse({"sweep": named}).sweep))
+
+
+class _Sections(Schema):
+    """Where the parts stand in what a person writes, so that the keys in messages are those that were written."""
+
+    sweep: Parts
+
+
+def dotted(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options by dotted key, with the short forms written out: `scheduler` is the name of the stopping rule."""
+    written_out = {}
+    for key, value in flatten(options).items():
+        key = "stopping" if key == "scheduler" else key
+        written_out[f"{key}.name" if key in Parts.model_fields and isinstance(value, str) else key] = value
+    return written_out
+
+
+def over_defaults(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested options: those given, else the space's.
+
+    A space's settings for one part do not hold for another that has no such setting.
+    """
+    own, usual = nest(given), nest(defaults)
+    Parts.parse({key: usual[key] for key in Parts.model_fields if key in usual})  # refuses what no part has
+    merged = {**usual, **own}
+    for section, field in Parts.model_fields.items():
+        chosen, offered = own.get(section, {}), usual.get(section, {})
+        if not isinstance(chosen, Mapping):
+            continue  # an object has all its settings
+        if not isinstance(offered, Mapping):
+            merged[section] = chosen or offered
+            continue
+        chosen = {"name": offered.get("name", field.default.name), **chosen}
+        known = type(getattr(Parts.parse({section: chosen}), section)).model_fields
+        merged[section] = merge({key: value for key, value in offered.items() if key in known}, chosen)
+    return merged
+
+
+def grouped(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a first record with the settings of its stopping rule, and of no other, in a section."""
+    given = dict(flat)
+    own = {new.removeprefix("stopping."): given.pop(old) for old, new in FLAT.items() if old in given}
+    if own:
+        known = type(Parts.parse({"stopping": {key: own[key] for key in own if key == "name"}}).stopping).model_fields
+        given["stopping"] = {key: value for key, value in own.items() if key in known}
+    space = given.get("space")
+    if isinstance(space, Mapping) and "defaults" in space:
+        defaults = {FLAT.get(key, key): value for key, value in space["defaults"].items()}
+        given["space"] = {**space, "defaults": defaults}
+    return given
