@@ -1,8 +1,12 @@
 """What Ray must go on doing, though it promises none of it. A failure here names what a release has changed."""
 
+import ast
 import inspect
 import mmap
+import os
 import re
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -158,3 +162,41 @@ def test_ray_reads_each_variable_that_is_set_for_it(name):
         if "tests" not in path.parts
     )
     assert found, f"no source of Ray reads {name} any longer; take it from connection.QUIET or find its new name"
+
+
+TOKENS = """
+import os
+from ray._raylet import AuthenticationMode, AuthenticationTokenLoader, get_authentication_mode
+from tune_mixup.cluster.ray_internals import read_token_again
+
+def seen():
+    loader = AuthenticationTokenLoader.instance()
+    on = get_authentication_mode() == AuthenticationMode.TOKEN
+    return [on, loader.get_token_for_http_header().get("authorization") if on else None]
+
+print(seen())
+os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "a" * 64}
+read_token_again()
+print(seen())
+os.environ["RAY_AUTH_TOKEN"] = "b" * 64
+read_token_again()
+print(seen())
+del os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"]
+read_token_again()
+print(seen())
+"""
+
+
+def test_mode_and_token_are_read_again(tmp_path):
+    """In a process and a home of its own: set, changed and taken away again, as `connected` does for a private Ray."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+    done = subprocess.run(
+        [sys.executable, "-c", TOKENS], capture_output=True, text=True, env={**environment, "HOME": str(tmp_path)}
+    )
+    assert done.returncode == 0, f"AuthenticationTokenLoader or Config of ray._raylet has changed: {done.stderr}"
+    assert [ast.literal_eval(line) for line in done.stdout.splitlines()] == [
+        [False, None],
+        [True, f"Bearer {'a' * 64}"],
+        [True, f"Bearer {'b' * 64}"],
+        [False, None],
+    ], "Config.initialize and AuthenticationTokenLoader.reset_cache no longer make Ray read RAY_AUTH_* anew"
