@@ -90,7 +90,8 @@ def test_what_is_wrong_is_said_in_one_line(defaults, settings, options, line):
 
 FLAT = {
     "name": "old",
-    "space": {"free": {}, "fixed": {"data.name": "digits"}, "defaults": {"grace_epochs": 2, "trials": 3}}, "seed": 3, "metric": "val_nll", "trials": 8, "sampler": "tpe", "scheduler": "asha", "grace_epochs": 2,
+    "space": {"free": {}, "fixed": {"data.name": "digits"}, "defaults": {"grace_epochs": 2, "trials": 3}},
+    "seed": 3, "metric": "val_nll", "trials": 8, "sampler": "tpe", "scheduler": "asha", "grace_epochs": 2,
     "reduction_factor": 4, "strata": "none", "smoothing": 3, "control_fraction": 0.25, "repeats": "serve",
 }  # fmt: skip
 
