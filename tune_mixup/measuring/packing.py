@@ -129,8 +129,8 @@ def pack(probe: Probe, *, most: int = PER_GPU[-1]) -> Packing:
 def choose_threads(probe_with: Callable[[int], Probe], *, cores: int) -> Threading:
     """How many threads to give each trial on a node with this many cores: 1, 2, 4, ... at most all.
 
-    `probe_with(threads)` measures trials that have this many threads each. Each number is measured on a node that is
-    full of such trials, where their memory allows that. Raises OutOfMemory when a single trial does not fit.
+    `probe_with(threads)` measures trials that have this many threads each. Each number is measured on a node that
+    is full of such trials, where their memory allows that. Raises OutOfMemory when a single trial does not fit.
     """
     pace: dict[int, float] = {}
     """Trials at once -> what they train per second, all together."""
