@@ -37,7 +37,11 @@ VERBS: dict[Callable[..., None], str] = {
 
 
 def main() -> None:
-    """Run the command that the shell gave and exit with its code."""
+    """Run the command that the shell gave and exit with its code.
+
+    Parts that lie in the current folder are found, as with `python -m`, but behind all that is installed.
+    """
+    sys.path.append(os.getcwd())
     code = run(sys.argv[1:])
     try:
         sys.stdout.flush()
