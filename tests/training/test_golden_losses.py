@@ -12,8 +12,8 @@ STORED = json.loads(Path(__file__).with_name("golden_losses.json").read_text())
 TOLERANCE = 1e-4
 """How far a number may be from the stored one, absolute and relative, on another processor or torch."""
 PAIRED_BY_OUTCOME = {"generalized_mixup"}
-"""Partners are drawn by what the model has confused so far: from the second epoch on a rounding error, 1e-5 in the counts
-between torch 2.11 and 2.14, makes other pairs. Elsewhere than on the file's machine their first epoch is compared."""
+"""Partners are drawn by what the model has confused so far: from the second epoch on a rounding error, of 1e-5 in the
+counts between torch 2.11 and 2.14, makes other pairs. Elsewhere than on the file's machine the first epoch counts."""
 HOW = "if that is meant, run tests/training/golden_losses.py in a commit that says why"
 
 
