@@ -18,7 +18,7 @@ from tune_mixup.schema import suggest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME ...]", help="Run these and no others.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Run these and no others.")]
 Gpu = Annotated[bool, typer.Option("--gpu", help="Run the GPU set instead of the CPU set.")]
 Everything = Annotated[bool, typer.Option("--all", help="Run those too that are in neither set.")]
 Minutes = Annotated[float | None, typer.Option(help="Begin nothing new, and cut off what grows, after these.")]

@@ -1,9 +1,7 @@
-"""A mixing method of your own: columns of the image from the partner, which a moving stripe decides on.
+"""A mixing method of one's own: stripes of the partner over the image, as wide as lam says.
 
-    tune-mixup train --config my.yaml --set mixing.name=my_mixer:Stripe --set mixing.alpha=0.5 --out runs/stripe
-    tune-mixup sweep my_space.py --trials 8
-
-An input mixer is its own settings and says how a batch is mixed; the forward pass and the loss are inherited.
+    cd examples && tune-mixup train --space quickstart --out /tmp/stripes \
+        --set mixing.name=my_mixer:Stripes --set data.batches=shuffled
 """
 
 import torch
@@ -11,27 +9,30 @@ from pydantic import Field
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, State, interpolate, mix_rows, sample_lam
+from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, State, interpolate, mean_minor_share, sample_lam
 
 
-class Stripe(InputMixer):
-    """An upright stripe of the image comes from the partner; it may leave on the right and enter on the left."""
+class Stripes(InputMixer):
+    """In every period of columns, the first ones show the image itself and the others its partner."""
 
     alpha: Alpha = 1.0
-    """Both parameters of lam's Beta distribution: 0 (no mixing), or from 0.001 up; no unit."""
-    softness: float = Field(default=0.0, ge=0, le=1)
-    """What the stripe keeps of the own image: 0 nothing, 1 everything; no unit."""
+    """Both parameters of lam's Beta distribution: >= 0, no unit. 0 mixes nothing."""
+    period: int = Field(default=4, ge=2)
+    """Columns of one stripe of the image and one of its partner: >= 2, pixels."""
+
+    @override
+    def strength(self) -> float | None:
+        """By the law of lam; the whole columns that it is rounded to are left out of account."""
+        return mean_minor_share(self.alpha)
 
     @override
     def mix(self, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator) -> MixedBatch:
-        device, width = inputs.device, inputs.shape[3]
-        partner = torch.randperm(len(inputs), device=device, generator=generator)
-        share = 1 - sample_lam(self.alpha, device=device, generator=generator)
-        start = torch.rand((), device=device, generator=generator) * width
-        place = (torch.arange(width, device=device) - start) % width
-        inside = (place < (share * width).round()).float()
-        mask = (1 - inside * (1 - self.softness)).expand(1, 1, inputs.shape[2], width)
-        lam = mask.mean()  # the labels weigh exactly as much as the pixels
-        return MixedBatch(
-            interpolate(inputs, inputs[partner], mask), mix_rows(partner, lam, targets), lam, partner, mask
-        )
+        """`lam` is the share of columns that really are the image's own, since the targets must say what is seen."""
+        drawn = sample_lam(self.alpha, device=inputs.device, generator=generator)
+        partner = torch.randperm(len(inputs), device=inputs.device, generator=generator)
+        column = torch.arange(inputs.shape[3], device=inputs.device) % self.period
+        own = (column < (drawn * self.period).round()).to(torch.float32)
+        mask = own.expand(1, 1, *inputs.shape[2:])
+        lam = mask.mean()
+        mixed = torch.where(mask.bool(), inputs, inputs[partner])
+        return MixedBatch(mixed, interpolate(targets, targets[partner], lam), lam, partner, mask)

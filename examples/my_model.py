@@ -1,8 +1,6 @@
-"""An architecture of your own: a plain convolutional network of three stages.
+"""An architecture of one's own: two convolutions, small enough for a first look.
 
-    tune-mixup train --config my.yaml --set model.name=my_model:PlainNet --set model.width=16 --out runs/plain
-
-A model builds a `StagedNetwork`: a stem, stages after which features may be mixed, and a head.
+cd examples && tune-mixup train --space quickstart --out /tmp/small --set model.name=my_model:SmallNet
 """
 
 from typing import ClassVar
@@ -14,23 +12,22 @@ from typing_extensions import override
 from tune_mixup.models.base import Model, StagedNetwork, pooled_linear
 
 
-class PlainNet(Model):
-    """Three stages of one convolution each; every stage halves the image and has twice the channels."""
+class SmallNet(Model):
+    """Two stages of a convolution each, the second at half the resolution."""
 
-    min_side: ClassVar[int] = 8
-    num_stages: ClassVar[int] = 3
-    width: int = Field(default=8, ge=1)
-    """Channels of the stem."""
+    min_side: ClassVar[int] = 4
+    num_stages: ClassVar[int] = 2
+    width: int = Field(default=16, ge=1)
+    """Channels of the first stage; the second has twice as many."""
 
     @override
     def build(self, *, channels: int, num_classes: int) -> StagedNetwork:
-        stages: list[nn.Module] = [_stage(self.width * 2**k) for k in range(3)]
-        return StagedNetwork(_convolution(channels, self.width), stages, pooled_linear(self.width * 8, num_classes))
-
-
-def _stage(inputs: int) -> nn.Sequential:
-    return nn.Sequential(_convolution(inputs, 2 * inputs), nn.MaxPool2d(2))
-
-
-def _convolution(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())
+        """Features [B, width, H, W] and [B, 2 width, H / 2, W / 2]; torch's own initial weights."""
+        stages: list[nn.Module] = [
+            nn.Sequential(nn.Conv2d(self.width, self.width, 3, padding=1), nn.BatchNorm2d(self.width), nn.ReLU()),
+            nn.Sequential(
+                nn.Conv2d(self.width, 2 * self.width, 3, stride=2, padding=1), nn.BatchNorm2d(2 * self.width), nn.ReLU()
+            ),
+        ]
+        stem = nn.Conv2d(channels, self.width, 3, padding=1)
+        return StagedNetwork(stem, stages, pooled_linear(2 * self.width, num_classes))

@@ -1,13 +1,9 @@
-"""A stopping rule of your own: a trial that has got no better for some epochs ends.
+"""A stopping rule of one's own: a trial ends when it has not become better for a while.
 
-    tune-mixup sweep my_space.py --set sweep.stopping.name=my_stopping_rule:Patience --set sweep.stopping.patience=3
-
-Settings make the rule at work, which is told of each report and decides. It is told of all reports in the record again
-when a sweep is resumed, in any order of trials: so a decision may depend on what was reported, not on when.
+cd examples && tune-mixup sweep quickstart --name patient --set sweep.stopping.name=my_stopping_rule:Patience
 """
 
-from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar
 
 from pydantic import Field
 from typing_extensions import override
@@ -19,40 +15,34 @@ from tune_mixup.stopping.base import Objective, Seat, Stopping, StoppingRule
 class Patience(Stopping):
     """Settings of the rule; it compares a trial with itself only."""
 
-    patience: int = Field(default=5, ge=1)
-    """Epochs without a better value after which a trial ends."""
-    needs_every_epoch = True
+    needs_every_epoch: ClassVar[bool] = True
+    patience: int = Field(default=4, ge=1)
+    """A trial ends after this many epochs without a new best."""
 
     @override
     def rule(self, objective: Objective, *, epochs: int) -> StoppingRule:
-        return PatienceRule(objective.direction, self.patience)
+        return PatienceRule(1 if objective.direction == "maximize" else -1, self.patience)
 
 
-@dataclass
-class _Best:
-    epoch: int
-    value: float
-    latest: int
-    """The epoch of the last report."""
-
-
-@dataclass
 class PatienceRule(StoppingRule):
-    """Remembers each trial's best value and when it was."""
+    """Its state follows from each trial's reports, in whatever order trials are told: so `resume` is exact."""
 
-    direction: Literal["maximize", "minimize"]
-    patience: int
-    _bests: dict[int, _Best] = field(default_factory=dict)
+    def __init__(self, sign: int, patience: int) -> None:
+        self.sign, self.patience = sign, patience
+        self._latest: dict[int, int] = {}
+        self._best: dict[int, tuple[float, int]] = {}
+        """Trial -> its best value so far, times `sign`, and the epoch of it."""
 
     @override
     def report(self, trial: int, epoch: int, value: float, seat: Seat) -> Decision | None:
-        best = self._bests.get(trial)
-        if best is not None and epoch <= best.latest:
-            return None  # told again
-        better = best is None or (value > best.value if self.direction == "maximize" else value < best.value)
-        best = _Best(epoch, value, epoch) if best is None or better else _Best(best.epoch, best.value, epoch)
-        self._bests[trial] = best
-        if seat.spared or epoch - best.epoch < self.patience:
+        if epoch <= self._latest.get(trial, 0):
             return None
-        why = f"epoch {epoch}: no better than {best.value:.4g} of epoch {best.epoch} for {epoch - best.epoch} epochs"
-        return Decision(epoch=epoch, stop=True, by="rule", why=why, value=value)
+        self._latest[trial] = epoch
+        best, at = self._best.get(trial, (float("-inf"), 0))
+        if self.sign * value > best:
+            self._best[trial] = (self.sign * value, epoch)
+            return None
+        if seat.spared or epoch - at < self.patience:
+            return None
+        why = f"epoch {epoch}: no better than {self.sign * best:.4g} of epoch {at} for {epoch - at} epochs"
+        return Decision(epoch=epoch, stop=True, why=why, by="patience", value=value)

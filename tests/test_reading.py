@@ -8,6 +8,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tune_mixup.config import TrialConfig
 from tune_mixup.reading import MOST_LEVELS, dump_json, dump_yaml, parse_json, parse_yaml
 
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
@@ -74,6 +75,12 @@ def test_nesting_is_read_up_to_its_end():
 )  # fmt: skip
 def test_values_are_those_of_the_core_schema(text, value):
     assert repr(parse_yaml(text)) == repr(value)
+
+
+def test_a_length_that_no_training_reaches_is_refused_by_the_settings():
+    values = parse_yaml("training: {epochs: 99999999999999999999999999999999999999}")
+    with pytest.raises(ValueError, match="^training.epochs: got 9+, must be less than or equal to 1000000$"):
+        TrialConfig.parse(values)
 
 
 def test_what_is_no_number_is_nan():

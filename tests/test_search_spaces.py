@@ -3,12 +3,14 @@
 import math
 
 import pytest
+import yaml
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.mixing import METHODS, MIXERS
 from tune_mixup.mixing.cutmix import CutMix
 from tune_mixup.mixing.mixture import Mixture
 from tune_mixup.mixing.mixup import Mixup
+from tune_mixup.reading import dump_yaml, parse_yaml
 from tune_mixup.space_files import load_space, shipped_spaces
 from tune_mixup.sweep_config import plan
 
@@ -37,6 +39,13 @@ def test_no_parameter_is_searched_in_vain(name):
         for point in [point for point in drawn if key in point][:5]:
             settings = {config.trial({**point, key: value}).identity() for value in values}
             assert len(settings) == len(values), (key, point)
+
+
+@every_space
+def test_a_record_that_pyyaml_has_written_is_read_as_it_was(name):
+    values = plan(name).model_dump(mode="json")
+    for written in (yaml.safe_dump(values, sort_keys=False), dump_yaml(values)):
+        assert parse_yaml(written) == values == yaml.safe_load(written)
 
 
 @every_space

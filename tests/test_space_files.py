@@ -158,7 +158,8 @@ def test_parts_beside_a_space_are_imported_where_only_their_names_stand(tmp_path
     [
         ("import sys; sys.exit(0)", "ends the program when imported"),
         ("raise ValueError('two\\nlines')", "ValueError: two lines; mend the file"),
-        ("from search_spacesx.mixup import SPACE", "ModuleNotFoundError"),
+        ("import no_such_module", "No module named 'no_such_module'; mend the file"),
+        ("from search_spaces.no_such import SPACE", "get a space that ships with `from tune_mixup import load_space`"),
         ("from .nothing import SPACE", "ImportError"),
         ("def f(): f()\nf()", "RecursionError"),
         ("\0", "null bytes"),

@@ -26,7 +26,7 @@ from tune_mixup.schema import Schema, flatten, nest
 class Training(Schema):
     """The loop: how long, how large, how exact."""
 
-    epochs: int = Field(default=10, ge=1)
+    epochs: int = Field(default=10, ge=1, le=1_000_000)
     """Passes over the training split: the full budget of a trial and the horizon of its schedule."""
     batch_size: int = Field(default=100, ge=1)
     """Examples per step."""

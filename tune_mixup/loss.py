@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from tune_mixup.parts import Part, PartOf
 
@@ -45,6 +46,7 @@ class CrossEntropy(Loss):
 
     name: Literal["cross_entropy"] = "cross_entropy"
 
+    @override
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Mean over the batch of the soft cross-entropy."""
         return F.cross_entropy(logits.float(), self.smoothed(targets))
@@ -63,6 +65,7 @@ class SigmoidBce(Loss):
     sum_classes: bool = True
     """Whether a row's K terms are added up (OpenMixup) or averaged (timm), which makes the loss K times smaller."""
 
+    @override
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Mean over the batch of the sum or mean over the classes."""
         wanted = (targets > MIXED_ABOVE).float() if self.targets == "two_hot" else targets
@@ -79,6 +82,7 @@ class SoftmaxBce(Loss):
 
     name: Literal["softmax_bce"] = "softmax_bce"
 
+    @override
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Mean over batch and classes of -(t log p + (1 - t) log(1 - p)); finite for any finite logits."""
         targets = self.smoothed(targets)
@@ -105,10 +109,12 @@ class Decoupled(Loss):
     """A class's part of the second term is weighted by its share to this power: 0 all alike, as in the paper; 1 by
     share, as in OpenMixup's configurations."""
 
+    @override
     def canonical(self) -> Loss:
         """Without the second term this is the cross-entropy."""
         return CrossEntropy(label_smoothing=self.label_smoothing) if self.eta == 0 else self
 
+    @override
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Mean over the batch of both terms; only the first sees smoothed targets."""
         logits = logits.float()

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
+from typing_extensions import override
 
 from tune_mixup.parts import Part, PartOf
 from tune_mixup.torch_internals import add_scaled_, scale_
@@ -79,12 +80,14 @@ class Sgd(Optimizer):
             raise ValueError("nesterov is on and momentum is 0; give a momentum above 0 or turn nesterov off")
         return self
 
+    @override
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """torch.optim.SGD."""
         return torch.optim.SGD(
             self._groups(parameters), lr=self.lr, momentum=self.momentum, nesterov=self.nesterov, fused=True
         )
 
+    @override
     def decay_(self, parameters: list[nn.Parameter], *, lr: Tensor, weight_decay: Tensor) -> None:
         """To the gradients."""
         gradients = [p.grad for p in parameters if p.grad is not None]
@@ -106,11 +109,13 @@ class AdamW(Optimizer):
     weight_decay: float = Field(default=1e-2, ge=0)
     """Weight decay, multiplied by the learning rate and the weight: >= 0, no unit."""
 
+    @override
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """torch.optim.AdamW."""
         betas = (self.beta1, self.beta2)
         return torch.optim.AdamW(self._groups(parameters), lr=self.lr, betas=betas, eps=self.eps, fused=True)
 
+    @override
     def decay_(self, parameters: list[nn.Parameter], *, lr: Tensor, weight_decay: Tensor) -> None:
         """To the weights."""
         scale_(parameters, 1 - lr * weight_decay)

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
+from typing_extensions import override
 
 from tune_mixup.parts import Part, PartOf
 
@@ -56,6 +57,7 @@ class Constant(Schedule):
 
     name: Literal["constant"] = "constant"
 
+    @override
     def _decay(self, progress: float, total_epochs: int) -> float:
         return 1.0
 
@@ -71,6 +73,7 @@ class Cosine(Schedule):
     final_lr_fraction: float = Field(default=0.0, ge=0, le=1)
     """The factor at the end of the last epoch: in [0, 1], no unit."""
 
+    @override
     def _decay(self, progress: float, total_epochs: int) -> float:
         passed = (progress - self.warmup_epochs) / (total_epochs - self.warmup_epochs)
         # (1 + cos(pi x)) / 2 as a square, which stays above 0 up to the very end.
@@ -103,10 +106,12 @@ class MultiStep(Schedule):
             raise ValueError(f"got {list(milestones)}, must be rising fractions such as [0.5, 0.75]")
         return milestones
 
+    @override
     def drops(self, total_epochs: int) -> tuple[int, ...]:
         """The milestones as whole epochs in [1, total_epochs), each once, however many fall on it."""
         return tuple(sorted({epoch for epoch in self._milestone_epochs(total_epochs) if epoch < total_epochs}))
 
+    @override
     def _decay(self, progress: float, total_epochs: int) -> float:
         passed = sum(epoch <= progress for epoch in self._milestone_epochs(total_epochs))
         return float(self.factor**passed)

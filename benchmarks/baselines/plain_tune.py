@@ -68,7 +68,8 @@ def search(task: SearchTask, *, storage: Path, callbacks: list[tune.Callback] | 
     )
     finished = []
     for result in tuner.fit():
-        if result.error is None and result.metrics:
+        # one that the end of the time budget found in its first epoch has metrics of Ray's alone
+        if result.error is None and result.metrics and "epoch" in result.metrics:
             finished.append(
                 Finish(
                     at_s=float(result.metrics["timestamp"]),

@@ -64,7 +64,7 @@ def test_a_fault_of_the_setting_is_one_line(ray_session):
     with pytest.raises(ValueError) as caught:
         probe_at(config_of(training_batch_size=3996)).measure(1)
     words = str(caught.value)
-    assert words.startswith("the probe of the largest setting failed: training.batch_size") and "\n" not in words
+    assert words.startswith("the probe of the largest setting failed: batch size 3996 is larger") and "\n" not in words
 
 
 @pytest.mark.slow

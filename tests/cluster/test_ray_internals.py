@@ -1,8 +1,12 @@
 """What Ray must go on doing, though it promises none of it. A failure here names what a release has changed."""
 
+import ast
 import inspect
 import mmap
+import os
 import re
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -11,7 +15,6 @@ import ray
 from ray import cloudpickle, tune
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
-from ray.tune.registry import register_trainable
 from ray.tune.schedulers import FIFOScheduler
 
 from tune_mixup.cluster.connection import QUIET
@@ -28,13 +31,8 @@ class Counts(tune.Trainable):
         return {"done": self.iteration >= 2}
 
 
-@pytest.fixture
-def trial(tmp_path):
-    register_trainable("counts", Counts)
-    return Trial("counts", stub=True, trial_id="a")
-
-
-def test_a_trial_knows_its_worker_while_it_has_one(trial):
+def test_a_trial_knows_its_worker_while_it_has_one():
+    trial = Trial("counts", stub=True, trial_id="a")
     assert worker_of(trial) is None, "a trial of Ray's that waits already has a temporary_state.ray_actor"
     actor = object()
     trial.temporary_state.ray_actor = actor
@@ -60,7 +58,6 @@ class Controller:
 
 
 def test_trials_that_wait_are_taken_back_and_no_others():
-    register_trainable("counts", Counts)
     trials = [Trial("counts", stub=True, trial_id=name) for name in "abcd"]
     for trial, status in zip(trials, (Trial.PENDING, Trial.RUNNING, Trial.PENDING, Trial.TERMINATED), strict=True):
         trial.set_status(status)
@@ -165,3 +162,41 @@ def test_ray_reads_each_variable_that_is_set_for_it(name):
         if "tests" not in path.parts
     )
     assert found, f"no source of Ray reads {name} any longer; take it from connection.QUIET or find its new name"
+
+
+TOKENS = """
+import os
+from ray._raylet import AuthenticationMode, AuthenticationTokenLoader, get_authentication_mode
+from tune_mixup.cluster.ray_internals import read_token_again
+
+def seen():
+    loader = AuthenticationTokenLoader.instance()
+    on = get_authentication_mode() == AuthenticationMode.TOKEN
+    return [on, loader.get_token_for_http_header().get("authorization") if on else None]
+
+print(seen())
+os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "a" * 64}
+read_token_again()
+print(seen())
+os.environ["RAY_AUTH_TOKEN"] = "b" * 64
+read_token_again()
+print(seen())
+del os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"]
+read_token_again()
+print(seen())
+"""
+
+
+def test_mode_and_token_are_read_again(tmp_path):
+    """In a process and a home of its own: set, changed and taken away again, as `connected` does for a private Ray."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+    done = subprocess.run(
+        [sys.executable, "-c", TOKENS], capture_output=True, text=True, env={**environment, "HOME": str(tmp_path)}
+    )
+    assert done.returncode == 0, f"AuthenticationTokenLoader or Config of ray._raylet has changed: {done.stderr}"
+    assert [ast.literal_eval(line) for line in done.stdout.splitlines()] == [
+        [False, None],
+        [True, f"Bearer {'a' * 64}"],
+        [True, f"Bearer {'b' * 64}"],
+        [False, None],
+    ], "Config.initialize and AuthenticationTokenLoader.reset_cache no longer make Ray read RAY_AUTH_* anew"

@@ -12,4 +12,4 @@ from tune_mixup.testing.made_up_sweep import work as work
 
 def plan(**changes):
     settings = {"name": "s", "space": SPACE, "trials": 10, "grace_epochs": 1, "metric": "val_accuracy", **changes}
-    return SweepConfig.from_record(settings)
+    return SweepConfig.from_record(settings)  # whose flat names say less than sections would

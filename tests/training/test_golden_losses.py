@@ -11,6 +11,9 @@ from golden_losses import CONFIGURATIONS, KEPT, curve, machine
 STORED = json.loads(Path(__file__).with_name("golden_losses.json").read_text())
 TOLERANCE = 1e-4
 """How far a number may be from the stored one, absolute and relative, on another processor or torch."""
+PAIRED_BY_OUTCOME = {"generalized_mixup"}
+"""Partners are drawn by what the model has confused so far: from the second epoch on a rounding error, of 1e-5 in the
+counts between torch 2.11 and 2.14, makes other pairs. Elsewhere than on the file's machine the first epoch counts."""
 HOW = "if that is meant, run tests/training/golden_losses.py in a commit that says why"
 
 
@@ -39,7 +42,8 @@ def test_every_configuration_is_stored_with_every_metric():
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_the_curve_is_the_stored_one(name):
     exact = machine() == {key: STORED[key] for key in ("processor", "torch")}
-    found = differences(curve(name), STORED["curves"][name], exact=exact)
+    comparable = slice(1) if name in PAIRED_BY_OUTCOME and not exact else slice(None)
+    found = differences(curve(name)[comparable], STORED["curves"][name][comparable], exact=exact)
     assert not found, f"{name}{'' if exact else f' (on {machine()}, to {TOLERANCE:g})'}: {'; '.join(found)}; {HOW}"
 
 

@@ -1,4 +1,6 @@
+import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -259,10 +261,21 @@ def test_lower_precision_learns_too(precision):
 
 
 @pytest.mark.slow
-def test_a_compiled_model_gives_the_same_losses():
-    eager = Trainer(config(training__epochs=1)).run()
-    compiled = Trainer(config(training__epochs=1, training__compile="model")).run()
-    assert compiled[0]["train_loss"] == pytest.approx(eager[0]["train_loss"], rel=1e-3)
+def test_a_compiled_model_gives_the_same_losses(safe_kernels):
+    """In a process of its own, for which the kernels have to be chosen before torch is imported."""
+    script = (
+        "import json, sys, torch; torch.set_num_threads(1)\n"
+        "from tune_mixup import Trainer, TrialConfig\n"
+        "settings = json.loads(sys.argv[1])\n"
+        "for mode in ('none', 'model'):\n"
+        "    trial = TrialConfig.from_dotted(settings, {'training.compile': mode, 'training.epochs': 1})\n"
+        "    print(Trainer(trial).run()[0]['train_loss'])\n"
+    )
+    words = [sys.executable, "-c", script, json.dumps(SMALL)]
+    done = subprocess.run(words, env={**os.environ, **safe_kernels}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    eager, compiled = map(float, done.stdout.split())
+    assert compiled == pytest.approx(eager, rel=1e-3)
 
 
 def test_evaluation_is_of_the_whole_split_in_evaluation_mode():

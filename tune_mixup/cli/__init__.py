@@ -39,7 +39,7 @@ VERBS: dict[Callable[..., None], str] = {
 def main() -> None:
     """Run the command that the shell gave and exit with its code.
 
-    Modules in the current folder can be named in settings, as with `python -m`; those that are installed come first.
+    Parts that lie in the current folder are found, as with `python -m`, but behind all that is installed.
     """
     sys.path.append(os.getcwd())
     code = run(sys.argv[1:])

@@ -27,22 +27,22 @@ class Change(NamedTuple):
 
 
 class TimeShares(NamedTuple):
-    """Where the time of a trial goes."""
+    """Where the time of a trial goes; each number is a share, from 0 to 1, unless it says otherwise."""
 
     loop_overhead: float
     """By how much a step of the training loop takes longer than the network alone: 0.03 for 3 %."""
     input: float
-    """Of the loop's time."""
+    """What gathering, cropping, flipping and normalising take of a step."""
     mixing: float
-    """Of the loop's time."""
+    """What mixing takes of a step."""
     evaluation: float
-    """Of an epoch with a validation."""
+    """What validation takes of an epoch that has one."""
     end_epoch: float
-    """Of the same."""
+    """What the mixer takes between two epochs, as a share of an epoch with a validation."""
     checkpoints: float
-    """Of all the time."""
+    """What checkpoints take of all the time."""
     arithmetic: float
-    """Of the operations per second of a large product, the share that the training loop reaches."""
+    """The training loop's operations per second over those of a large product."""
 
 
 def shares(found: Findings, config: TrialConfig) -> TimeShares:

@@ -42,26 +42,26 @@ class Ceilings(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """Seconds of what a step and an epoch are made of."""
+    """What a step and an epoch are made of; names that end in `_s` are seconds."""
 
     network_s: float
     """Forward pass, loss, backward pass and update on a batch that is ready, without graph or whole-step compiling."""
     loop_s: float
-    """A step of the whole training loop, an epoch's over its steps."""
+    """A step of the whole training loop: the time of an epoch over its steps."""
     loop_overhead: float
     """loop_s over network_s, less 1: the median of turns."""
     input_s: float
-    """To gather, crop, flip and normalise a batch."""
+    """Gathering, cropping, flipping and normalising a batch."""
     mixing_s: float
-    """To mix a batch; for methods that mix features, what their forward pass takes longer."""
+    """Mixing a batch; for methods that mix features, what their forward pass takes longer."""
     flops_per_image: float
-    """Of matrix products and convolutions, forward and backward."""
+    """Floating-point operations in matrix products and convolutions, forward and backward."""
     evaluation_s: float
-    """To validate on the whole split."""
+    """Validating on the whole split."""
     end_epoch_s: float
-    """Of the mixer's state between two epochs."""
+    """Updating the mixer's state between two epochs."""
     save_s: float
-    """To write a checkpoint, into the folder for temporary files."""
+    """Writing a checkpoint into the folder for temporary files."""
 
 
 def ceilings(device: torch.device, precision: str) -> Ceilings:

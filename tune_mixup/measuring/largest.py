@@ -14,7 +14,7 @@ from tune_mixup.search_space import Params
 from tune_mixup.sweep_config import SweepConfig
 
 UNKNOWN, CHANNELS = Shape(10, 32, 32), 3
-"""Of data whose shape only the images can tell: settings are compared with each other, so that any will do."""
+"""The shape that is assumed where only the images can tell; any will do, since settings are only compared."""
 DECISIVE = ("data.", "model.", "training.")
 """Where the parameters are that the measure depends on."""
 

@@ -45,7 +45,7 @@ class Packing(Schema):
     """How many trials share a GPU of one type, and why."""
 
     per_gpu: int = Field(ge=1)
-    """k."""
+    """Trials on one GPU, k."""
     step_s: float | None = None
     """Expected seconds of a training step of each of them; empty where it was not measured."""
     words: str
@@ -53,7 +53,7 @@ class Packing(Schema):
 
     @property
     def share(self) -> float:
-        """Of a GPU, for each trial; rounded down to Ray's ten-thousandths, so that k of them fit."""
+        """The share of a GPU for each trial, rounded down to Ray's ten-thousandths, so that k of them fit."""
         return 10**4 // self.per_gpu / 10**4
 
     def lowered(self, reason: str) -> "Packing | None":
@@ -127,10 +127,10 @@ def pack(probe: Probe, *, most: int = PER_GPU[-1]) -> Packing:
 
 
 def choose_threads(probe_with: Callable[[int], Probe], *, cores: int) -> Threading:
-    """How many threads to give each trial on a node of so many cores: 1, 2, 4, ... at most all.
+    """How many threads to give each trial on a node with this many cores: 1, 2, 4, ... at most all.
 
-    `probe_with(threads)` measures trials of so many threads. Each number is measured on a node that is full of such
-    trials, where their memory allows that. Raises OutOfMemory when a single trial does not fit.
+    `probe_with(threads)` measures trials that have this many threads each. Each number is measured on a node that
+    is full of such trials, where their memory allows that. Raises OutOfMemory when a single trial does not fit.
     """
     pace: dict[int, float] = {}
     """Trials at once -> what they train per second, all together."""
@@ -165,7 +165,7 @@ def _measure_full(probe: Probe, copies: int) -> Load | None:
 
 
 def _fewest_worth_it(pace: dict[int, float]) -> int:
-    """Of numbers of trials at once -> pace of all together, the smallest whose pace is within `WORTH` of the best."""
+    """The smallest number of trials at once whose pace, all together, is within `WORTH` of the best."""
     return min(k for k in pace if pace[k] * (1 + WORTH) >= max(pace.values()))
 
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Self
 import torch
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, model_validator
 from torch import Generator, Tensor, nn
+from typing_extensions import override
 
 from tune_mixup.loss import Loss
 from tune_mixup.mixing.base import BatchMixer, MixedBatch, Mixer, Per, State, StepOutput, draw_size
@@ -112,11 +113,13 @@ class Mixture(BatchMixer):
         self._weights = _relative(drawn)
 
     @property
+    @override
     def needs_stratified_batches(self) -> bool:
         """Whether a member does."""
         return any(member.needs_stratified_batches for member in self._active.values())
 
     @property
+    @override
     def min_stages(self) -> int:
         """What the most demanding member asks for."""
         return max(member.min_stages for member in self._active.values())
@@ -127,6 +130,7 @@ class Mixture(BatchMixer):
         total = sum(self._weights.values())
         return {label: weight / total for label, weight in self._weights.items()}
 
+    @override
     def canonical(self) -> Mixer:
         """A mixture of one is that one; what never happens is left out, and weights are relative to the largest."""
         if len(self._active) == 1 and self.repeats == 1:
@@ -135,11 +139,13 @@ class Mixture(BatchMixer):
         per: Per = self.per if len(self._active) > 1 else "batch"
         return Mixture(members=self._active, weights=self._weights, per=per, repeats=self.repeats)
 
+    @override
     def check_data(self, *, height: int, width: int, num_classes: int) -> None:
         """Raises ValueError for what a member can't mix."""
         for member in self._active.values():
             member.check_data(height=height, width=width, num_classes=num_classes)
 
+    @override
     def strength(self) -> float | None:
         """The members' mean; plain training counts as 0."""
         strengths = {label: member.strength() for label, member in self._active.items()}
@@ -147,6 +153,7 @@ class Mixture(BatchMixer):
             return None
         return sum(probability * (strengths[label] or 0.0) for label, probability in self.probabilities.items())
 
+    @override
     def init(self, num_classes: int, *, device: torch.device, generator: Generator) -> State:
         """Every member's state before epoch 0."""
         return _joined(
@@ -154,6 +161,7 @@ class Mixture(BatchMixer):
             for label, member in self._active.items()
         )
 
+    @override
     def blend(
         self, model: nn.Module, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator
     ) -> MixedBatch:
@@ -170,12 +178,14 @@ class Mixture(BatchMixer):
                 result = select(uniform >= bound, made, result)
         return result
 
+    @override
     def observe(self, state: State, mixed: MixedBatch, targets: Tensor, logits: Tensor) -> State:
         """Every member learns from the batch, whoever mixed it."""
         return _joined(
             (label, member.observe(_of(label, state), mixed, targets, logits)) for label, member in self._active.items()
         )
 
+    @override
     def step(
         self,
         model: nn.Module,
@@ -202,6 +212,7 @@ class Mixture(BatchMixer):
             state,
         )
 
+    @override
     def end_epoch(self, state: State, *, epoch: int, generator: Generator) -> State:
         """Every member's state for epoch `epoch + 1`."""
         return _joined(
@@ -209,6 +220,7 @@ class Mixture(BatchMixer):
             for label, member in self._active.items()
         )
 
+    @override
     def snapshot(self, state: State) -> dict[str, Tensor]:
         """What every member remembers."""
         return dict(_joined((label, member.snapshot(_of(label, state))) for label, member in self._active.items()))

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import torch
 from torch import Generator, Tensor
+from typing_extensions import override
 
 from tune_mixup.mixing.base import BatchMixer, MixedBatch, State
 from tune_mixup.mixing.confusion_partners import ConfusionPartners
@@ -29,14 +30,17 @@ class PairMixer(BatchMixer):
         """Who is mixed with whom."""
 
     @property
+    @override
     def needs_stratified_batches(self) -> bool:
         """Whether the rule needs them."""
         return self.partner_rule.needs_stratified_batches
 
+    @override
     def check_data(self, *, height: int, width: int, num_classes: int) -> None:
         """Raises ValueError for a number of classes that the rule can't pair."""
         self.partner_rule.check_classes(num_classes)
 
+    @override
     def init(self, num_classes: int, *, device: torch.device, generator: Generator) -> State:
         """The rule's state before epoch 0."""
         return self.partner_rule.init(num_classes, device=device, generator=generator)
@@ -45,14 +49,17 @@ class PairMixer(BatchMixer):
         """Each example's partner, int64 [B]."""
         return self.partner_rule.draw(targets, state, generator=generator)
 
+    @override
     def observe(self, state: State, mixed: MixedBatch, targets: Tensor, logits: Tensor) -> State:
         """What the rule learns from the outcome."""
         return self.partner_rule.observe(state, mixed, targets, logits)
 
+    @override
     def end_epoch(self, state: State, *, epoch: int, generator: Generator) -> State:
         """The rule's state for epoch `epoch + 1`."""
         return self.partner_rule.end_epoch(state, epoch=epoch, generator=generator)
 
+    @override
     def snapshot(self, state: State) -> dict[str, Tensor]:
         """What the rule remembers of each epoch."""
         return self.partner_rule.snapshot(state)
@@ -66,6 +73,7 @@ class Partnered(PairMixer):
     generalized mixup."""
 
     @property
+    @override
     def partner_rule(self) -> Partners:
         """The setting."""
         return self.partners

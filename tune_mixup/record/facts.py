@@ -108,9 +108,9 @@ class Decision(Fact):
     stop: bool
     why: str
     """One line."""
-    by: Literal["rung", "median", "rule", "budget"]
-    """A comparison at a rung, the median rule, another rule's own way, or a budget of the sweep that was used up (which
-    no replay repeats)."""
+    by: str
+    """`rung`: a comparison at a rung; `median`: the median rule; `budget`: one of the sweep's was used up, which no
+    replay repeats; or the word of a rule from outside."""
     rung: int | None = None
     """The rung's epoch; None for what was not decided at a rung, as for the fields below."""
     value: float | None = None

@@ -54,6 +54,12 @@ def create(root: Path, config: SweepConfig) -> SweepRecord:
     return SweepRecord.create(root, config.name, config.model_dump(mode="json"), direction=config.direction)
 
 
+def read_from_record(config: SweepConfig) -> SweepConfig:
+    """The configuration as another process gets it from the record of the sweep."""
+    with tempfile.TemporaryDirectory() as folder:
+        return SweepConfig.from_record(create(Path(folder), config).folder.config())
+
+
 def worked_through(record: SweepRecord, config: SweepConfig, *, kill_at: int | None = None) -> tuple[bool, int]:
     """Work on a sweep until its end or until its `kill_at`-th write; whether it came to its end, after which writes."""
     with counted_writes(kill_at) as writes:

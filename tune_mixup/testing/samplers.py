@@ -17,10 +17,11 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState, create_trial
 
+from tune_mixup.optuna_internals import reopened
 from tune_mixup.samplers import AnySampler, Sampler, TrialSampler
 from tune_mixup.samplers.base import Draw
 from tune_mixup.sweep_config import SweepConfig
-from tune_mixup.testing.kills import killed_after_each_write
+from tune_mixup.testing.kills import killed_after_each_write, read_from_record
 from tune_mixup.testing.made_up_sweep import FINITE_SPACE, SPACE
 from tune_mixup.testing.parts import PartContract
 from tune_mixup.testing.watching import global_generators_untouched
@@ -83,7 +84,30 @@ class SamplerContract(PartContract[Sampler]):
 
     def test_a_sweep_killed_after_each_write_asks_as_one_that_never_was(self) -> None:
         """Every process dies once it has written one thing; suggestions and decisions come out the same."""
-        config = SweepConfig.parse(
+        outcome = killed_after_each_write(self._sweep())
+        assert outcome.killed == outcome.unbroken, "a sweep that was killed at each write went another way"
+
+    def test_a_draw_that_was_broken_off_goes_on_the_same(self) -> None:
+        """A process that dies between two parameters has written the first ones; another asks for the others."""
+        for after in range(len(POINT)):
+            whole, broken_off = _study(12, 12, running=False)[0], _study(12, 12, running=False)[0]
+            expected = _suggested(self._asking(whole).ask(), list(POINT))
+            begun = self._asking(broken_off).ask()
+            _suggested(begun, list(POINT)[:after])
+            again = reopened(self._asking(broken_off), broken_off.get_trials()[-1])
+            found = _suggested(again, list(POINT))
+            assert found == expected, f"asked at once: {expected}; broken off after {after} parameters: {found}"
+
+    def test_the_record_of_a_sweep_holds_its_settings(self) -> None:
+        """`resume` makes the same sampler of it."""
+        assert read_from_record(self._sweep()) == self._sweep(), "what is read from the record is another sweep"
+
+    def _asking(self, study: optuna.Study) -> optuna.Study:
+        study.sampler = TrialSampler(self.part, seed=3, number=12)
+        return study
+
+    def _sweep(self) -> SweepConfig:
+        return SweepConfig.parse(
             {
                 "name": "contract",
                 "space": FINITE_SPACE if self.part.finite else SPACE,
@@ -93,8 +117,6 @@ class SamplerContract(PartContract[Sampler]):
                 "trials": self.trials,
             }
         )
-        outcome = killed_after_each_write(config)
-        assert outcome.killed == outcome.unbroken, "a sweep that was killed at each write went another way"
 
     def _point(self, ended: int, number: int, *, seed: int = 0) -> Point:
         """What the sampler suggests for trial `number` when the first `ended` are known to have ended."""
@@ -107,8 +129,8 @@ class SamplerContract(PartContract[Sampler]):
         }
 
 
-def _study(ended: int, number: int) -> tuple[optuna.Study, optuna.trial.FrozenTrial]:
-    """A study of `ended` trials and one that runs, whose number is `number`."""
+def _study(ended: int, number: int, *, running: bool = True) -> tuple[optuna.Study, optuna.trial.FrozenTrial]:
+    """A study of `ended` trials and, unless told otherwise, one that runs, whose number is `number`; and the last."""
     study = optuna.create_study(direction="maximize", study_name="contract", sampler=optuna.samplers.RandomSampler(0))
     for place in range(ended):
         share = (place % 5) / 4
@@ -116,7 +138,8 @@ def _study(ended: int, number: int) -> tuple[optuna.Study, optuna.trial.FrozenTr
             "rate": 10 ** (-3 * share), "share": share, "layers": 1 + 2 * (place % 5), "method": "abc"[place % 3]
         }  # fmt: skip
         study.add_trial(create_trial(params=point, distributions=POINT, value=1 - abs(share - 0.4)))
-    study.add_trial(create_trial(state=TrialState.RUNNING))
+    if running:
+        study.add_trial(create_trial(state=TrialState.RUNNING))
     trial = study.get_trials()[-1]
     trial.number = number
     return study, trial
@@ -131,3 +154,17 @@ def _contains(distribution: BaseDistribution, value: Any) -> bool:
             on_a_step = abs(steps - round(steps)) < 1e-9
             return isinstance(value, int | float) and distribution.low <= value <= distribution.high and on_a_step
     return False
+
+
+def _suggested(trial: optuna.Trial, keys: list[str]) -> Point:
+    """The parameters `keys` of a trial, asked for in turn."""
+    point: Point = {}
+    for key in keys:
+        match POINT[key]:
+            case CategoricalDistribution(choices=choices):
+                point[key] = trial.suggest_categorical(key, choices)
+            case IntDistribution() as whole:
+                point[key] = trial.suggest_int(key, whole.low, whole.high, step=whole.step, log=whole.log)
+            case FloatDistribution() as real:
+                point[key] = trial.suggest_float(key, real.low, real.high, step=real.step, log=real.log)
+    return point

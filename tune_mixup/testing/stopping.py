@@ -18,7 +18,7 @@ from tune_mixup.record.facts import Decision
 from tune_mixup.stopping import AnyStopping, Stopping
 from tune_mixup.stopping.base import Objective, Seat, StoppingRule
 from tune_mixup.sweep_config import SweepConfig
-from tune_mixup.testing.kills import killed_after_each_write
+from tune_mixup.testing.kills import killed_after_each_write, read_from_record
 from tune_mixup.testing.made_up_sweep import SPACE
 from tune_mixup.testing.parts import PartContract
 from tune_mixup.testing.watching import global_generators_untouched
@@ -92,8 +92,8 @@ class StoppingContract(PartContract[Stopping]):
                 if decision is None:
                     continue
                 assert decision.epoch == report.epoch, f"{decision} was made after epoch {report.epoch}"
-                one_line = decision.why.strip() and "\n" not in decision.why
-                assert one_line, f"`why` is {decision.why!r}, must be one line for the person who asks why"
+                one_line = decision.why.startswith(f"epoch {decision.epoch}: ") and "\n" not in decision.why
+                assert one_line, f"`why` is {decision.why!r}, must be one line, 'epoch {decision.epoch}: ...'"
                 again = Decision.parse(json.loads(json.dumps(decision.plain())))
                 assert again == decision, f"{decision} is read back as {again}; use plain numbers and texts"
 
@@ -130,7 +130,16 @@ class StoppingContract(PartContract[Stopping]):
 
     def test_a_sweep_killed_after_each_write_decides_as_one_that_never_was(self) -> None:
         """Every process dies once it has written one thing; suggestions and decisions come out the same."""
-        config = SweepConfig.parse(
+        outcome = killed_after_each_write(self._sweep())
+        assert outcome.killed == outcome.unbroken, "a sweep that was killed at each write decided differently"
+        assert outcome.kills == outcome.writes - 1, "a resumed sweep does not write each thing once"
+
+    def test_the_record_of_a_sweep_holds_its_settings(self) -> None:
+        """`resume` makes the same rule of it."""
+        assert read_from_record(self._sweep()) == self._sweep(), "what is read from the record is another sweep"
+
+    def _sweep(self) -> SweepConfig:
+        return SweepConfig.parse(
             {
                 "name": "contract",
                 "space": SPACE,
@@ -140,9 +149,6 @@ class StoppingContract(PartContract[Stopping]):
                 "trials": self.trials,
             }
         )
-        outcome = killed_after_each_write(config)
-        assert outcome.killed == outcome.unbroken, "a sweep that was killed at each write decided differently"
-        assert outcome.kills == outcome.writes - 1, "a resumed sweep does not write each thing once"
 
     def _rule(self, direction: Literal["maximize", "minimize"]) -> StoppingRule:
         return self.part.rule(Objective("val_accuracy", direction), epochs=EPOCHS)

@@ -1,0 +1,69 @@
+"""The files beside the code say what is true of it: the citation, the notices, the changelog, the commands."""
+
+import re
+import tomllib
+from pathlib import Path
+
+from tune_mixup import __version__
+from tune_mixup.reading import parse_yaml
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def text(name):
+    return (ROOT / name).read_text()
+
+
+def test_the_citation_is_valid_and_of_this_version():
+    """The keys that the schema of CFF 1.2.0 requires, and the version and licence of pyproject.toml."""
+    citation = parse_yaml(text("CITATION.cff"))
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert citation["cff-version"] == "1.2.0" and citation["authors"]
+    assert citation["version"] == PROJECT["version"] == __version__
+    assert citation["license"] == PROJECT["license"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", str(citation["date-released"]))
+
+
+def test_the_changelog_has_this_version_and_a_place_for_the_next():
+    versions = re.findall(r"^## \[(.+?)\]", text("CHANGELOG.md"), flags=re.MULTILINE)
+    assert versions[0] == "Unreleased" and __version__ in versions
+
+
+def test_each_direct_dependency_has_its_licence():
+    required = [
+        *PROJECT["dependencies"],
+        *(one for extra in PROJECT["optional-dependencies"].values() for one in extra),
+    ]
+    names = {re.match(r"[\w.-]+", one).group().lower() for one in required}
+    noted = set(re.findall(r"^\| ([\w.-]+) \|", text("THIRD_PARTY_NOTICES.md").lower(), flags=re.MULTILINE)) - {
+        "package"
+    }
+    assert names - {"optuna-dashboard"} == noted, "THIRD_PARTY_NOTICES.md and pyproject.toml name different packages"
+    assert "optuna-dashboard" in text("THIRD_PARTY_NOTICES.md")
+
+
+def test_the_hooks_are_the_linters_of_ci():
+    (repository,) = parse_yaml(text(".pre-commit-config.yaml"))["repos"]
+    assert repository["repo"] == "local"
+    entries = {hook["entry"] for hook in repository["hooks"]}
+    ci = text(".ci/run").replace("ruff format --check", "ruff format")
+    assert entries == {"ruff check", "ruff format", "mypy", "lint-imports"}
+    assert all(re.search(rf"^\s*(.*&& )?{entry}\b", ci, flags=re.MULTILINE) for entry in entries)
+
+
+def test_the_links_of_the_documents_lead_somewhere():
+    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "THIRD_PARTY_NOTICES.md"):
+        for target in re.findall(r"\]\(([^)#]+)\)", text(name)):
+            assert target.startswith("https://") or (ROOT / target).exists(), f"{name} links to {target}"
+
+
+def test_contributing_names_registries_that_exist():
+    rows = [line for line in text("CONTRIBUTING.md").splitlines() if line.startswith("| ") and "`" in line]
+    named = re.findall(r"`([A-Z]{4,})`", "\n".join(rows))
+    everything = "\n".join(
+        path.read_text() for path in [*ROOT.glob("tune_mixup/**/*.py"), *ROOT.glob("benchmarks/*.py")]
+    )
+    assert len(named) >= 11
+    for name in set(named) - {"NAME", "SPACE", "SETTINGS"}:
+        assert re.search(rf"^{name}\b.*=", everything, flags=re.MULTILINE), f"there is no registry {name}"

@@ -1,0 +1,132 @@
+"""Sampler and stopping rule in a sweep's configuration: by name, with settings, as objects, and in old records."""
+
+from pathlib import Path
+
+import pytest
+from optuna.distributions import CategoricalDistribution
+
+from tune_mixup.samplers import SAMPLERS
+from tune_mixup.samplers.gp import Gp
+from tune_mixup.samplers.tpe import Tpe
+from tune_mixup.search_space import SearchSpace
+from tune_mixup.stopping import STOPPING
+from tune_mixup.stopping.asha import Asha
+from tune_mixup.stopping.hyperband import Hyperband
+from tune_mixup.stopping.median import Median
+from tune_mixup.stopping.never import Never
+from tune_mixup.sweep_config import SweepConfig, plan
+
+FREE = {"optimizer.lr": CategoricalDistribution((0.05, 0.1))}
+
+
+def space(**defaults):
+    return SearchSpace(
+        fixed={"data.name": "digits"}, free=FREE, defaults={key.replace("__", "."): v for key, v in defaults.items()}
+    )
+
+
+def test_a_part_is_a_name_a_section_or_an_object():
+    for given in (
+        {"sampler": "gp", "scheduler": "median"},
+        {"sampler": {"name": "gp"}, "stopping": {"name": "median"}},
+        {"sampler": Gp(), "stopping": Median()},
+    ):
+        config = plan(space(), name="s", **given)
+        assert (config.sampler, config.stopping) == (Gp(), Median())
+    config = plan(space(), {"sweep.stopping.grace_epochs": 3, "sweep.sampler.candidates": 5}, name="s")
+    assert (config.sampler, config.stopping) == (Tpe(candidates=5), Asha(grace_epochs=3))
+    config = plan(space(), {"sweep.stopping.min_others": 5}, name="s", scheduler="median")
+    assert config.stopping == Median(min_others=5)
+
+
+@pytest.mark.parametrize("stopping", STOPPING)
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_pair_survives_its_file(sampler, stopping):
+    config = plan(space(), name="s", sampler=sampler, scheduler=stopping)
+    plain = config.model_dump(mode="json")
+    assert (plain["sampler"]["name"], plain["stopping"]["name"]) == (sampler, stopping)
+    assert SweepConfig.parse(plain) == SweepConfig.from_record({"format": 1, **plain}) == config
+
+
+def test_a_spaces_settings_hold_where_the_rule_has_them():
+    ours = space(stopping__grace_epochs=2, stopping__strata="none", trials=4)
+    assert plan(ours, name="s").stopping == Asha(grace_epochs=2, strata="none")
+    assert plan(ours, name="s", scheduler="hyperband").stopping == Hyperband(grace_epochs=2, strata="none")
+    assert plan(ours, name="s", scheduler="median").stopping == Median(grace_epochs=2)
+    assert plan(ours, name="s", scheduler="none").stopping == Never()
+    assert plan(ours, {"sweep.stopping.grace_epochs": 7}, name="s").stopping == Asha(grace_epochs=7, strata="none")
+    assert plan(ours, name="s", stopping=Asha(smoothing=1)).stopping == Asha(smoothing=1)
+    theirs = space(stopping__name="median", stopping__min_others=4)
+    assert plan(theirs, name="s").stopping == Median(min_others=4)
+    assert plan(theirs, name="s", stopping={"grace_epochs": 2}).stopping == Median(min_others=4, grace_epochs=2)
+    assert plan(theirs, name="s", scheduler="asha").stopping == Asha()
+
+
+@pytest.mark.parametrize(
+    ("defaults", "settings", "options", "line"),
+    [
+        ({}, {"sweep.stopping.reduction_factor": 4}, {"scheduler": "median"},
+         "sweep.stopping.reduction_factor: there is no such setting here (got 4); "),
+        ({}, {"sweep.stopping.grace_epochs": 0}, {}, "sweep.stopping.grace_epochs: got 0, must be "),
+        ({}, {"sweep.sampler.candidates": 4}, {"sampler": "gp"}, "sweep.sampler.candidates: there is no such setting"),
+        ({}, {"sweep.grace_epochs": 2}, {}, "sweep.grace_epochs: is sweep.stopping.grace_epochs now; set that"),
+        ({}, {}, {"control_fraction": 0.0}, "sweep.control_fraction: is sweep.stopping.control_fraction now; set that"),
+        ({"grace_epochs": 2}, {}, {}, "sweep.grace_epochs: is sweep.stopping.grace_epochs now; set that"),
+        ({"stopping__grace": 2}, {}, {}, "sweep.stopping.grace: there is no such setting here"),
+        ({"stopping__grace": 2}, {}, {"scheduler": "none"}, "sweep.stopping.grace: there is no such setting here"),
+        ({}, {}, {"scheduler": "asah"}, "sweep.stopping.name: got 'asah', which is not known; did you mean asha?"),
+        ({}, {}, {"scheduler": "pbt"}, "sweep.stopping.name: got 'pbt', which changes a trial's settings while it"),
+        ({}, {"sweep.stopping.smoothing": 4}, {}, "sweep.stopping.smoothing: got 4, but val_accuracy_median is"),
+        ({}, {"sweep.outside": "bend"}, {}, "outside: got 'bend', must be "),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_in_one_line(defaults, settings, options, line):
+    with pytest.raises(ValueError) as caught:
+        plan(space(**defaults), settings, name="s", **options)
+    assert str(caught.value).startswith(line) and "\n" not in str(caught.value)
+
+
+# Records of before sampler and rule had settings of their own
+
+FLAT = {
+    "name": "old",
+    "space": {"free": {}, "fixed": {"data.name": "digits"}, "defaults": {"grace_epochs": 2, "trials": 3}},
+    "seed": 3, "metric": "val_nll", "trials": 8, "sampler": "tpe", "scheduler": "asha", "grace_epochs": 2,
+    "reduction_factor": 4, "strata": "none", "smoothing": 3, "control_fraction": 0.25, "repeats": "serve",
+}  # fmt: skip
+
+
+def test_a_first_record_is_read_with_the_settings_of_its_rule():
+    config = SweepConfig.from_record(FLAT)
+    rungs = {"grace_epochs": 2, "reduction_factor": 4, "strata": "none", "smoothing": 3, "control_fraction": 0.25}
+    assert (config.sampler, config.stopping) == (Tpe(), Asha(**rungs))
+    assert (config.seed, config.trials, config.repeats, config.outside) == (3, 8, "serve", "drop")
+    assert config.space.defaults == {"stopping.grace_epochs": 2, "trials": 3}
+    assert SweepConfig.from_record({**FLAT, "scheduler": "hyperband"}).stopping == Hyperband(**rungs)
+    median = SweepConfig.from_record({**FLAT, "scheduler": "median"}).stopping
+    assert median == Median(grace_epochs=2, control_fraction=0.25, min_others=3)
+    assert SweepConfig.from_record({**FLAT, "scheduler": "none"}).stopping == Never()
+    for sampler in SAMPLERS:
+        assert SweepConfig.from_record({**FLAT, "sampler": sampler}).sampler == SAMPLERS[sampler]()
+
+
+def test_a_record_of_todays_format_has_no_flat_names():
+    with pytest.raises(ValueError, match="sweep.scheduler: is sweep.stopping.name now"):
+        SweepConfig.from_record({**FLAT, "format": 1})
+
+
+def test_a_rule_at_work_has_the_settings_of_the_sweep():
+    rule = plan(space(), name="s", metric="val_nll", stopping=Asha(reduction_factor=4, smoothing=2)).rule()
+    assert (rule.direction, rule.reduction_factor, rule.smoothing) == ("minimize", 4, 2)
+    rule = plan(space(), name="s", max_epochs=50, scheduler="median").rule()
+    assert (rule.direction, rule.grace_epochs, rule.min_others) == ("maximize", 10, 3)
+
+
+def test_names_are_nowhere_branched_on():
+    """`asha`, `tpe` and the like stand in their own files, in the registries, in texts and in the table of options."""
+    package = Path(__file__).parents[1] / "tune_mixup"
+    rooms = ("samplers", "stopping")
+    for path in package.rglob("*.py"):
+        if path.parent.name not in rooms and path.name != "options.py":
+            found = [name for name in (*SAMPLERS, "asha", "hyperband") if f'== "{name}"' in path.read_text()]
+            assert not found, (path, found)
