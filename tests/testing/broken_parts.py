@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import torch
 from optuna.samplers import RandomSampler
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr
 from torch import nn
 
 from tune_mixup.data import Split
@@ -332,6 +332,13 @@ class Unrepeatable(Sampler):
         return RandomSampler()
 
 
+class LosesASetting(Sampler):
+    offset: int = Field(default=0, exclude=True)
+
+    def make(self, draw):
+        return RandomSampler(seed=draw.own_seed() + self.offset)
+
+
 class Shared(Sampler):
     _one: RandomSampler = PrivateAttr(default_factory=lambda: RandomSampler(seed=0))
 
@@ -374,6 +381,10 @@ class ScriptedRule(StoppingRule):
         if seat.spared or not recent or value >= sum(recent) / len(recent):
             return None
         return Decision(epoch=epoch, stop=True, by="rung", why="below the last three")
+
+
+class LosesItsPatience(Scripted):
+    patience: int = Field(default=3, exclude=True)
 
 
 class NoSparing(Asha):

@@ -91,6 +91,8 @@ SAMPLERS = [
     (broken.WithoutSeed(), "a_draw_depends_on_record_seed_and_trial_alone", "the sweep's seed changes nothing"),
     (broken.Unrepeatable(), "a_draw_depends_on_record_seed_and_trial_alone", "asked twice for trial 0"),
     (broken.Shared(), "a_parameter_by_itself_does_not_depend_on_those_drawn_before", "when asked later"),
+    (broken.Unrepeatable(), "a_draw_that_was_broken_off_goes_on_the_same", "broken off after 0 parameters"),
+    (broken.LosesASetting(offset=1), "the_record_of_a_sweep_holds_its_settings", "is another sweep"),
     (broken.Unrepeatable(), "a_sweep_killed_after_each_write_asks_as_one_that_never_was", "went another way"),
 ]
 STOPPING = [
@@ -102,6 +104,7 @@ STOPPING = [
     (broken.TwoLines(), "decisions_can_be_written_down", "must be one line"),
     (broken.CountsAgain(), "epochs_gone_by_count_for_nothing", "a report of epoch"),
     (broken.Scripted(), "a_restored_rule_decides_as_the_one_that_was_never_lost", "whatever their order among trials"),
+    (broken.LosesItsPatience(patience=4), "the_record_of_a_sweep_holds_its_settings", "is another sweep"),
     (broken.Forever(), "a_sweep_killed_after_each_write_decides_as_one_that_never_was", "decided differently"),
 ]
 SUITES = {
