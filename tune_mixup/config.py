@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
+from typing_extensions import override
 
 from tune_mixup.data import AnyDataset
 from tune_mixup.data.base import Shape
@@ -112,6 +113,7 @@ class TrialConfig(Schema):
         return with_outside(self.training.metrics)
 
     @classmethod
+    @override
     def parse(cls, values: Mapping[str, Any]) -> Self:
         """Build from nested plain values, or with objects for sections; without a `name` it is the default component.
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import GetCoreSchemaHandler, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
+from typing_extensions import override
 
 from tune_mixup.importing import WRITTEN_LIKE, import_path, imported, is_import_path
 from tune_mixup.schema import NAMELESS, ONE_LINE, Schema, suggest
@@ -24,6 +25,7 @@ class Part(Schema):
 
     name: str = ""
 
+    @override
     def __init_subclass__(cls, **kwargs: Any) -> None:
         # Before pydantic collects the fields: a name that was inherited would be another class's.
         super().__init_subclass__(**kwargs)

@@ -6,6 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from typing_extensions import override
+
 from tune_mixup.record import tables
 from tune_mixup.record.names import is_sweep, trial_name
 from tune_mixup.record.sweep_record import SweepRecord
@@ -102,6 +104,7 @@ class Sweep:
 
         return TrialConfig.parse(self.record.folder.trial(number).read_config())
 
+    @override
     def __repr__(self) -> str:
         states = Counter(trial.state.name for trial in self.record.study.asked())
         counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none begun"

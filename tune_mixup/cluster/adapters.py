@@ -138,6 +138,7 @@ class RecordSearcher(Searcher):
     def restore(self, checkpoint_path: str) -> None:
         """Nothing: a session starts from the record."""
 
+    @override
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
@@ -169,5 +170,6 @@ class RecordScheduler(FIFOScheduler):
         text = error.read_text() if error.exists() else ""
         self.searcher.causes.setdefault(trial.trial_id, cause_of_death(text))
 
+    @override
     def __getstate__(self) -> dict[str, Any]:
         return {}

@@ -5,6 +5,7 @@ from typing import Any
 
 from ray import kill, tune
 from ray.tune.experiment import Trial
+from typing_extensions import override
 
 from tune_mixup.cluster.adapters import RecordSearcher
 from tune_mixup.cluster.ray_internals import worker_of
@@ -23,25 +24,30 @@ class Watch(tune.Callback):
         self._trials: dict[str, Trial] = {}
         self._stepped = time.monotonic()
 
+    @override
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A worker has taken on the trial."""
         self._heard[trial.trial_id] = time.monotonic()
         self._trials[trial.trial_id] = trial
 
+    @override
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         """The trial lives."""
         self._heard[trial.trial_id] = time.monotonic()
 
+    @override
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """The trial has ended."""
         self._forget(trial)
 
+    @override
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """The trial's worker is gone."""
         self._forget(trial)
 
+    @override
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """Kill the workers of the trials that are overdue; Ray then finds them dead."""
         if self.timeout_s is None:
@@ -61,5 +67,6 @@ class Watch(tune.Callback):
         self._heard.pop(trial.trial_id, None)
         self._trials.pop(trial.trial_id, None)
 
+    @override
     def __getstate__(self) -> dict[str, Any]:
         return {}

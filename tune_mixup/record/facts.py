@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Self
 
+from typing_extensions import override
+
 from tune_mixup.record.trial_folder import Epoch
 
 
@@ -91,8 +93,8 @@ class Report(Fact):
     """Empty as long as the trial goes on."""
 
     @classmethod
+    @override
     def parse(cls, values: Mapping[str, Any]) -> "Report":
-        """From the plain form."""
         ending = values.get("ending")
         return cls(row=values.get("row"), ending=None if ending is None else Ending.parse(ending))
 
@@ -124,6 +126,7 @@ class Decision(Fact):
     group: str | None = None
 
     @classmethod
+    @override
     def parse(cls, values: Mapping[str, Any]) -> "Decision":
         """From the plain form; records of format 0 do not say by what it was decided."""
         if "by" in values:
@@ -152,8 +155,8 @@ class TrialFacts(Fact):
     """SWEEP/TRIAL that it was imported from; it is then no trial of this sweep."""
 
     @classmethod
+    @override
     def parse(cls, values: Mapping[str, Any]) -> "TrialFacts":
-        """From the plain form."""
         decisions = [Decision.parse(one) for one in values.get("decisions", ())]
         return super().parse({**values, "decisions": decisions})
 
@@ -186,6 +189,6 @@ class SweepFacts(Fact):
     """What was imported from another sweep, in one line."""
 
     @classmethod
+    @override
     def parse(cls, values: Mapping[str, Any]) -> "SweepFacts":
-        """From the plain form."""
         return super().parse({**values, "grace": [LongerGrace.parse(one) for one in values.get("grace", ())]})

@@ -15,6 +15,7 @@ from typing import Any
 
 from filelock import FileLock
 from optuna.storages.journal import BaseJournalBackend
+from typing_extensions import override
 
 from tune_mixup.optuna_internals import JournalOperation
 from tune_mixup.record.files import storage
@@ -29,6 +30,7 @@ class Journal(BaseJournalBackend):
         self._read = (0, 0)
         """How many lines were read so far, and where the next one begins."""
 
+    @override
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
         """The operations from number `log_number_from` on; what a torn last line holds is left out.
 
@@ -49,6 +51,7 @@ class Journal(BaseJournalBackend):
             if number > log_number_from:
                 yield operation
 
+    @override
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Add operations, whole or not at all. Raises StorageFault when the disk is full, read-only or gone.
 

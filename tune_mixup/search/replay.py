@@ -14,6 +14,7 @@ from optuna.distributions import BaseDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import TrialState
+from typing_extensions import override
 
 from tune_mixup.optuna_internals import JournalOperation, queued_point
 from tune_mixup.record.facts import Decision, TrialFacts
@@ -54,10 +55,12 @@ class _Prefix(BaseJournalBackend):
         self.operations = operations
         self.end = 0
 
+    @override
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
         """The operations from number `log_number_from` up to the end of the prefix."""
         yield from self.operations[log_number_from : self.end]
 
+    @override
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Drop what a sampler notes for itself."""
 

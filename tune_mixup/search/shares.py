@@ -5,6 +5,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from typing_extensions import override
+
 from tune_mixup.measuring.nodes import ANY_TYPE, Node, fitting, gpu_types, of_type, slots
 from tune_mixup.measuring.packing import Packed
 from tune_mixup.record.facts import SweepFacts, TrialFacts
@@ -51,14 +53,17 @@ class Shares(ABC):
 class FixedShares(Shares):
     """The share that the configuration says; a trial that runs out of memory gets twice as much for itself."""
 
+    @override
     def has_room(self) -> bool:
         """Always: Ray lets trials wait."""
         return True
 
+    @override
     def take(self, number: int) -> Place:
         """On any GPU."""
         return Place(self.of(number))
 
+    @override
     def enlarge(self, number: int) -> str | None:
         """Twice the share, up to a whole GPU."""
         share = self.of(number)
@@ -68,6 +73,7 @@ class FixedShares(Shares):
         self.record.study.note(number, TrialFacts(gpus=larger))
         return f"{larger:g}"
 
+    @override
     def release(self, number: int) -> None:
         """Nothing: places are not counted."""
 
@@ -83,10 +89,12 @@ class PackedShares(Shares):
         self._running: dict[int, str] = {}
         """Trial -> type of its GPU."""
 
+    @override
     def has_room(self) -> bool:
         """Whether a place is free on some type of GPU."""
         return bool(self._free())
 
+    @override
     def take(self, number: int) -> Place:
         """On the type of GPU whose trials are the fastest, of those that have a free place."""
         packing = self.decision.gpus
@@ -97,6 +105,7 @@ class PackedShares(Shares):
             self.record.study.note(number, TrialFacts(gpus=share))
         return Place(share, gpu_type if len(self._pools) > 1 else ANY_TYPE)
 
+    @override
     def enlarge(self, number: int) -> str | None:
         """What trials have from now on: the share of the next smaller number on such a GPU.
 
@@ -113,6 +122,7 @@ class PackedShares(Shares):
             self.record.study.note_sweep(SweepFacts(packing=self.decision.model_dump(mode="json")))
         return f"{packing.share:g}, which all trials have from now on{f' on {gpu_type}' if gpu_type else ''}"
 
+    @override
     def release(self, number: int) -> None:
         """Its place is free again."""
         self._running.pop(number, None)
