@@ -1,7 +1,11 @@
 """The step as it is captured, on the CPU: capturing is replaced by calling, everything else is the real thing."""
 
 import gc
+import json
 import math
+import os
+import subprocess
+import sys
 import weakref
 
 import pytest
@@ -174,26 +178,44 @@ def test_kernels_are_as_asked_inside_and_as_before_outside():
         assert now == before
 
 
+COMPILED = """
+import json, sys, torch
+from tune_mixup import Trainer, TrialConfig
+torch.set_num_threads(1)
+mode, small, trials = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
+rows = []
+for number, changes in enumerate(trials):
+    eager = Trainer(TrialConfig.from_dotted(small, changes)).run()
+    # From the second trial on, compiling again is an error.
+    torch.compiler.set_stance("fail_on_recompile" if number else "default")
+    compiled = Trainer(TrialConfig.from_dotted(small, {**changes, "training.compile": mode})).run()
+    torch.compiler.set_stance("default")
+    rows.append([eager[0]["train_loss"], compiled[0]["train_loss"], compiled[0]["val_nll"]])
+print(json.dumps(rows))
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["model", "step"])
-def test_compiled_trials_agree_with_eager_ones_and_compile_once(mode):
-    """The inductor sums in another order, so single precision differs in its last digits; one epoch of five steps."""
-    changes = [
-        {"mixing__name": "generalized_mixup", "optimizer__weight_decay": 1e-3},
-        {"mixing__name": "generalized_mixup", "mixing__alpha": 0.3, "mixing__gamma": 2.0, "optimizer__lr": 0.02},
-        {"mixing__name": "generalized_mixup", "seed": 1},
+def test_compiled_trials_agree_with_eager_ones_and_compile_once(mode, safe_kernels):
+    """The inductor sums in another order, so single precision differs in its last digits; one epoch of five steps.
+
+    In a process of its own, for which the kernels have to be chosen before torch is imported.
+    """
+    trials = [
+        {"mixing.name": "generalized_mixup", "optimizer.weight_decay": 1e-3},
+        {"mixing.name": "generalized_mixup", "mixing.alpha": 0.3, "mixing.gamma": 2.0, "optimizer.lr": 0.02},
+        {"mixing.name": "generalized_mixup", "seed": 1},
     ]
-    stance = "default"
-    for settings in changes:
-        eager = Trainer(config(**settings, training__epochs=1)).run()
-        torch.compiler.set_stance(stance)  # from the second trial on, compiling again is an error
-        try:
-            compiled = Trainer(config(**settings, training__epochs=1, training__compile=mode)).run()
-        finally:
-            torch.compiler.set_stance("default")
-        stance = "fail_on_recompile"
-        assert compiled[0]["train_loss"] == pytest.approx(eager[0]["train_loss"], rel=1e-3)
-        assert math.isfinite(compiled[0]["val_nll"])
+    trials = [{**changes, "training.epochs": 1} for changes in trials]
+    words = [sys.executable, "-c", COMPILED, mode, json.dumps(SMALL), json.dumps(trials)]
+    done = subprocess.run(words, env={**os.environ, **safe_kernels}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout.splitlines()[-1])
+    assert len(rows) == len(trials)
+    for eager, compiled, nll in rows:
+        assert compiled == pytest.approx(eager, rel=1e-3)
+        assert math.isfinite(nll)
 
 
 @pytest.mark.gpu
