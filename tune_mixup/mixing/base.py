@@ -73,6 +73,8 @@ class Mixer(Part, ABC):
 
     between_epochs: ClassVar[frozenset[str]] = frozenset()
     """Settings that no step knows: what follows from them is in the state."""
+    in_state: ClassVar[frozenset[str]] = frozenset()
+    """Numbers that a step reads from the state, by `live`, so that one captured step serves all their values."""
 
     @property
     def needs_stratified_batches(self) -> bool:
@@ -110,8 +112,24 @@ class Mixer(Part, ABC):
         return None
 
     def init(self, num_classes: int, *, device: torch.device, generator: Generator) -> State:
-        """The state before epoch 0. `generator` is on the CPU."""
-        return {}
+        """The state before epoch 0: the settings `in_state`, each as float64 []. `generator` is on the CPU.
+
+        A setting of 0 is left out: 0 turns the mixing off, which is another structure.
+        """
+        numbers = {name: getattr(self, name) for name in sorted(self.in_state)}
+        return {
+            name: torch.tensor(number, dtype=torch.float64, device=device) for name, number in numbers.items() if number
+        }
+
+    def live(self, name: str, state: State) -> float | Tensor:
+        """The value of a setting `in_state`: the state's, or the setting's own where the state has none."""
+        setting: float = getattr(self, name)
+        return state.get(name, setting)
+
+    @property
+    @override
+    def changeable(self) -> frozenset[str]:
+        return self.between_epochs | {name for name in self.in_state if getattr(self, name)}
 
     @abstractmethod
     def step(
@@ -198,11 +216,6 @@ def draw_size(per: Per, inputs: Tensor) -> tuple[int, ...]:
     return () if per == "batch" else (len(inputs),)
 
 
-def is_off(alpha: float | Tensor) -> bool:
-    """Whether alpha is 0, so that nothing is mixed. Tensors stand for canonical settings, in which it never is."""
-    return not isinstance(alpha, Tensor) and alpha == 0
-
-
 def sample_lam(
     alpha: float | Tensor, size: tuple[int, ...] = (), *, device: torch.device, generator: Generator
 ) -> Tensor:
@@ -213,7 +226,7 @@ def sample_lam(
     Drawn as the logistic of a difference of log-gammas, with log Gamma(a) = log Gamma(a + 1) + log(U) / a, so that a
     small alpha neither underflows nor gives 0/0. No value is read on the host.
     """
-    if is_off(alpha):
+    if not isinstance(alpha, Tensor) and alpha == 0:
         return torch.ones(size, device=device)
     shape = torch.ones((2, *size), dtype=torch.float64, device=device) + alpha
     uniform = torch.rand((2, *size), dtype=torch.float64, device=device, generator=generator)

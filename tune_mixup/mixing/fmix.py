@@ -13,7 +13,7 @@ Differs from the released code:
 openmixup, whose tables have alpha 0.2, copies that code, but pairs nobody with themself: `partners.name=deranged`.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -40,6 +40,7 @@ from tune_mixup.mixing.smooth_noise import noise_size, published_image, smooth_i
 class FMix(Partnered, InputMixer):
     """lam ~ Beta(alpha, alpha), and the mask is the top share lam of the pixels of a random smooth image."""
 
+    in_state: ClassVar[frozenset[str]] = frozenset({"alpha"})
     name: Literal["fmix"] = "fmix"
     variant: Literal["intended", "official"] = "intended"
     """intended: smooth in all directions, as the paper says; official: as the released code draws it."""
@@ -78,7 +79,7 @@ class FMix(Partnered, InputMixer):
         device = inputs.device
         height, width = inputs.shape[-2:]
         size = draw_size(self.per, inputs)
-        drawn = sample_lam(self.alpha, size, device=device, generator=generator)
+        drawn = sample_lam(self.live("alpha", state), size, device=device, generator=generator)
         round_up = torch.rand(size, device=device, generator=generator) < 0.5
         noise = torch.randn((*size, *noise_size(height, width)), device=device, generator=generator)
         partner = self.draw_partner(targets, state, generator=generator)

@@ -12,7 +12,7 @@ Differs from the released code, and from openmixup's copy of it:
 - Every batch is cut. There, half of them on CIFAR: `probability`.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -30,6 +30,7 @@ from tune_mixup.mixing.saliency import SALIENCY, SaliencyName, peak
 class SaliencyMix(Partnered):
     """A box of a share 1 - lam of the image, lam ~ Beta(alpha, alpha); lam becomes the share of pixels that stay."""
 
+    in_state: ClassVar[frozenset[str]] = frozenset({"alpha"})
     name: Literal["saliencymix"] = "saliencymix"
     variant: Literal["paper", "official"] = "paper"
     """paper: each example's box lies around its partner's peak; official: one box for all, as in the released code."""
@@ -61,7 +62,7 @@ class SaliencyMix(Partnered):
     ) -> MixedBatch:
         """Paste the partner's box into inputs [B, C, H, W]; targets [B, K] are blended by area."""
         size = draw_size(self.per, inputs)
-        drawn = sample_lam(self.alpha, size, device=inputs.device, generator=generator)
+        drawn = sample_lam(self.live("alpha", state), size, device=inputs.device, generator=generator)
         cut = torch.rand(size, device=inputs.device, generator=generator) < self.probability
         partner = self.draw_partner(targets, state, generator=generator)
 
