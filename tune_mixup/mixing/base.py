@@ -259,4 +259,25 @@ def interpolate(own: Tensor, other: Tensor, lam: Tensor) -> Tensor:
 
 def mix_rows(partner: Tensor, lam: Tensor, rows: Tensor) -> Tensor:
     """`rows` [B, ...] interpolated with those of their partners, int64 [B]; lam as in `interpolate`."""
-    return interpolate(rows, rows[partner], lam)
+    return interpolate(rows, take_rows(rows, partner), lam)
+
+
+def take_rows(rows: Tensor, index: Tensor) -> Tensor:
+    """The rows `index` int64 [B] of `rows` [B, ...], in the memory layout that `rows` have, and so is the gradient.
+
+    Indexed as they are, channels-last rows and their gradient would come back in the other layout, and each layer
+    behind would have to convert them.
+    """
+    if rows.ndim == 4 and not rows.is_contiguous() and rows.is_contiguous(memory_format=torch.channels_last):
+        return rows.permute(0, 2, 3, 1)[index].permute(0, 3, 1, 2)
+    return rows[index]
+
+
+def exact_in_features(lam: Tensor) -> Tensor:
+    """lam as features of a lower precision can be weighed by: under autocast a whole number of 256ths, else as it is.
+
+    lam and 1 - lam are then exact in bf16 and fp16, so that features and targets are mixed with the same numbers.
+    """
+    if not torch.is_autocast_enabled(lam.device.type):
+        return lam
+    return (lam * 256).round() / 256

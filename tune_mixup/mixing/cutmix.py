@@ -24,6 +24,7 @@ from tune_mixup.mixing.base import (
     draw_size,
     mean_minor_share,
     sample_lam,
+    take_rows,
 )
 from tune_mixup.mixing.boxes import box_around, inside, share_outside
 from tune_mixup.mixing.erm import Erm
@@ -70,4 +71,4 @@ class CutMix(Partnered, InputMixer):
         box = box_around(row, column, torch.where(cut, drawn, 1.0), height=height, width=width)
         mask = (~inside(box, height=height, width=width)).float()
         lam = share_outside(box, height=height, width=width)
-        return mix_by_mask(inputs, targets, mask=mask, lam=lam, partner=partner, other=inputs[partner])
+        return mix_by_mask(inputs, targets, mask=mask, lam=lam, partner=partner, other=take_rows(inputs, partner))

@@ -30,6 +30,7 @@ from tune_mixup.mixing.base import (
     draw_size,
     mean_minor_share,
     sample_lam,
+    take_rows,
 )
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.masks import mix_by_mask
@@ -87,7 +88,7 @@ class FMix(Partnered, InputMixer):
         image = smooth_image if self.variant == "intended" else published_image
         pixels = image(noise, self.decay, height=height, width=width)
         mask, lam = top_share(pixels, drawn, round_up, max_soft=self.max_soft)
-        return mix_by_mask(inputs, targets, mask=mask, lam=lam, partner=partner, other=inputs[partner])
+        return mix_by_mask(inputs, targets, mask=mask, lam=lam, partner=partner, other=take_rows(inputs, partner))
 
 
 def top_share(image: Tensor, lam: Tensor, round_up: Tensor, *, max_soft: float) -> tuple[Tensor, Tensor]:

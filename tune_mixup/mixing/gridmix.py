@@ -21,7 +21,7 @@ from scipy.special import betainc
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, Per, State, draw_size, sample_lam
+from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, Per, State, draw_size, sample_lam, take_rows
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.grid import holes, lay_grid, wrapped_holes
 from tune_mixup.mixing.masks import mean_weight, mix_by_mask
@@ -122,4 +122,4 @@ class GridMix(Partnered, InputMixer):
         in_hole = (wrapped_holes if published else holes)(grid, height=height, width=width)
         mask = (~in_hole).float()
         lam = mean_weight(mask)
-        return mix_by_mask(inputs, targets, mask=mask, lam=lam, partner=partner, other=inputs[partner])
+        return mix_by_mask(inputs, targets, mask=mask, lam=lam, partner=partner, other=take_rows(inputs, partner))

@@ -23,6 +23,7 @@ from tune_mixup.mixing.base import (
     Per,
     State,
     draw_size,
+    exact_in_features,
     mean_minor_share,
     mix_rows,
     sample_lam,
@@ -81,6 +82,7 @@ class ManifoldMixup(Partnered):
         size = draw_size(self.per, inputs)
         lam = sample_lam(self.live("alpha", state), size, device=inputs.device, generator=generator)
         partner = self.draw_partner(targets, state, generator=generator)
+        lam = exact_in_features(lam)
         at = self._spread(lam, generator)
         mixed = mix_rows(partner, at.pop(0), inputs) if 0 in at else inputs
         return MixedBatch(mixed, mix_rows(partner, lam, targets), lam, partner, hidden=at)

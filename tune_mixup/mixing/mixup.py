@@ -19,6 +19,7 @@ from tune_mixup.mixing.base import (
     interpolate,
     mean_minor_share,
     sample_lam,
+    take_rows,
 )
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.paired import Partnered
@@ -50,5 +51,5 @@ class Mixup(Partnered, InputMixer):
         size = draw_size(self.per, inputs)
         lam = sample_lam(self.live("alpha", state), size, device=inputs.device, generator=generator)
         partner = self.draw_partner(targets, state, generator=generator)
-        mixed = interpolate(inputs, inputs[partner], lam)
+        mixed = interpolate(inputs, take_rows(inputs, partner), lam)
         return MixedBatch(mixed, interpolate(targets, targets[partner], lam), lam, partner)

@@ -18,7 +18,7 @@ from scipy.special import betainc
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, Per, State, draw_size, sample_lam
+from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, Per, State, draw_size, sample_lam, take_rows
 from tune_mixup.mixing.boxes import box_of_scale, inside, share_outside
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.masks import mix_by_mask
@@ -94,5 +94,5 @@ class ResizeMix(Partnered, InputMixer):
         box = box_of_scale(row, column, tau, height=height, width=width)
         mask = (~inside(box, height=height, width=width)).float()
         lam = share_outside(box, height=height, width=width)
-        small = squeeze_into(inputs[partner], box, self.interpolation)
+        small = squeeze_into(take_rows(inputs, partner), box, self.interpolation)
         return mix_by_mask(inputs, targets, mask=mask, lam=lam, partner=partner, other=small)

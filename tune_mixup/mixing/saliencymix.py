@@ -19,7 +19,17 @@ from pydantic import Field
 from torch import Generator, Tensor, nn
 from typing_extensions import override
 
-from tune_mixup.mixing.base import Alpha, MixedBatch, Mixer, Per, State, draw_size, mean_minor_share, sample_lam
+from tune_mixup.mixing.base import (
+    Alpha,
+    MixedBatch,
+    Mixer,
+    Per,
+    State,
+    draw_size,
+    mean_minor_share,
+    sample_lam,
+    take_rows,
+)
 from tune_mixup.mixing.boxes import box_around, inside, share_outside
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.masks import mix_by_mask
@@ -81,4 +91,4 @@ def paste_peaks(inputs: Tensor, targets: Tensor, maps: Tensor, *, lam: Tensor, p
     box = box_around(row, column, lam, height=height, width=width)
     mask = (~inside(box, height=height, width=width)).float()
     left = share_outside(box, height=height, width=width)
-    return mix_by_mask(inputs, targets, mask=mask, lam=left, partner=partner, other=inputs[partner])
+    return mix_by_mask(inputs, targets, mask=mask, lam=left, partner=partner, other=take_rows(inputs, partner))
