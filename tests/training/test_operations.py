@@ -46,30 +46,25 @@ def operations(changes):
     return Counter({name: count for name, count in counted.items() if name not in LAUNCH_NOTHING})
 
 
-@pytest.mark.parametrize(
-    ("method", "changes", "most"),
-    [("erm", {}, 177), ("erm", FAST, 186), ("mixup", {}, 197), ("generalized_mixup", {}, 224)],
-)
-def test_a_step_launches_no_more_than_this(method, changes, most):
-    counted = operations({"mixing.name": method, **changes})
-    assert counted.total() <= most, counted.most_common()
+MOST = {
+    "cutmix": 249, "erm": 184, "fmix": 247, "generalized_mixup": 233, "gridmix": 281, "manifold_mixup": 236,
+    "mixture": 281, "mixup": 206, "resizemix": 270, "saliencymix": 298, "smoothmix": 218,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("method", sorted(MIXERS))
+def test_a_step_launches_no_more_than_this(method):
+    counted = operations({"mixing.name": method})
+    assert counted.total() <= MOST[method], counted.most_common()
     assert counted["aten::convolution"] == counted["aten::native_batch_norm"] == 20, "of all that there is to do"
 
 
 def test_lower_precision_adds_no_operation_to_each_layer():
     more = operations({"mixing.name": "erm", **FAST}) - operations({"mixing.name": "erm"})
-    assert more.total() < 20, more.most_common()
+    assert more.total() < 10, more.most_common()
 
 
 def test_batch_norms_and_weights_have_no_kernel_each_for_their_bookkeeping():
     counted = operations({"mixing.name": "erm", **FAST})
     assert counted["aten::add_"] <= 2, "twenty batch norms would count by one each"
     assert counted["aten::_to_copy"] < 10, "forty weights and gradients would be rounded by one each"
-
-
-@pytest.mark.parametrize("name", sorted(MIXERS))
-def test_no_method_doubles_the_cost_of_a_step(name):
-    """Methods that ask the network once more have its kernels twice, and no others."""
-    plain, mixed = operations({"mixing.name": "erm"}), operations({"mixing.name": name})
-    passes = mixed["aten::native_batch_norm"] // plain["aten::native_batch_norm"]
-    assert mixed.total() <= passes * plain.total() + 120, (mixed - plain).most_common()

@@ -8,12 +8,14 @@ import os
 import subprocess
 import sys
 import weakref
+from pathlib import Path
 
 import pytest
 import torch
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.mixing import MIXERS
+from tune_mixup.optimizer import OPTIMIZERS
 from tune_mixup.training import runners, warm
 from tune_mixup.training.step import Step
 from tune_mixup.training.trainer import Trainer
@@ -264,3 +266,103 @@ def test_a_step_keeps_its_tensors_in_their_places(captures):
     trainer.load_state_dict(trainer.state_dict())
     now = {key: tensor.data_ptr() for key, tensor in {**trainer.model.state_dict(), **trainer.mixer_state}.items()}
     assert now == places
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_can_be_captured(name, captures, monkeypatch):
+    """torch refuses some while a stream is being captured; here it is told that one is, where a graph would be made."""
+    asked = []
+
+    class Stream:
+        def is_capturing(self):
+            asked.append(1)
+            return True
+
+    trainer = Trainer(graphed(optimizer__name=name))
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available=False: torch.device("cuda"))
+    monkeypatch.setattr(torch.accelerator, "current_stream", Stream)
+    groups = trainer.step.optimizer.param_groups
+    assert all(isinstance(group["lr"], torch.Tensor) for group in groups)
+    trainer.step._place.zero_()
+    trainer.step.runner.run(trainer.step._body)
+    if "capturable" in groups[0]:
+        assert asked, "torch no longer asks; look for how it refuses optimizers now"
+        for group in groups:
+            group["capturable"] = False
+        with pytest.raises(RuntimeError, match="capturable is False"):
+            trainer.step.runner.run(trainer.step._body)
+
+
+def test_a_captured_step_that_does_not_fit_is_closed_before_the_next_is_made(captures, monkeypatch):
+    order = []
+    for name in ("prepare", "close"):
+        before = getattr(runners.Captured, name)
+
+        def noted(self, *arguments, name=name, before=before):
+            order.append((name, id(self)))
+            return before(self, *arguments)
+
+        monkeypatch.setattr(runners.Captured, name, noted)
+    for method in ("mixup", "cutmix", "fmix"):
+        Trainer(graphed(mixing__name=method)).train_epoch()
+    assert [name for name, _ in order] == ["prepare", "close", "prepare", "close", "prepare"]
+    assert order[1][1] == order[0][1] and order[3][1] == order[2][1]
+    assert [runner.closed for runner in captures] == [True, True, False]
+
+
+def test_ten_structures_in_turn_leave_one_step(captures):
+    steps = []
+    for method in ("erm", "mixup", "cutmix", "manifold_mixup", "fmix"):
+        for size in (20, 40):
+            trainer = Trainer(graphed(mixing__name=method, training__batch_size=size, training__epochs=1))
+            trainer.run()
+            steps.append(weakref.ref(trainer.step))
+            del trainer
+    assert [step() is not None for step in steps] == [False] * 9 + [True]
+    assert len(captures) == 10 and [runner.closed for runner in captures] == [True] * 9 + [False]
+
+
+def test_an_epoch_may_be_shorter_than_the_warm_up(captures):
+    settings = {"mixing__name": "mixup", "training__batch_size": 100}  # one batch of the 180 images
+    captured, eager = Trainer(graphed(**settings)), Trainer(config(**settings))
+    assert timeless(captured.run()) == timeless(eager.run())
+
+
+def test_a_closed_trainer_leaves_its_captured_step_to_the_next(captures):
+    first = Trainer(graphed())
+    first.train_epoch()
+    first.close()
+    second = Trainer(graphed(mixing__name="erm", optimizer__lr=0.125))
+    assert second.step is first.step and len(captures) == 1
+
+
+@pytest.mark.slow
+def test_a_graph_of_a_compiled_network_trains_as_the_eager_step_does(safe_kernels):
+    """The capture is replaced by the body itself; the network is compiled as one piece, and once."""
+    script = f"""
+import contextlib, json, sys, torch
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import test_step as t
+from torch._dynamo.utils import counters
+torch.set_num_threads(1)
+t.runners.DEVICES = ("cpu",)
+t.runners.Captured.prepare = lambda self, body, generators: body()
+t.runners.Captured.run = lambda self, body: body()
+t.runners.Captured.close = lambda self: None
+t.runners.Captured.stream = lambda self: contextlib.nullcontext()
+losses = []
+for name in ("generalized_mixup", "manifold_mixup"):
+    for mode in ("none", "model+graph"):
+        counters.clear()
+        trainer = t.Trainer(t.config(mixing__name=name, training__compile=mode, training__epochs=1))
+        losses.append(trainer.run()[0]["train_loss"])
+    losses.append(counters["stats"]["unique_graphs"])
+    losses.append(sum(counters["graph_break"].values()))
+print(json.dumps(losses))
+"""
+    done = subprocess.run([sys.executable, "-c", script], env={**os.environ, **safe_kernels}, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    losses = json.loads(done.stdout.decode().splitlines()[-1])
+    for eager, captured, graphs, breaks in (losses[:4], losses[4:]):
+        assert captured == pytest.approx(eager, rel=1e-3)
+        assert (graphs, breaks) == (1, 0), "what draws is outside of what is compiled"

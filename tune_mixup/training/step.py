@@ -18,7 +18,7 @@ from tune_mixup.mixing.base import State
 from tune_mixup.parts import structure
 from tune_mixup.seeding import Stream, generator, reseed
 from tune_mixup.training.network import Network, new_model
-from tune_mixup.training.runners import RUNNERS, UNCAPTURED, Runner
+from tune_mixup.training.runners import RUNNERS, UNCAPTURED, WARM_UP_STEPS, Runner
 
 STREAMS: tuple[Stream, ...] = ("augment", "mix")
 
@@ -46,14 +46,16 @@ class Step:
         self.lr = config.optimizer.lr
         """The learning rate of the last step."""
         self._epoch = 0
-        self._batches = batches.clone()
+        # An epoch may be shorter than the warm-up before a capture, whose batches and rates do not matter.
+        laid_out = max(len(batches), WARM_UP_STEPS)
+        self._batches = batches.new_zeros(laid_out, batches.shape[1])
         self._rates: Sequence[float] = []
         self._place = torch.zeros(1, dtype=torch.int64, device=device)
         self._one_hot = torch.eye(self.network.num_outputs, device=device)
         self._generators = {stream: Generator(device) for stream in STREAMS}
         self._images = data.prepared(config.data.augment)
         # Only where the host has no say in a step are its numbers tensors: torch's kernels take them both ways.
-        self._rate_tensors = torch.zeros(len(batches), device=device)
+        self._rate_tensors = torch.zeros(laid_out, device=device)
         self._lr = torch.tensor(config.optimizer.lr, device=device)
         self._weight_decay = torch.tensor(config.optimizer.weight_decay, device=device)
         if self.runner.captures:
@@ -107,10 +109,10 @@ class Step:
         self._epoch = epoch
         for stream, made in self._generators.items():
             reseed(made, self.config.seed, stream, epoch)
-        self._batches.copy_(batches)
+        self._batches[: len(batches)].copy_(batches)
         self._rates = rates
         if self.runner.captures:
-            self._rate_tensors.copy_(torch.tensor(rates, device="cpu"), non_blocking=True)
+            self._rate_tensors[: len(rates)].copy_(torch.tensor(rates), non_blocking=True)
         self._place.zero_()
         self.sums.zero_()
         self.num_steps = 0
