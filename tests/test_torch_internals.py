@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.stats import gamma, kstest
 
-from tune_mixup.torch_internals import OperatorSpy, add_scaled_, scale_, standard_gamma
+from tune_mixup.torch_internals import OperatorSpy, add_scaled_, error_code, scale_, standard_gamma
 
 
 def generator(seed):
@@ -78,3 +78,11 @@ def test_the_spy_sees_each_operator():
     count = len(seen)
     ones + 1
     assert len(seen) == count, "TorchDispatchMode goes on behind its block"
+
+
+def test_the_number_of_an_error_of_cuda():
+    """On a CPU nobody makes such an error with a number: here it is given one as torch gives it."""
+    error = torch.AcceleratorError("CUDA error: out of memory")
+    assert error_code(error) is None
+    error.error_code = 2
+    assert error_code(error) == 2

@@ -27,6 +27,12 @@ def add_scaled_(tensors: Sequence[Tensor], others: Sequence[Tensor], factor: Ten
     torch._foreach_add_([*tensors], torch._foreach_mul([*others], factor))
 
 
+def error_code(error: torch.AcceleratorError) -> int | None:
+    """The number of CUDA's error, 2 for `cudaErrorMemoryAllocation`; None for an error that torch has not made."""
+    code = vars(error).get("error_code")
+    return None if code is None else int(code)
+
+
 class OperatorSpy(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Within its `with` block, `seen` is told of each operator, such as `aten::add`, with its arguments, and may raise.
 
