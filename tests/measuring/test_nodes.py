@@ -12,7 +12,6 @@ from tune_mixup.measuring.nodes import asking_for, gpu_types, of_type, slots
         ([{"CPU": 8, "GPU": 2}], 1, 0.3, 6),  # three to a GPU: a fraction never straddles two
         ([{"CPU": 8, "GPU": 2}], 1, 0.6, 2),
         ([{"CPU": 3, "GPU": 2}], 1, 0.25, 3),
-        ([{"CPU": 8, "GPU": 4}], 1, 2, 2),
         ([{"CPU": 8, "GPU": 1}, {"CPU": 8, "GPU": 1}, {"CPU": 2}], 1, 0.5, 4),
         ([{}, {"CPU": 4, "GPU": 1}], 1, 0.1, 4),
         ([{"CPU": 1}, {"CPU": 1}], 0.1, 0, 20),
@@ -27,7 +26,7 @@ def test_trials_that_fit(nodes, cpus, gpus, expected):
     [
         ([{"CPU": 2}], 1, 0.25, ["gpus_per_trial", "no GPU here"]),
         ([{"CPU": 2}, {"CPU": 2}], 4, 0, ["4 CPUs", "largest node has 2"]),
-        ([{"CPU": 8, "GPU": 1}, {"CPU": 8, "GPU": 1}], 1, 2, ["2 GPUs", "largest node has 8 and 1"]),
+        ([{"CPU": 8, "GPU": 1}, {"CPU": 2, "GPU": 1}], 9, 0.5, ["9 CPUs and 0.5", "largest node has 8 and 1"]),
         ([], 1, 0, ["largest node has 0"]),
     ],
 )

@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from tune_mixup.cluster.messages import to_ray
 from tune_mixup.config import TrialConfig
+from tune_mixup.measuring.device import device_for
 from tune_mixup.out_of_memory import forget_failures, is_out_of_memory
 from tune_mixup.record.facts import Assignment, Ending, Report
 from tune_mixup.record.files import StorageFault, storage
@@ -120,7 +121,7 @@ class MixupTrainable(tune.Trainable):
                 raise LockedOut from None
         assignment = self.assignment
         set_threads(assignment.threads)
-        device = "cuda" if assignment.gpus and torch.cuda.is_available() else "cpu"
+        device = device_for(assignment.gpus)
         config = TrialConfig.parse(json.loads(assignment.config))
         return Trainer(config, folder=self.folder.path, device=device, rungs=assignment.rungs)
 

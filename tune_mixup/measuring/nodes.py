@@ -60,5 +60,4 @@ def _on_node(node: Node, cpus: float, gpus: float) -> int:
     by_cpu = int(node.get("CPU", 0) / cpus + 1e-9)
     if gpus == 0:
         return by_cpu
-    per_gpu = int(1 / gpus + 1e-9) if gpus <= 1 else 1 / gpus
-    return min(by_cpu, int(int(node.get("GPU", 0)) * per_gpu + 1e-9))
+    return min(by_cpu, int(node.get("GPU", 0)) * int(1 / gpus + 1e-9))
