@@ -1,5 +1,6 @@
 """What we use of torch and torch does not document; `tests/test_torch_internals.py` holds a test for each."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,6 +26,26 @@ def scale_(tensors: Sequence[Tensor], factor: Tensor) -> None:
 def add_scaled_(tensors: Sequence[Tensor], others: Sequence[Tensor], factor: Tensor) -> None:
     """Add `factor`, float32 [], times the tensor of the same place in `others` to each tensor, in place."""
     torch._foreach_add_([*tensors], torch._foreach_mul([*others], factor))
+
+
+def updated_quietly(build: Callable[[], torch.optim.Optimizer]) -> torch.optim.Optimizer:
+    """The optimizer that `build` makes, after an update of its parameters, which are on the CPU and have gradients.
+
+    Without what torch does around both: it would import its compiler (79 MB, seconds), and ask whether a graph is being
+    captured, which makes a CUDA context where there is a GPU. Hooks are left out too. Not for several threads: while it
+    builds, the class of all optimizers is another.
+    """
+    wrapped = torch.optim.Optimizer.add_param_group
+    torch.optim.Optimizer.add_param_group = inspect.unwrap(wrapped)  # type: ignore[method-assign]
+    try:
+        optimizer = build()
+    finally:
+        torch.optim.Optimizer.add_param_group = wrapped  # type: ignore[method-assign]
+    for check in ("_accelerator_graph_capture_health_check", "_cuda_graph_capture_health_check"):
+        vars(optimizer)[check] = lambda: None
+    with torch.no_grad():
+        inspect.unwrap(type(optimizer).step)(optimizer)
+    return optimizer
 
 
 def error_code(error: torch.AcceleratorError) -> int | None:
