@@ -106,7 +106,7 @@ def places(record, number):
 def test_out_of_memory_lowers_the_number_on_a_gpu_and_is_no_failure(tmp_path, monkeypatch, ray_session):
     cloudpickle.register_pickle_by_value(__import__(__name__))
     monkeypatch.setattr(trainable, "MixupTrainable", Hungry)
-    monkeypatch.setattr(NodeProbe, "measure", lambda self, copies: Load(0.01, 17 * GB, 80 * GB))
+    monkeypatch.setattr(NodeProbe, "measure", lambda self, copies, steps=None: Load(0.01, 17 * GB, 80 * GB))
     heard = []
     options = {"sampler": "random", "scheduler": "none", "max_failures": 0, "concurrent": 3, "gpu_hours": 1.0}
     record = sweep(
@@ -118,12 +118,12 @@ def test_out_of_memory_lowers_the_number_on_a_gpu_and_is_no_failure(tmp_path, mo
     assert places(record, 3)[-2:] == ["0.5", "1"], "it lowers the number down to one and fails then"
     assert tables.trials(record)["reason"][3].endswith("Tried to allocate 2 GiB. on 1 GPU")
     assert not any("deaths" in trial.user_attrs for trial in record.study.asked())
-    assert heard[0].message.startswith("4 on a GPU: the largest setting takes 17 GB of 80 GB and 10 ms a step, with a")
+    assert heard[0].message.startswith("4 on a GPU: the largest setting takes 17 GB of 80 GB and 10 ms a step, with 2")
     assert record.folder.config()["gpus_per_trial"] == 0.25
     assert Packed.parse(record.study.sweep_facts().packing).gpus[""].per_gpu == 1
     assert heard[-1].gpu_hours_used > 0
 
-    def measure(self, copies):
+    def measure(self, copies, steps=None):
         raise AssertionError("measured again")
 
     monkeypatch.setattr(NodeProbe, "measure", measure)

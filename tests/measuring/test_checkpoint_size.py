@@ -94,7 +94,8 @@ torch.cuda.is_available = torch.accelerator.is_available = lambda: True
 from tune_mixup.config import TrialConfig
 from tune_mixup.measuring.checkpoint_size import expected_bytes
 for name in sys.argv[1:]:
-    config = TrialConfig.parse({"model": {"name": "preact_resnet18"}, "optimizer": {"name": name}, "mixing": {"name": "mixup"}})
+    parts = {"model": "preact_resnet18", "optimizer": name, "mixing": "mixup"}
+    config = TrialConfig.parse({part: {"name": value} for part, value in parts.items()})
     print(expected_bytes(config, channels=3, num_classes=10) > 10**6)
 print("torch._dynamo" in sys.modules, torch.cuda.is_initialized())
 """
