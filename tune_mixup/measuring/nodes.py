@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 Node = Mapping[str, float]
 """What one living node offers: CPU, GPU, memory in bytes, `accelerator_type:X` for its GPUs, `node:IP` for itself."""
 TYPE = "accelerator_type:"
+HOST, HEAD = "node:", "node:__internal_head__"
 ANY_TYPE = ""
 """The type of all GPUs where not every node says its own."""
 
@@ -40,6 +41,24 @@ def gpu_types(nodes: Sequence[Node]) -> list[str]:
     """
     types = {_gpu_type(node) for node in nodes if node.get("GPU", 0) > 0}
     return [ANY_TYPE] if ANY_TYPE in types else sorted(types)
+
+
+def without_type(nodes: Sequence[Node]) -> str:
+    """What it means, in a line, that some nodes do not say which GPUs they have; empty where all do, or none."""
+    with_gpus = [node for node in nodes if node.get("GPU", 0) > 0]
+    silent = [host(node) for node in with_gpus if _gpu_type(node) == ANY_TYPE]
+    if not silent or len(with_gpus) == 1:
+        return ""
+    return (
+        f"{', '.join(silent)}: Ray does not know which GPUs are there (NVML failed when it was started?), so all GPUs "
+        "of the cluster count as one type, and auto measures one of them for all"
+    )
+
+
+def host(node: Node) -> str:
+    """The address of a node, to name it by."""
+    address = next((key.removeprefix(HOST) for key in sorted(node) if key.startswith(HOST) and key != HEAD), "")
+    return f"host {address}" if address else "a host"
 
 
 def of_type(nodes: Sequence[Node], gpu_type: str) -> list[Node]:
