@@ -26,8 +26,9 @@ def global_generator_untouched():
 def ray_session():
     """One Ray for all tests: eight logical CPUs and two logical GPUs on whatever machine this is."""
     from tune_mixup.cluster.connection import QUIET
+    from tune_mixup.measuring.device import LOGICAL_GPUS
 
-    os.environ |= {**QUIET, "RAY_AUTH_MODE": "disabled"}
+    os.environ |= {**QUIET, "RAY_AUTH_MODE": "disabled", LOGICAL_GPUS: "1"}
     import ray
 
     folder = tempfile.mkdtemp(prefix="tm-")

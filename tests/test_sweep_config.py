@@ -68,7 +68,8 @@ def test_every_space_holds_together(name):
         ({}, {"trials": 0}, ["trials", "got 0"]),
         ({}, {"name": "a/b"}, ["name", "'a/b'", "path separators"]),
         ({}, {"name": ".."}, ["name", "'..'"]),
-        ({}, {"gpus_per_trial": 1.5}, ["gpus_per_trial", "1.5", "whole number"]),
+        ({}, {"gpus_per_trial": 1.5}, ["gpus_per_trial: got 1.5", "trains on one GPU", "use 1, a share"]),
+        ({}, {"gpus_per_trial": 2}, ["gpus_per_trial: got 2, must be at most 1", "trains on one GPU"]),
         ({}, {"cpus_per_trial": 2.5}, ["cpus_per_trial", "2.5", "whole number"]),
         ({}, {"gpus_per_trial": -0.25}, ["gpus_per_trial", "-0.25"]),
         ({}, {"gpus_per_trial": "many"}, ["gpus_per_trial: got 'many'", "number", "auto"]),
@@ -143,3 +144,11 @@ def test_how_to_train_must_go_with_the_sweep(settings, options, message):
         plan("quickstart", {"training.eval": "rungs"}),
         plan("quickstart", {"training.compile": "graph"}, gpus_per_trial=0.5),
     )
+
+
+def test_a_record_of_more_than_one_gpu_per_trial_means_one():
+    """It was once accepted, trained on one and counted as more; a record must go on being read."""
+    recorded = plan("quickstart", gpus_per_trial=1.0).model_dump(mode="json") | {"format": 1, "gpus_per_trial": 2.0}
+    assert SweepConfig.from_record(recorded).gpus_per_trial == 1.0
+    with pytest.raises(ValueError, match="gpus_per_trial: got 2, must be at most 1"):
+        SweepConfig.parse({key: value for key, value in recorded.items() if key != "format"})

@@ -1,5 +1,6 @@
 """What torch must go on doing, though it does not document it. A failure here names what a release has changed."""
 
+import contextlib
 import subprocess
 import sys
 
@@ -11,9 +12,11 @@ from tune_mixup.torch_internals import (
     OperatorSpy,
     add_scaled_,
     copy_,
+    error_code,
     increase_,
     scale_,
     standard_gamma,
+    updated_quietly,
     without_compiler,
 )
 
@@ -141,3 +144,80 @@ def test_optimizers_without_the_compiler_do_not_import_it():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, f"a method of torch's optimizers is guarded anew: {done.stderr}"
+
+
+def test_the_number_of_an_error_of_cuda():
+    """On a CPU nobody makes such an error with a number: here it is given one as torch gives it."""
+    error = torch.AcceleratorError("CUDA error: out of memory")
+    assert error_code(error) is None
+    error.error_code = 2
+    assert error_code(error) == 2
+
+
+@pytest.mark.parametrize(
+    ("made", "settings"),
+    [
+        (torch.optim.SGD, {"lr": 0.1, "momentum": 0.9, "fused": True}),
+        (torch.optim.AdamW, {"lr": 0.1, "fused": True}),
+        (torch.optim.RMSprop, {"lr": 0.1}),
+        (torch.optim.Adafactor, {"lr": 0.1}),
+    ],
+)
+def test_a_quiet_update_is_the_same_update(made, settings):
+    weights = [torch.nn.Parameter(torch.linspace(-1, 1, 6).reshape(2, 3)) for _ in range(2)]
+    for weight in weights:
+        weight.grad = torch.linspace(1, 2, 6).reshape(2, 3)
+    loud = made(weights[:1], **settings)
+    loud.step()
+    quiet = updated_quietly(lambda: made(weights[1:], **settings))
+    assert torch.equal(*weights), "an optimizer's unwrapped step updates otherwise"
+    kept = [optimizer.state[weight] for optimizer, weight in zip((loud, quiet), weights, strict=True)]
+    assert kept[0].keys() == kept[1].keys(), "an optimizer's unwrapped step keeps something else"
+
+
+@pytest.mark.parametrize("fault", [False, True])
+def test_optimizers_are_as_before_after_a_quiet_update(fault):
+    wrapped = torch.optim.Optimizer.add_param_group
+    weight = torch.nn.Parameter(torch.zeros(3))
+    weight.grad = torch.ones(3)
+
+    def build():
+        if fault:
+            raise ValueError("no")
+        return torch.optim.SGD([weight], lr=0.1)
+
+    with contextlib.suppress(ValueError):
+        updated_quietly(build)
+    assert torch.optim.Optimizer.add_param_group is wrapped
+
+
+QUIETLY = """
+import sys
+import torch
+from tune_mixup.torch_internals import updated_quietly
+asked = []
+class Asked(BaseException):
+    pass
+def ask(*args):
+    asked.append("asked")
+    raise Asked
+torch.cuda._lazy_init = ask
+torch.cuda.is_available = torch.accelerator.is_available = lambda: True
+torch.cuda.is_current_stream_capturing = torch.accelerator.current_stream = ask
+for name in ("SGD", "AdamW"):
+    weight = torch.nn.Parameter(torch.zeros(3))
+    weight.grad = torch.ones(3)
+    build = lambda: getattr(torch.optim, name)([weight], lr=0.1, fused=True)
+    try:
+        updated_quietly(build) if sys.argv[1] == "quiet" else build().step()
+    except Asked:
+        pass
+print(len(asked), "torch._dynamo" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(("how", "expected"), [("quiet", ["0", "False"]), ("loud", ["1", "True"])])
+def test_a_quiet_update_imports_no_compiler_and_asks_for_no_gpu(how, expected):
+    """That the usual one does both shows that the quiet one is still needed."""
+    done = subprocess.run([sys.executable, "-c", QUIETLY, how], capture_output=True, text=True)
+    assert done.stdout.split() == expected, done.stderr

@@ -97,7 +97,11 @@ class Options(Promise, total=False):
     ]
     gpus_per_trial: Annotated[
         float | Literal["auto"],
-        Flag("X", "GPUs of a trial, likewise; 0.25 puts four on one, auto as many as pay. Default: 0.", parse_amount),
+        Flag(
+            "X",
+            "Share of a GPU of a trial, at most 1; 0.25 puts four on one, auto as many as pay. Default: 0.",
+            parse_amount,
+        ),
     ]
 
 

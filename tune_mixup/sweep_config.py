@@ -75,7 +75,7 @@ class SweepConfig(Parts):
     cpus_per_trial: Amount = 1.0
     """Logical CPUs per trial, also its number of threads (at least one); `auto`: measured, for trials without a GPU."""
     gpus_per_trial: Amount = 0.0
-    """GPUs per trial: a fraction up to 1, or a whole number; `auto`: measured for each type of GPU."""
+    """Share of a GPU per trial, at most 1: a trial trains on one; `auto`: measured for each type of GPU."""
     concurrent: int | None = Field(default=None, ge=1)
     """Trials at the same time; empty: as many as the resources hold."""
     max_failures: int = Field(default=3, ge=0)
@@ -104,11 +104,15 @@ class SweepConfig(Parts):
         """The configuration that a sweep's record holds, in today's format or in the first one.
 
         The first format has no number, and beside the rule's name the settings of all rules; those that the rule does
-        not have meant nothing to it and are left out. Modules from outside that it names are imported from where they
-        lay when the sweep began, and stay imported.
+        not have meant nothing to it and are left out. More than one GPU per trial, which was once accepted, is one: no
+        trial has ever trained on more. Modules from outside that it names are imported from where they lay when the
+        sweep began, and stay imported.
         """
         given = {key: value for key, value in values.items() if key != "format"}
         given = given if "format" in values else grouped(given)
+        gpus = given.get("gpus_per_trial")
+        if isinstance(gpus, (int, float)) and gpus > 1:
+            given["gpus_per_trial"] = 1.0
         with importing_from(module_folders(given.get("modules", ()))):
             for path in sorted({text for text in import_paths(given).values()}):
                 imported(path)
@@ -133,6 +137,11 @@ class SweepConfig(Parts):
             if amount < 0 or (amount == 0 and field == "cpus_per_trial"):
                 least = "greater than 0" if field == "cpus_per_trial" else "0 or more"
                 raise ValueError(f"{field}: got {amount:g}, must be {least}, or auto")
+            if amount > 1 and field == "gpus_per_trial":
+                raise ValueError(
+                    f"{field}: got {amount:g}, must be at most 1, since a trial trains on one GPU; use 1, a share such "
+                    "as 0.25, or auto"
+                )
             if amount > 1 and amount != int(amount):
                 raise ValueError(f"{field}: got {amount}, must be at most 1 or a whole number; use {round(amount)}")
         return self

@@ -54,6 +54,32 @@ def without_compiler(kind: type[Optimizer]) -> type[Optimizer]:
     return type(kind.__name__, (kind,), members)
 
 
+def updated_quietly(build: Callable[[], torch.optim.Optimizer]) -> torch.optim.Optimizer:
+    """The optimizer that `build` makes, after an update of its parameters, which are on the CPU and have gradients.
+
+    Without what torch does around both: it would import its compiler (79 MB, seconds), and ask whether a graph is being
+    captured, which makes a CUDA context where there is a GPU. Hooks are left out too. Not for several threads: while it
+    builds, the class of all optimizers is another.
+    """
+    wrapped = torch.optim.Optimizer.add_param_group
+    torch.optim.Optimizer.add_param_group = inspect.unwrap(wrapped)  # type: ignore[method-assign]
+    try:
+        optimizer = build()
+    finally:
+        torch.optim.Optimizer.add_param_group = wrapped  # type: ignore[method-assign]
+    for check in ("_accelerator_graph_capture_health_check", "_cuda_graph_capture_health_check"):
+        vars(optimizer)[check] = lambda: None
+    with torch.no_grad():
+        inspect.unwrap(type(optimizer).step)(optimizer)
+    return optimizer
+
+
+def error_code(error: torch.AcceleratorError) -> int | None:
+    """The number of CUDA's error, 2 for `cudaErrorMemoryAllocation`; None for an error that torch has not made."""
+    code = vars(error).get("error_code")
+    return None if code is None else int(code)
+
+
 class OperatorSpy(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Within its `with` block, `seen` is told of each operator, such as `aten::add`, with its arguments, and may raise.
 

@@ -27,7 +27,7 @@ def measured(monkeypatch):
             self.error = None
             self.rounds = 3
 
-        def __call__(self, variants, *, seconds, start):
+        def __call__(self, variants, *, seconds, start, device):
             self.asked, self.seconds, self.start = list(variants), seconds, start
             if self.error is not None:
                 raise self.error

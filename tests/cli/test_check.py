@@ -8,6 +8,8 @@ from tune_mixup.cli.check import in_words
 from tune_mixup.cli.fields import explain_key
 from tune_mixup.config import TrialConfig
 from tune_mixup.distributions import contains
+from tune_mixup.measuring import gpus
+from tune_mixup.measuring.gpus import Gpu, Gpus
 from tune_mixup.mixing.mixup import Mixup
 from tune_mixup.samplers import SAMPLERS
 from tune_mixup.search_space import SearchSpace
@@ -72,6 +74,20 @@ def test_what_a_trial_runs_on(command, space, options, line, amounts):
     assert command("check", space, "--json", *options) == 0
     found = json.loads(command.out)
     assert [found["cpus_per_trial"], found["gpus_per_trial"]] == amounts
+
+
+def test_the_gpus_of_this_host_are_named(command, space, monkeypatch):
+    mixed = Gpus(found=(Gpu("NVIDIA A100-SXM4-40GB", ("1g.5gb",) * 7), Gpu("Tesla T4"), Gpu("Tesla T4")))
+    monkeypatch.setattr(gpus, "gpus_here", lambda: mixed)
+    assert command("check", space, "--gpus-per-trial", 0.5) == 0
+    lines = command.out.splitlines()
+    assert "this host: 1 of NVIDIA A100-SXM4-40GB" in lines and "this host: 2 of Tesla T4" in lines
+    assert any("7 of 1g.5gb (5 GB)" in line for line in lines)
+    assert any("2 types of GPU" in line and "0.5 of a GPU is that share of any of them" in line for line in lines)
+    assert command("check", space) == 0 and "this host" not in command.out
+    monkeypatch.setattr(gpus, "gpus_here", lambda: Gpus(fault="nvidia-smi said: no"))
+    assert command("check", space, "--gpus-per-trial", "auto") == 0
+    assert "this host: its GPUs can't be looked at (nvidia-smi said: no)" in command.out
 
 
 def test_samples_are_valid_points_and_depend_on_the_seed_only(command, space):

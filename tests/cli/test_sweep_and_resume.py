@@ -165,7 +165,9 @@ def test_an_interrupt_before_the_sweep_began_says_so(command, ran):
         (["sweep", "quickstart", "--cpus-per-trial", "0"], "cpus_per_trial: got 0"),
         (["sweep", "quickstart", "--cpus-per-trial", "nan"], "cpus_per_trial: got nan, must be"),
         (["sweep", "quickstart", "--gpus-per-trial", "inf"], "gpus_per_trial: got inf, must be"),
-        (["sweep", "quickstart", "--gpus-per-trial", "1.5"], "gpus_per_trial: got 1.5, must be at most 1 or a whole"),
+        (["sweep", "quickstart", "--gpus-per-trial", "1.5"], "gpus_per_trial: got 1.5, must be at most 1, since"),
+        (["sweep", "quickstart", "--gpus-per-trial", "2"], "gpus_per_trial: got 2, must be at most 1, since a trial"),
+        (["sweep", "quickstart", "--set", "sweep.gpus_per_trial=2"], "gpus_per_trial: got 2, must be at most 1, since"),
         (
             ["sweep", "quickstart", "--gpus-per-trial", "many"],
             "--gpus-per-trial: got 'many', must be a number, or auto",

@@ -12,16 +12,19 @@ from ray import cloudpickle
 
 from tune_mixup import sweep
 from tune_mixup.cluster import probing, trainable
-from tune_mixup.cluster.probing import on_node
+from tune_mixup.cluster.probing import on_node, warn_of_gpus
 from tune_mixup.cluster.sweep import resume
 from tune_mixup.cluster.trainable import MixupTrainable
 from tune_mixup.config import TrialConfig
+from tune_mixup.measuring.device import LOGICAL_GPUS
+from tune_mixup.measuring.gpus import Gpu, Gpus
 from tune_mixup.measuring.messages import Fault
 from tune_mixup.measuring.packing import Load, OutOfMemory, Packed
 from tune_mixup.measuring.probe import NodeProbe, Place
 from tune_mixup.record import tables
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.search_space import SearchSpace
+from tune_mixup.sweep_config import plan
 
 GB = 10**9
 SPACE = SearchSpace(
@@ -73,6 +76,46 @@ def test_on_ray_with_what_the_node_says_of_its_memory(ray_session):
     assert isinstance(found, Load) and found.memory_bytes == 123 and found.step_s > 0
 
 
+MIG = Gpus(found=(Gpu("NVIDIA A100-SXM4-40GB", ("3g.20gb", "3g.20gb")),))
+
+
+@pytest.mark.parametrize(
+    ("gpus", "logical", "told"), [(0.25, "", True), ("auto", "", True), (0, "", False), (1, "1", False)]
+)
+def test_a_sweep_warns_of_its_gpus(monkeypatch, caplog, gpus, logical, told):
+    monkeypatch.setenv(LOGICAL_GPUS, logical)
+    monkeypatch.setattr(probing, "gpus_here", lambda: MIG)
+    nodes = [{"CPU": 8, "GPU": 1, "node:10.0.0.7": 1}]
+    warn_of_gpus(plan(SPACE, name="w", gpus_per_trial=gpus), nodes, here=True)
+    assert len(caplog.messages) == told
+    for line in caplog.messages:
+        assert line.startswith(
+            "host 10.0.0.7: GPU 0 (NVIDIA A100-SXM4-40GB) is cut into MIG slices, 2 of 3g.20gb (20 GB);"
+        )
+
+
+@pytest.mark.slow
+def test_each_host_is_asked_by_ray(monkeypatch, caplog, ray_session):
+    """A node without such an address makes the task wait in vain, which is told and does not stop the sweep."""
+    import ray
+
+    cloudpickle.register_pickle_by_value(__import__(__name__))
+    monkeypatch.delenv(LOGICAL_GPUS)
+    monkeypatch.setattr(probing, "gpus_here", found_there)
+    (node,) = (node["Resources"] for node in ray.nodes())
+    config = plan(SPACE, name="w", gpus_per_trial=0.25)
+    monkeypatch.setattr(probing, "TIMEOUT_S", 20.0)
+    warn_of_gpus(config, [node], here=False)
+    assert len(caplog.messages) == 1 and "is cut into MIG slices, 2 of 3g.20gb (20 GB)" in caplog.messages[0]
+    monkeypatch.setattr(probing, "TIMEOUT_S", 1.0)
+    warn_of_gpus(config, [{"GPU": 1, "accelerator_type:A": 1, "node:10.9.9.9": 1}], here=False)
+    assert "host 10.9.9.9: its GPUs can't be looked at (asking there failed: GetTimeoutError)" in caplog.messages[1]
+
+
+def found_there():
+    return MIG
+
+
 def no_room(watch, copies):
     import ray
 
@@ -106,7 +149,7 @@ def places(record, number):
 def test_out_of_memory_lowers_the_number_on_a_gpu_and_is_no_failure(tmp_path, monkeypatch, ray_session):
     cloudpickle.register_pickle_by_value(__import__(__name__))
     monkeypatch.setattr(trainable, "MixupTrainable", Hungry)
-    monkeypatch.setattr(NodeProbe, "measure", lambda self, copies: Load(0.01, 17 * GB, 80 * GB))
+    monkeypatch.setattr(NodeProbe, "measure", lambda self, copies, steps=None: Load(0.01, 17 * GB, 80 * GB))
     heard = []
     options = {"sampler": "random", "scheduler": "none", "max_failures": 0, "concurrent": 3, "gpu_hours": 1.0}
     record = sweep(
@@ -118,12 +161,12 @@ def test_out_of_memory_lowers_the_number_on_a_gpu_and_is_no_failure(tmp_path, mo
     assert places(record, 3)[-2:] == ["0.5", "1"], "it lowers the number down to one and fails then"
     assert tables.trials(record)["reason"][3].endswith("Tried to allocate 2 GiB. on 1 GPU")
     assert not any("deaths" in trial.user_attrs for trial in record.study.asked())
-    assert heard[0].message.startswith("4 on a GPU: the largest setting takes 17 GB of 80 GB and 10 ms a step, with a")
+    assert heard[0].message.startswith("4 on a GPU: the largest setting takes 17 GB of 80 GB and 10 ms a step, with 2")
     assert record.folder.config()["gpus_per_trial"] == 0.25
     assert Packed.parse(record.study.sweep_facts().packing).gpus[""].per_gpu == 1
     assert heard[-1].gpu_hours_used > 0
 
-    def measure(self, copies):
+    def measure(self, copies, steps=None):
         raise AssertionError("measured again")
 
     monkeypatch.setattr(NodeProbe, "measure", measure)

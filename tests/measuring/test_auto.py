@@ -62,9 +62,10 @@ def test_what_is_known_is_not_measured_again():
     known = Packed(gpus={"A": Packing(per_gpu=3, words="three")})
     config = known.applied(plan(space=SPACE, gpus_per_trial="auto"))
     assert auto.decide(config, [A], known, run=machine) == known and not machine.asked
-    assert auto.decide(config, [A, B], known, run=machine).gpus["A"] == known.gpus["A"] and len(machine.asked) == 2
+    assert auto.decide(config, [A, B], known, run=machine).gpus["A"] == known.gpus["A"]
+    assert [copies for _, copies, _ in machine.asked] == [1, 2, 3]
     fixed = plan(space=SPACE, gpus_per_trial=0.5)
-    assert auto.decide(fixed, [A], Packed(), run=machine) == Packed() and len(machine.asked) == 2
+    assert auto.decide(fixed, [A], Packed(), run=machine) == Packed() and len(machine.asked) == 3
 
 
 def test_threads_are_measured_on_the_node_with_the_most_cpus():

@@ -28,7 +28,7 @@ class Device:
         self.step_s, self.peak, self.memory = step_s, peak, memory
         self.asked = []
 
-    def measure(self, copies):
+    def measure(self, copies, steps=None):
         self.asked.append(copies)
         if copies * self.peak > self.memory:
             raise OutOfMemory
@@ -88,7 +88,7 @@ def test_on_a_linear_curve_nothing_that_fits_is_five_percent_better_and_nothing_
     assert k in fitting
     assert device.pace(k) * 1.0500001 >= best
     assert all(device.pace(n) * 1.0499999 < best for n in fitting if n < k)
-    assert device.asked in ([1], [1, 2])
+    assert device.asked == [n for n in (1, 2, 4, 8, fitting[-1]) if n in fitting][: len(device.asked)]
 
 
 def test_a_device_that_is_full_from_some_number_on_keeps_its_pace():
@@ -99,18 +99,42 @@ def test_a_device_that_is_full_from_some_number_on_keeps_its_pace():
 
 def test_a_twin_that_runs_out_of_memory_means_one():
     class Deceptive(Device):
-        def measure(self, copies):
+        def measure(self, copies, steps=None):
             if copies == 2:
                 raise OutOfMemory
             return super().measure(copies)
 
     packing = pack(Deceptive(free))
-    assert packing.per_gpu == 1 and packing.step_s == 0.01 and "two at once ran out of memory" in packing.words
+    assert packing.per_gpu == 1 and packing.step_s == 0.01 and "2 at once ran out of memory" in packing.words
 
 
 def test_a_setting_that_does_not_even_fit_alone_is_left_to_fail_as_a_trial():
     packing = pack(Device(free, peak=81 * GB))
     assert packing.per_gpu == 1 and packing.step_s is None and "exceeds even alone" in packing.words
+
+
+def test_more_that_run_out_of_memory_mean_no_more_than_were_measured():
+    class Deceptive(Device):
+        def measure(self, copies, steps=None):
+            if copies == 4:
+                raise OutOfMemory
+            return super().measure(copies, steps)
+
+    device = Deceptive(free)
+    packing = pack(device)
+    assert (packing.per_gpu, device.asked) == (2, [1, 2]) and "4 at once ran out of memory" in packing.words
+
+
+def test_all_numbers_are_measured_with_the_epochs_of_the_first():
+    class Choosing(Device):
+        def measure(self, copies, steps=None):
+            epochs.append(steps)
+            return super().measure(copies)._replace(steps=steps or 321, device="NVIDIA A100 MIG 1g.5gb")
+
+    epochs = []
+    packing = pack(Choosing(free))
+    assert epochs == [None, 321, 321, 321]
+    assert "takes 1 GB of 80 GB of NVIDIA A100 MIG 1g.5gb and 10 ms a step" in packing.words
 
 
 def test_no_twin_is_started_that_has_no_room_or_no_cpu():
@@ -121,16 +145,24 @@ def test_no_twin_is_started_that_has_no_room_or_no_cpu():
 
 def test_the_words_say_what_was_measured():
     assert pack(Device(line, peak=2_500_000_000)).words == (
-        "8 on a GPU: the largest setting takes 2.5 GB of 80 GB and 10 ms a step, with a twin 12 ms; expected 3.3 times "
-        "the trials per hour"
+        "8 on a GPU: the largest setting takes 2.5 GB of 80 GB and 10 ms a step, with 2 at once 12 ms, with 4 at once "
+        "16 ms, with 8 at once 24 ms; 3.3 times the trials per hour"
     )
 
 
 @pytest.mark.parametrize("copies", NUMBERS)
 def test_the_law_is_exact_for_lines_and_never_faster_than_alone(copies):
-    assert predicted_step_s(copies, turns(1), turns(2)) == pytest.approx(turns(copies))
-    assert predicted_step_s(copies, line(1), line(2)) == pytest.approx(line(copies))
-    assert predicted_step_s(copies, 0.01, 0.009) == 0.01  # a twin that seems to help is noise
+    for curve in (turns, line):
+        assert predicted_step_s(copies, {1: curve(1), 2: curve(2)}) == pytest.approx(curve(copies))
+        assert predicted_step_s(copies, {k: curve(k) for k in (1, 2, 4, 8)}) == pytest.approx(curve(copies))
+    assert predicted_step_s(copies, {1: 0.01, 2: 0.009}) == 0.01  # a twin that seems to help is noise
+    assert predicted_step_s(copies, {1: 0.01}) == 0.01
+
+
+def test_between_two_numbers_that_were_measured_the_law_promises_no_more_than_there_is():
+    measured = {k: saturating(k) for k in (1, 2, 4)}
+    assert predicted_step_s(3, measured) == pytest.approx((saturating(2) + saturating(4)) / 2)
+    assert predicted_step_s(3, measured) >= saturating(3)
 
 
 @pytest.mark.parametrize("per_gpu", [1, 2, 3, 4, 6, 8])
@@ -164,7 +196,7 @@ class Host:
         host = self
 
         class Probe:
-            def measure(self, copies):
+            def measure(self, copies, steps=None):
                 host.asked.append((threads, copies))
                 if copies * host.peak > host.memory:
                     raise OutOfMemory

@@ -84,6 +84,13 @@ def test_the_slowest_copy_and_the_largest_memory_of_epochs_that_all_began_warm(s
     assert (children.threads, children.asked, children.running) == ([3, 3], [WATCH, WATCH], 0)
 
 
+def test_steps_and_device_are_those_of_the_copies(soon, monkeypatch):
+    load = Load(1.0, 10, 100, 321, "NVIDIA A100")
+    seen = [EpochSeen(began=BEFORE, load=load), *[EpochSeen(began=LATER, load=load)] * 2]
+    monkeypatch.setattr(probe, "Child", Children(seen))
+    assert together(WATCH, 1) == load
+
+
 @pytest.mark.parametrize("late", [0, 2])
 def test_a_fault_of_one_copy_is_what_was_found(soon, monkeypatch, late):
     fault = Fault(words="no room", out_of_memory=True)
@@ -118,6 +125,13 @@ def test_a_probe_asks_for_its_place_and_knows_its_memory(memory_bytes, expected)
     found = probe_that_finds(Load(1.0, 10, 100), asked, threads=2, place=PLACE, memory_bytes=memory_bytes).measure(4)
     assert found == Load(1.0, 10, expected)
     assert asked == [(Watch(config=config_of(), threads=2, gpu=True), 4, PLACE)]
+
+
+def test_a_probe_asks_for_epochs_of_as_many_steps_as_before_and_hands_on_what_was_found():
+    asked = []
+    found = Load(1.0, 10, 100, 321, "NVIDIA A100 MIG 1g.5gb")
+    assert probe_that_finds(found, asked, threads=1, place=PLACE).measure(2, 321) == found
+    assert asked[0][0].steps == 321
 
 
 def test_out_of_memory_and_faults_are_told_apart():

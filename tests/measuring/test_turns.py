@@ -99,9 +99,9 @@ def variant(width, **options):
     return Variant(f"width {width}", "given" if width == 2 else "settings", config, **options)
 
 
-def run(machine, variants, seconds=120.0):
+def run(machine, variants, seconds=120.0, device="cpu"):
     try:
-        return measure(variants, seconds=seconds, start=machine.start, clock=machine.clock)
+        return measure(variants, seconds=seconds, start=machine.start, device=device, clock=machine.clock)
     finally:
         assert machine.running == 0
 
@@ -123,10 +123,16 @@ def test_variants_swap_places_from_round_to_round():
     assert widths[:6] == [2, 8, 4, 2, 4, 8]
 
 
-@pytest.mark.parametrize(("speed", "steps"), [(1e6, STEPS), (1000.0, 25), (80.0, 2), (1.0, 1)])
-def test_an_epoch_takes_half_a_turn_where_it_can(speed, steps):
+@pytest.mark.parametrize(
+    ("speed", "steps", "device"),
+    [
+        (1e6, STEPS["cpu"], "cpu"), (1000.0, 25, "cpu"), (80.0, 2, "cpu"), (1.0, 1, "cpu"),
+        (1e6, STEPS["cuda"], "cuda"), (1e4, 250, "cuda"),
+    ],
+)  # fmt: skip
+def test_an_epoch_takes_half_a_turn_where_it_can(speed, steps, device):
     machine = Machine({2: speed})
-    run(machine, [variant(2)], seconds=120 if speed > 1 else 1200)
+    run(machine, [variant(2)], seconds=120 if speed > 1 else 1200, device=device)
     assert [request.steps for request in machine.requests[:2]] == [1, steps]
     assert {request.steps for request in machine.requests[1:] if not isinstance(request, FindCeilings)} == {steps}
 

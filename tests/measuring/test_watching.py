@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
@@ -10,8 +11,10 @@ import torch
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.base import load
 from tune_mixup.measuring import watching
+from tune_mixup.measuring.device import LOGICAL_GPUS
 from tune_mixup.measuring.messages import Watch
 from tune_mixup.measuring.shortening import few_batches
+from tune_mixup.training.trainer import Trainer
 
 TINY = {
     "data.name": "synthetic",
@@ -36,6 +39,57 @@ def test_reports_of_short_epochs():
     assert 0 < second.load.step_s < 10 and second.began > first.began + first.load.step_s
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     assert 10**7 < second.load.peak_bytes < second.load.memory_bytes == memory
+
+
+@pytest.fixture
+def logical_gpu(monkeypatch):
+    """The epochs of a GPU, on the CPU."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv(LOGICAL_GPUS, "1")
+
+
+def test_on_a_gpu_whole_epochs_are_timed(logical_gpu, monkeypatch):
+    """Validation and the mixer's work between two epochs are in the time of a step, a share for each."""
+    train_epoch = Trainer.train_epoch
+
+    def with_a_rest(self):
+        report = train_epoch(self)
+        time.sleep(0.2)
+        return report
+
+    monkeypatch.setattr(Trainer, "train_epoch", with_a_rest)
+    seen = watching.epochs_of(Watch(config=config_of(), threads=1, gpu=True, steps=20))
+    next(seen)
+    second = next(seen)
+    assert second.load.steps == 20 and second.load.step_s >= 0.2 / 20
+    short = watching.epochs_of(Watch(config=config_of(), threads=1, gpu=False))
+    next(short)
+    assert next(short).load.steps is None
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_on_a_gpu_an_epoch_lasts_as_long_as_asked_or_is_whole(logical_gpu, monkeypatch, whole):
+    monkeypatch.setattr(watching, "EPOCH_S", 1e9 if whole else 0.5)
+    monkeypatch.setattr(watching, "TIMING_S", 0.1)
+    config = config_of(data_num_train=2000 if whole else 20_000)
+    seen = watching.epochs_of(Watch(config=config, threads=1, gpu=True))
+    next(seen)
+    load = next(seen).load
+    if whole:
+        assert load.steps == 1800 // 20
+    else:
+        assert load.steps < 18_000 // 20 and 0.25 <= load.steps * load.step_s <= 1
+
+
+@pytest.mark.parametrize(("step_s", "steps"), [(0.0025, 600), (0.15, 10), (10.0, 10), (1e-4, 15_000)])
+def test_as_many_steps_as_last(step_s, steps):
+    assert watching.steps_that_last(step_s) == steps
+
+
+def test_a_gpu_that_is_not_there_is_a_fault(logical_gpu, monkeypatch):
+    monkeypatch.delenv(LOGICAL_GPUS)
+    with pytest.raises(ValueError, match="but CUDA is not available there"):
+        next(watching.epochs_of(Watch(config=config_of(), threads=1, gpu=True)))
 
 
 @pytest.mark.parametrize("batches", ["shuffled", "stratified"])

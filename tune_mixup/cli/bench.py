@@ -65,7 +65,7 @@ def bench(
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     tried, left_out = variants(trial, device=device, seconds=seconds)
-    found = measure(tried, seconds=seconds - (time.monotonic() - began), start=Child)
+    found = measure(tried, seconds=seconds - (time.monotonic() - began), start=Child, device=device)
     said = report(found, trial, left_out=left_out)
     if as_json:
         print(json.dumps(said, indent=2, allow_nan=False))

@@ -68,6 +68,7 @@ def _describe(config: "SweepConfig", drawn: list["Params"]) -> dict[str, Any]:
         "scheduler": config.stopping.name,
         "cpus_per_trial": config.cpus_per_trial,
         "gpus_per_trial": config.gpus_per_trial,
+        "gpus_here": list(_of_gpus(config.gpus_per_trial)),
         "seed": config.seed,
         "sweep": {
             f"sweep.{section}.{key}": {"value": value, "meaning": _meaning(getattr(config, section), key)}
@@ -84,6 +85,17 @@ def _describe(config: "SweepConfig", drawn: list["Params"]) -> dict[str, Any]:
         "baselines": list(space.baselines),
         "samples": drawn,
     }
+
+
+def _of_gpus(share: float | str) -> Iterator[str]:
+    """The GPUs of this host, on which a sweep without --address would run, and what to know of them."""
+    from tune_mixup.measuring.gpus import gpus_here, remarks
+
+    if share:
+        found = gpus_here()
+        for name, count in found.names().items():
+            yield f"this host: {count} of {name}"
+        yield from remarks("this host", found, counted=len(found.found), share=share)
 
 
 def _meaning(part: "Schema", key: str) -> str:
@@ -112,6 +124,7 @@ def _lines(found: Mapping[str, Any], everything: bool) -> Iterator[str]:
     yield f"ranked by {found['metric']} ({found['direction']}), which is measured on validation"
     yield f"sampler {found['sampler']}, scheduler {found['scheduler']}"
     yield _resources(found["cpus_per_trial"], found["gpus_per_trial"])
+    yield from found["gpus_here"]
     yield "\nFixed" + ("" if everything else " (--all shows the other settings, with their defaults)")
     for key, value in found["fixed"].items():
         yield f"  {key:{width}}  {value}"

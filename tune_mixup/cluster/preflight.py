@@ -48,7 +48,7 @@ def _whole(settings: dict[str, object]) -> dict[str, object]:
 
 
 def _try(configs: list[dict[str, object]]) -> tuple[str | None, int]:
-    from tune_mixup.training.checkpoint import expected_bytes
+    from tune_mixup.measuring.checkpoint_size import expected_bytes
     from tune_mixup.training.fitting import load_fitting
 
     largest = 0

@@ -14,7 +14,7 @@ from tune_mixup.analysis.sweep import Sweep
 from tune_mixup.cluster.connection import Connected, connected_for
 from tune_mixup.cluster.halt import Halt, Signals, interruptible
 from tune_mixup.cluster.preflight import check_data
-from tune_mixup.cluster.probing import decide
+from tune_mixup.cluster.probing import decide, warn_of_gpus
 from tune_mixup.display import showing
 from tune_mixup.measuring.auto import check_resources
 from tune_mixup.measuring.nodes import Node, asking_for
@@ -76,6 +76,7 @@ def start(
         connected_for(config, address) as ray,
     ):
         nodes = ray.nodes
+        warn_of_gpus(config, nodes, here=ray.folder is not None)
         check_resources(config, nodes)
         checkpoint_bytes = check_data(config, here=ray.folder is not None)
         decision = decide(config, nodes, Packed())
@@ -115,6 +116,7 @@ def resume(
         config = _resumed(record, said(changes))
         with connected_for(config, address) as ray:
             nodes = ray.nodes
+            warn_of_gpus(config, nodes, here=ray.folder is not None)
             known = Packed.parse(record.study.sweep_facts().packing or {})
             decision = decide(config, nodes, known)
             config = decision.applied(config)

@@ -16,6 +16,8 @@ from typing_extensions import override
 
 from tune_mixup.cluster.messages import to_ray
 from tune_mixup.config import TrialConfig
+from tune_mixup.measuring.device import device_for
+from tune_mixup.out_of_memory import forget_failures, is_out_of_memory
 from tune_mixup.record.facts import Assignment, Ending, Report
 from tune_mixup.record.files import StorageFault, storage
 from tune_mixup.record.trial_folder import TrialFolder
@@ -61,10 +63,11 @@ class MixupTrainable(tune.Trainable):
             ending = _storage_fault(fault)
         except LockedOut:
             ending = Ending(kind="locked_out", why=f"another process held its folder for {LOCK_TIMEOUT_S:g} s")
-        except torch.OutOfMemoryError as error:
-            ending = Ending(kind="out_of_memory", why=_first_line(error))
         except Exception as error:
-            ending = self._failed(error)
+            if is_out_of_memory(error):
+                ending = Ending(kind="out_of_memory", why=_first_line(error))
+            else:
+                ending = self._failed(error)
         history = self.trainer.history if self.trainer is not None else []
         report = Report(row=history[-1] if history else None, ending=ending)
         if ending is not None:
@@ -73,6 +76,7 @@ class MixupTrainable(tune.Trainable):
                 forget()
                 gc.collect()
                 torch.cuda.empty_cache()
+                forget_failures()
         return to_ray(report)
 
     @override
@@ -117,7 +121,7 @@ class MixupTrainable(tune.Trainable):
                 raise LockedOut from None
         assignment = self.assignment
         set_threads(assignment.threads)
-        device = "cuda" if assignment.gpus and torch.cuda.is_available() else "cpu"
+        device = device_for(assignment.gpus)
         config = TrialConfig.parse(json.loads(assignment.config))
         return Trainer(config, folder=self.folder.path, device=device, rungs=assignment.rungs)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tune_mixup.measuring.largest import largest
-from tune_mixup.measuring.nodes import Node, asking_for, gpu_types, of_type, slots
+from tune_mixup.measuring.nodes import HEAD, HOST, Node, asking_for, gpu_types, of_type, slots
 from tune_mixup.measuring.packing import OutOfMemory, Packed, Packing, Threading, choose_threads, pack
 from tune_mixup.measuring.probe import NodeProbe, Place, Run
 from tune_mixup.sweep_config import SweepConfig
@@ -45,7 +45,7 @@ def _pack(config: SweepConfig, nodes: Sequence[Node], gpu_type: str, run: Run) -
 
 def _choose_threads(config: SweepConfig, node: Node, run: Run) -> Threading:
     setting, cores = largest(config), int(node["CPU"])
-    where = {key: 0.001 for key in node if key.startswith("node:") and key != "node:__internal_head__"}
+    where = {key: 0.001 for key in node if key.startswith(HOST) and key != HEAD}
     place = Place(cpus=cores, gpus=0, where=where)
     memory = int(node["memory"]) if "memory" in node else None
     try:

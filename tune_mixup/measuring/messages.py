@@ -86,7 +86,9 @@ class Watch(Request):
 
     kind = "watch"
     gpu: bool
-    """Whether to train on the GPU, where there is one."""
+    """Whether to train on the worker's GPU."""
+    steps: int | None = None
+    """Steps of an epoch, about; empty: on a GPU as many as last long enough, on the CPU a few."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 Node = Mapping[str, float]
 """What one living node offers: CPU, GPU, memory in bytes, `accelerator_type:X` for its GPUs, `node:IP` for itself."""
 TYPE = "accelerator_type:"
+HOST, HEAD = "node:", "node:__internal_head__"
 ANY_TYPE = ""
 """The type of all GPUs where not every node says its own."""
 
@@ -42,6 +43,24 @@ def gpu_types(nodes: Sequence[Node]) -> list[str]:
     return [ANY_TYPE] if ANY_TYPE in types else sorted(types)
 
 
+def without_type(nodes: Sequence[Node]) -> str:
+    """What it means, in a line, that some nodes do not say which GPUs they have; empty where all do, or none."""
+    with_gpus = [node for node in nodes if node.get("GPU", 0) > 0]
+    silent = [host(node) for node in with_gpus if _gpu_type(node) == ANY_TYPE]
+    if not silent or len(with_gpus) == 1:
+        return ""
+    return (
+        f"{', '.join(silent)}: Ray does not know which GPUs are there (NVML failed when it was started?), so all GPUs "
+        "of the cluster count as one type, and auto measures one of them for all"
+    )
+
+
+def host(node: Node) -> str:
+    """The address of a node, to name it by."""
+    address = next((key.removeprefix(HOST) for key in sorted(node) if key.startswith(HOST) and key != HEAD), "")
+    return f"host {address}" if address else "a host"
+
+
 def of_type(nodes: Sequence[Node], gpu_type: str) -> list[Node]:
     """The nodes with GPUs of one of `gpu_types`."""
     return [node for node in nodes if node.get("GPU", 0) > 0 and gpu_type in (ANY_TYPE, _gpu_type(node))]
@@ -60,5 +79,4 @@ def _on_node(node: Node, cpus: float, gpus: float) -> int:
     by_cpu = int(node.get("CPU", 0) / cpus + 1e-9)
     if gpus == 0:
         return by_cpu
-    per_gpu = int(1 / gpus + 1e-9) if gpus <= 1 else 1 / gpus
-    return min(by_cpu, int(int(node.get("GPU", 0)) * per_gpu + 1e-9))
+    return min(by_cpu, int(node.get("GPU", 0)) * int(1 / gpus + 1e-9))

@@ -1,9 +1,9 @@
 """How many trials share a GPU, or how many threads a trial has: what finishes most trials per hour and fits in memory.
 
-Decided by two measurements of the space's largest setting, which a `Probe` makes: alone, and with others beside it.
+Decided by measurements of the space's largest setting, which a `Probe` makes: alone, and with others beside it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from pydantic import Field
@@ -13,6 +13,8 @@ from tune_mixup.sweep_config import SweepConfig
 
 PER_GPU = (1, 2, 3, 4, 6, 8)
 """Trials on a GPU that are considered."""
+MEASURED = (1, 2, 4, 8)
+"""Of these, the numbers that are measured, and beside them the largest that fits."""
 HEADROOM = 0.1
 """Share of the memory that is left free: settings differ in what they mix, allocators fragment, libraries load late."""
 WORTH = 0.05
@@ -23,11 +25,15 @@ class Load(NamedTuple):
     """Copies of one trial at the same time on one device."""
 
     step_s: float
-    """Seconds of a training step of the slowest copy, > 0."""
+    """Seconds of a training step of the slowest copy, > 0; on a GPU with its share of all else that an epoch takes."""
     peak_bytes: int
     """Memory of the largest copy at its peak."""
     memory_bytes: int
     """Memory of the whole device: of the GPU, or of the host."""
+    steps: int | None = None
+    """Steps of each epoch that was watched; empty where that does not matter."""
+    device: str = ""
+    """The name of the GPU, or of a MIG slice of one; empty for the CPU."""
 
 
 class OutOfMemory(Exception):
@@ -37,8 +43,11 @@ class OutOfMemory(Exception):
 class Probe(Protocol):
     """A device and a trial, to be measured."""
 
-    def measure(self, copies: int) -> Load:
-        """Run `copies` of the trial at once for some steps. Raises OutOfMemory."""
+    def measure(self, copies: int, steps: int | None = None) -> Load:
+        """Run `copies` of the trial at once for some epochs. Raises OutOfMemory.
+
+        `steps` are those of an epoch; where they are left out, the probe chooses, and says what.
+        """
 
 
 class Packing(Schema):
@@ -91,39 +100,64 @@ class Packed(Schema):
         return "; ".join(packed if self.cpus is None else [*packed, self.cpus.words])
 
 
-def predicted_step_s(copies: int, solo_s: float, twin_s: float) -> float:
-    """Seconds of a step of each of `copies` trials on one device, by a line through what one and two take.
+def predicted_step_s(copies: int, measured: Mapping[int, float]) -> float:
+    """Seconds of a step of each of `copies` trials on one device, by lines through what some numbers of them took.
 
-    t(k) = max(t(1), a + b k). Exact for trials that do not hinder each other (b = 0) and for those that take turns
-    (a = 0). A device that is full from some k on takes longer than the line says; there more copies bring nothing,
-    but cost no throughput either.
+    The last line goes on. More at once are never faster: where they seem to be, it is noise. Exact for trials that do
+    not hinder each other and for those that take turns. A device that is full from some number on takes longer than
+    the last line says before it has been measured there, and less than the lines say in between.
     """
-    return max(solo_s, solo_s + (twin_s - solo_s) * (copies - 1))
+    known = sorted(measured)
+    step_s = {k: max(measured[fewer] for fewer in known if fewer <= k) for k in known}
+    if len(known) == 1:
+        return step_s[known[0]]
+    upper = next((place for place in range(1, len(known)) if known[place] >= copies), len(known) - 1)
+    low, high = known[upper - 1], known[upper]
+    return step_s[low] + (step_s[high] - step_s[low]) * (copies - low) / (high - low)
 
 
 def pack(probe: Probe, *, most: int = PER_GPU[-1]) -> Packing:
-    """How many trials to put on one GPU: of `PER_GPU`, at most `most` (what the CPUs beside it can feed)."""
+    """How many trials to put on one GPU: of `PER_GPU`, at most `most` (what the CPUs beside it can feed).
+
+    More and more at once are measured, with epochs of as many steps as alone, as long as still more may pay.
+    """
     try:
         solo = probe.measure(1)
     except OutOfMemory:
         return Packing(per_gpu=1, words="1 on a GPU, whose memory the largest setting exceeds even alone")
     usable = (1 - HEADROOM) * solo.memory_bytes
     fitting = [k for k in PER_GPU if k <= most and k * solo.peak_bytes <= usable] or [1]
+    whose = f" of {solo.device}" if solo.device else ""
     needs = (
-        f"the largest setting takes {_gb(solo.peak_bytes)} of {_gb(solo.memory_bytes)} and {_ms(solo.step_s)} a step"
+        f"the largest setting takes {_gb(solo.peak_bytes)} of {_gb(solo.memory_bytes)}{whose} and {_ms(solo.step_s)} "
+        "a step"
     )
     if fitting == [1]:
         why = "more have no room" if most > 1 else "more have no CPUs"
         return Packing(per_gpu=1, step_s=solo.step_s, words=f"1 on a GPU: {needs}, {why}")
-    try:
-        twin = probe.measure(2)
-    except OutOfMemory:
-        return Packing(per_gpu=1, step_s=solo.step_s, words=f"1 on a GPU: {needs}, and two at once ran out of memory")
-    step_s = {k: predicted_step_s(k, solo.step_s, twin.step_s) for k in fitting}
-    chosen = _fewest_worth_it({k: k / step_s[k] for k in fitting})
+    measured, found = {1: solo.step_s}, []
+    for copies in [k for k in fitting[1:] if k in (*MEASURED, fitting[-1])]:
+        if not _may_pay(measured, fitting):
+            break
+        try:
+            measured[copies] = probe.measure(copies, solo.steps).step_s
+        except OutOfMemory:
+            found.append(f"and {copies} at once ran out of memory")
+            fitting = [k for k in fitting if k <= max(measured)]
+            break
+        found.append(f"with {copies} at once {_ms(measured[copies])}")
+    step_s = {k: predicted_step_s(k, measured) for k in fitting}
+    chosen = _fewest_worth_it({k: k / step_s[k] for k in fitting})  # never more than was measured, by `_may_pay`
     gain = chosen * solo.step_s / step_s[chosen]
-    words = f"{chosen} on a GPU: {needs}, with a twin {_ms(twin.step_s)}; expected {gain:.2g} times the trials per hour"
+    words = f"{chosen} on a GPU: {needs}, {', '.join(found)}; {gain:.2g} times the trials per hour"
     return Packing(per_gpu=chosen, step_s=step_s[chosen], words=words)
+
+
+def _may_pay(measured: Mapping[int, float], fitting: Sequence[int]) -> bool:
+    """Whether more trials at once than were measured may finish more per hour; the first twin always may."""
+    best = max(k / step_s for k, step_s in measured.items())
+    more = [k for k in fitting if k > max(measured)]
+    return any(k / predicted_step_s(k, measured) > (1 + WORTH) * best for k in more)
 
 
 def choose_threads(probe_with: Callable[[int], Probe], *, cores: int) -> Threading:

@@ -15,7 +15,7 @@ from tune_mixup.measuring.messages import EpochSeen, Fault, Watch
 from tune_mixup.measuring.packing import Load, OutOfMemory, Probe
 
 MIN_EPOCHS, MIN_S, ENOUGH_S = 3, 3.0, 20.0
-"""A copy is watched for this many short epochs and seconds while all run; after `ENOUGH_S` a single epoch will do."""
+"""A copy is watched for this many epochs and seconds while all run; after `ENOUGH_S` a single epoch will do."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class NodeProbe(Probe):
     """What the node's workers may use of its memory; None: as much as the probe finds there."""
 
     @override
-    def measure(self, copies: int) -> Load:
+    def measure(self, copies: int, steps: int | None = None) -> Load:
         """Raises OutOfMemory, and ValueError when the trial has a fault."""
-        watch = Watch(config=self.config, threads=self.threads, gpu=self.place.gpus > 0)
+        watch = Watch(config=self.config, threads=self.threads, gpu=self.place.gpus > 0, steps=steps)
         found = self.run(watch, copies, self.place)
         if not isinstance(found, Fault):
             return found if self.memory_bytes is None else found._replace(memory_bytes=self.memory_bytes)
@@ -99,7 +99,7 @@ def _enough(epochs: int, seconds: float) -> bool:
 
 
 def _most(loads: Sequence[Load]) -> Load:
-    return Load(
+    return loads[0]._replace(
         step_s=max(load.step_s for load in loads),
         peak_bytes=max(load.peak_bytes for load in loads),
         memory_bytes=max(load.memory_bytes for load in loads),

@@ -35,8 +35,9 @@ CEILINGS_S = 4.0
 """Seconds that must be left for the ceilings to be measured once more: only the best that was seen is a ceiling."""
 RESERVE = 1 / 30
 """Share of the time given that is kept for the end."""
-STEPS = 50
-"""The most steps of an epoch; at least it has 1."""
+STEPS = {"cpu": 50, "cuda": 1000}
+"""The most steps of an epoch on a device; at least it has 1. A GPU is left to the neighbours between two epochs, so
+that many short ones would make several trials at once look better than they are."""
 HOPELESS = 0.8
 """A variant that was slower than this in two rounds gets no more turns."""
 
@@ -65,7 +66,12 @@ class OutOfTime(ValueError):
 
 
 def measure(
-    variants: Sequence[Variant], *, seconds: float, start: Start, clock: Callable[[], float] = time.monotonic
+    variants: Sequence[Variant],
+    *,
+    seconds: float,
+    start: Start,
+    device: str = "cpu",
+    clock: Callable[[], float] = time.monotonic,
 ) -> Findings:
     """Measure the first variant, which is the trial as given, and compare the others with it.
 
@@ -75,7 +81,7 @@ def measure(
     began = clock()
     with _Turns(variants, seconds, start, clock) as turns:
         given = turns.tried[0]
-        steps = turns.fit()
+        steps = turns.fit(STEPS[device])
         turns.warm_up()
         first = turns.ceilings()
         parts = turns.parts(PARTS * seconds)
@@ -127,13 +133,13 @@ class _Turns:
         request = FindParts(config=given.config, threads=given.threads, steps=self.steps, seconds=seconds)
         return self._ask(request, PartsFound)
 
-    def fit(self) -> int:
+    def fit(self, most_steps: int) -> int:
         """Choose how many steps an epoch has, so that it takes half a turn, and how many variants there is time for."""
         step_s = (
             self.tried[0].variant.config.training.batch_size / self._ask(self._training(0, 0), Trained).images_per_s
         )
         turn_s = TURN * self.seconds
-        self.steps = round(min(STEPS, max(1, turn_s / 2 / step_s)))
+        self.steps = round(min(most_steps, max(1, turn_s / 2 / step_s)))
         turn_s = max(turn_s, self.steps * step_s)
         others_s = (self.clock() - self.began) + CEILINGS_S + PARTS * self.seconds + MIN_ROUNDS * turn_s
         left_s = self.deadline - self.clock() - others_s  # the others take as long to begin as the first one has

@@ -55,7 +55,7 @@ class Assignment(Fact):
     rungs: tuple[int, ...] = ()
     """Epochs, from 1, after which its value may be needed."""
     gpus: float = 0.0
-    """Its share of a GPU, or several."""
+    """Its share of a GPU, at most 1."""
     gpu_type: str = ""
     """The type of GPU that it must have; empty for any."""
     config: str

@@ -18,7 +18,7 @@ class Place(NamedTuple):
     """Where a trial runs."""
 
     gpus: float
-    """Its share of a GPU, or several."""
+    """Its share of a GPU, at most 1."""
     gpu_type: str = ANY_TYPE
 
 

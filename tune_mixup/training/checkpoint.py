@@ -10,7 +10,6 @@ from typing import Any, BinaryIO
 
 import torch
 
-from tune_mixup.config import TrialConfig
 from tune_mixup.record.files import storage, write_atomically
 
 
@@ -73,26 +72,6 @@ def keep_newest(path: Path) -> None:
     with storage(path):
         for other in files(path)[1:]:
             other.unlink(missing_ok=True)
-
-
-def expected_bytes(config: TrialConfig, *, channels: int, num_classes: int) -> int:
-    """About how large a state of an unfinished trial is: weights, what the optimizer keeps of each, the mixer's."""
-    outputs = config.model.outputs(num_classes)
-    with torch.device("meta"):
-        weights = config.model.build(channels=channels, num_classes=outputs).state_dict()
-    probe = torch.nn.Parameter(torch.zeros(8))
-    optimizer = config.optimizer.build([probe])
-    probe.grad = torch.zeros(8)
-    optimizer.step()
-    kept = sum(value.shape == probe.shape for value in optimizer.state[probe].values() if torch.is_tensor(value))
-    mixer = config.mixing.init(outputs, device=torch.device("cpu"), generator=torch.Generator())
-    size = (1 + kept) * sum(_bytes(tensor) for tensor in weights.values()) + sum(_bytes(t) for t in mixer.values())
-    names = 1024 * (1 + kept) * len(weights) + 64 * num_classes  # of the weights, with headers and padding; of classes
-    return size + names + 65536  # the history
-
-
-def _bytes(tensor: torch.Tensor) -> int:
-    return tensor.numel() * tensor.element_size()
 
 
 def _beside(path: Path, word: str) -> Path:

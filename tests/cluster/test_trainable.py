@@ -1,0 +1,90 @@
+"""The trainable in this process, without Ray: what its last report says."""
+
+import json
+import os
+
+import pytest
+import torch
+
+from tune_mixup.cluster.messages import from_ray
+from tune_mixup.cluster.trainable import MixupTrainable
+from tune_mixup.config import TrialConfig
+from tune_mixup.measuring.device import LOGICAL_GPUS
+from tune_mixup.record.facts import Assignment
+
+CONFIG = TrialConfig.from_dotted(
+    {
+        "data.name": "synthetic",
+        "data.num_train": 100,
+        "data.num_test": 8,
+        "data.size": 8,
+        "model.width": 2,
+        "training.batch_size": 20,
+    }
+)
+NO_HANDLE = "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"
+
+
+@pytest.fixture
+def ended(tmp_path):
+    """How a trial with a share of a GPU ends at its first step."""
+
+    def ending(gpus):
+        assignment = Assignment(
+            number=0, config=json.dumps(CONFIG.plain()), folder=str(tmp_path / "t0000"), gpus=gpus, threads=1,
+            stopping=str(tmp_path / "stopping"), rungs=(),
+        )  # fmt: skip
+        trial = MixupTrainable(config=assignment.plain())
+        try:
+            return from_ray(trial.step()).ending
+        finally:
+            trial.cleanup()
+
+    return ending
+
+
+def test_a_share_of_a_gpu_without_cuda_is_a_failure_that_names_the_host(ended, monkeypatch):
+    monkeypatch.delenv(LOGICAL_GPUS, raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("socket.gethostname", lambda: "node7")
+    ending = ended(0.25)
+    assert ending.kind == "failed"
+    assert ending.why.startswith("ValueError: gpus_per_trial: got 0.25 of a GPU on host node7, but CUDA is not")
+    assert ended(0) is None, "on the CPU it trains"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory."), "out_of_memory"),
+        (torch.AcceleratorError("CUDA error: out of memory\nmore"), "out_of_memory"),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), "out_of_memory"),
+        (RuntimeError(NO_HANDLE), "failed"),
+        (MemoryError("the host's"), "failed"),
+    ],
+)
+def test_what_counts_as_out_of_memory(ended, monkeypatch, error, kind):
+    def begin(self):
+        self.folder.path.mkdir(exist_ok=True)
+        raise error
+
+    monkeypatch.setattr(MixupTrainable, "_begin", begin)
+    ending = ended(0)
+    assert ending.kind == kind and ending.why == f"{type(error).__name__}: {str(error).splitlines()[0]}"
+
+
+def test_a_lost_context_ends_the_process(ended, monkeypatch):
+    def begin(self):
+        self.folder.path.mkdir(exist_ok=True)
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    class Ended(BaseException):
+        pass
+
+    def end(code):
+        raise Ended(code)
+
+    monkeypatch.setattr(MixupTrainable, "_begin", begin)
+    monkeypatch.setattr(os, "_exit", end)
+    with pytest.raises(Ended):
+        ended(0)

@@ -1,0 +1,59 @@
+"""How large a trial's checkpoint will be, from what it is made of: nothing is trained, and no GPU is touched."""
+
+import io
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tune_mixup.config import TrialConfig
+from tune_mixup.optimizer import AnyOptimizer
+from tune_mixup.torch_internals import updated_quietly
+
+EPOCH_BYTES = 250
+"""What an epoch's report takes in a checkpoint, about."""
+CLASS_BYTES = 64
+"""What predicting needs of the data for each class, such as its name, at most."""
+
+
+def expected_bytes(config: TrialConfig, *, channels: int, num_classes: int) -> int:
+    """About how large the largest state of an unfinished trial is: weights, what the optimizer keeps, the mixer's."""
+    outputs = config.model.outputs(num_classes)
+    with torch.device("meta"):
+        model = config.model.build(channels=channels, num_classes=outputs)
+    shapes = [parameter.shape for parameter in model.parameters()]
+    kept = kept_by(config.optimizer, shapes)
+    mixer = config.mixing.canonical().init(outputs, device=torch.device("cpu"), generator=torch.Generator())
+    parts: list[Mapping[Any, Any]] = [model.state_dict(), *(kept[shape] for shape in shapes), mixer]
+    form = {place: {key: _hollow(value) for key, value in part.items()} for place, part in enumerate(parts)}
+    values = sum(_bytes(value) for part in parts for value in part.values())
+    return _saved_bytes(form) + values + EPOCH_BYTES * config.training.epochs + CLASS_BYTES * num_classes
+
+
+def kept_by(optimizer: AnyOptimizer, shapes: Iterable[torch.Size]) -> dict[torch.Size, dict[str, Any]]:
+    """What the optimizer keeps, after an update, of a parameter of each shape: tensors and plain values, by name.
+
+    It is asked, as one of a user's own may keep anything, with zeros for weights and gradients on the CPU, one
+    parameter for each shape, whatever the number of layers that have it.
+    """
+    parameters = {shape: nn.Parameter(torch.zeros(shape)) for shape in shapes}
+    for parameter in parameters.values():
+        parameter.grad = torch.zeros_like(parameter)
+    updated = updated_quietly(lambda: optimizer.build(parameters.values()))
+    return {shape: dict(updated.state.get(parameter, {})) for shape, parameter in parameters.items()}
+
+
+def _bytes(value: object) -> int:
+    return value.numel() * value.element_size() if isinstance(value, Tensor) else 0
+
+
+def _hollow(value: object) -> object:
+    """The same shape and type in a file, with a single number for all."""
+    return torch.zeros((), dtype=value.dtype).expand(value.shape) if isinstance(value, Tensor) else value
+
+
+def _saved_bytes(state: object) -> int:
+    file = io.BytesIO()
+    torch.save(state, file)
+    return file.tell()
