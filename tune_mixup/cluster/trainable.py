@@ -92,6 +92,8 @@ class MixupTrainable(tune.Trainable):
         if self.trainer is not None and self.stopping.exists():
             with contextlib.suppress(StorageFault):  # then the epochs since the last checkpoint are trained again
                 self.trainer.save_if_unsaved()
+        if self.trainer is not None:
+            self.trainer.close()
         self.trainer = None
         self.lock.release()
 

@@ -12,6 +12,7 @@ AT_ONCE = 8
 """The most one-thread trials that are tried at once, and the most threads of one trial."""
 COPIES_ON_GPU = (2, 4)
 """Trials at once on one GPU."""
+COMPILED = ("step", "model+graph")
 COMPILE_S = {"cpu": 60, "cuda": 40}
 """What torch.compile may take before the first step; it is tried where that is at most a third of the time given."""
 ON_CPU: tuple[dict[str, Any], ...] = (
@@ -27,6 +28,7 @@ ON_GPU: tuple[dict[str, Any], ...] = (
     {"training.compile": "graph"},
     {"training.precision": "bf16", "training.channels_last": True, "training.compile": "graph"},
     {"training.compile": "step"},
+    {"training.precision": "bf16", "training.channels_last": True, "training.compile": "model+graph"},
 )
 ROUNDING = ("training.precision", "training.deterministic")
 """Settings that change more than the last digits of a trial's numbers, or change them from run to run."""
@@ -69,7 +71,7 @@ def variants(config: TrialConfig, *, device: str, seconds: float, threads: int =
         other = _changed(config, changes)
         if other is None:
             continue
-        if changes.get("training.compile") == "step" and COMPILE_S[device] > seconds / 3:
+        if changes.get("training.compile") in COMPILED and COMPILE_S[device] > seconds / 3:
             left_out.append(f"{name}, which takes --seconds {3 * COMPILE_S[device]}")
             continue
         caution = "other rounding: compare accuracies" if any(key in changes for key in ROUNDING) else ""
