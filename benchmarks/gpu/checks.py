@@ -71,7 +71,7 @@ def layout(size: Size) -> Iterator[Result]:
 
 def speech(size: Size) -> Iterator[Result]:
     """VGG's speech form on one channel, whose dropout draws from the device's own generator."""
-    spoken = {"data.channels": 1, "data.size": 32, "model.name": "vgg11", "model.variant": "speech"}
+    spoken = {"data.channels": 1, "model.name": "vgg11", "model.variant": "speech"}
     batch = {key: value for key, value in size.checked.items() if not key.startswith("model.")}
     yield from against_eager(replace(size, checked={**batch, **spoken}), "VGG's speech form")
 

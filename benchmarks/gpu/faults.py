@@ -102,9 +102,9 @@ def points(size: Size) -> tuple[dict[str, Any], ...]:
     """One for each trial, in the order of their numbers."""
     usual = {key: size.sweep[key] for key in ("model.name", "training.batch_size")}
     plain = {"optimizer.lr": 0.05, "mixing.name": "mixup", **usual}
-    half = {**plain, "training.batch_size": usual["training.batch_size"] // 2}
+    large = {**plain, "training.batch_size": 2 * usual["training.batch_size"]}
     return (plain, plain | {"optimizer.lr": 0.1}, {**plain, **size.too_large}, plain | {"mixing.name": "cutmix"},
-            half, half | {"mixing.name": "cutmix"})  # fmt: skip
+            large, large | {"mixing.name": "cutmix"})  # fmt: skip
 
 
 class Killer:

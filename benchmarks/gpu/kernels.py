@@ -27,12 +27,12 @@ class Kernel(NamedTuple):
 def results(size: Size) -> Iterator[Result]:
     """One: the kernels of some replays by their total time, and how long there was none."""
     trainer = Trainer(config(size, size.nets[NET], RUNGS["graph"]), device=size.device)
-    steps = stepper(trainer)
-    steps(STEPS)
+    steps, count = stepper(trainer), min(STEPS, size.replays)
+    steps(count)
     wait(size.device)
     on_gpu = size.device.type == "cuda"
     with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]) as seen:
-        steps(STEPS)
+        steps(count)
         wait(size.device)
     device = DeviceType.CUDA if on_gpu else DeviceType.CPU
     kernels = [
@@ -42,9 +42,9 @@ def results(size: Size) -> Iterator[Result]:
     ]
     yield {
         "net": NET,
-        "kernels_per_step": len(kernels) / STEPS,
+        "kernels_per_step": len(kernels) / count,
         "idle": idle_share(kernels),
-        "step_us": (max(one.ended_us for one in kernels) - min(one.began_us for one in kernels)) / STEPS,
+        "step_us": (max(one.ended_us for one in kernels) - min(one.began_us for one in kernels)) / count,
         "longest": longest(kernels),
     }
 

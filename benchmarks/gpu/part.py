@@ -20,11 +20,11 @@ def run(cell: str, name: str, journal: Path, size: Size) -> None:
         append(journal, {"part": name, "result": result})
 
 
-def _leave(signal_number: int, frame: FrameType | None) -> None:
+def leave(signal_number: int, frame: FrameType | None) -> None:
     """At the limit: as an exception, so that what must be put away is."""
     raise SystemExit(f"stopped by {signal.Signals(signal_number).name}")
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, leave)
     run(sys.argv[1], sys.argv[2], Path(sys.argv[3]), gpu.size())
