@@ -91,7 +91,7 @@ TINY = Size(
     shared_by=(1, 2),
     sweep_s=60.0,
     sweep={"data.num_train": 200, "model.name": "tiny_resnet", "model.width": 8, "training.batch_size": 20},
-    sweep_trials=3,
+    sweep_trials=2,
     sweep_epochs=2,
     too_large={},
 )

@@ -39,7 +39,7 @@ def results(size: Size) -> Iterator[Result]:
             said.append(progress.message)
             killer.look()
 
-        contenders.start_our_ray(8 if on_gpu else 2)
+        contenders.start_our_ray(8 if on_gpu else 1)
         try:
             done = sweep(
                 space(size),

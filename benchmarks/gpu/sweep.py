@@ -42,7 +42,7 @@ def results(size: Size, *, contender: str) -> Iterator[Result]:
     asked = task(size)
     with tempfile.TemporaryDirectory() as folder:
         began = time.time()
-        contenders.start_our_ray(16 if asked.gpus else 2)
+        contenders.start_our_ray(16 if asked.gpus else asked.slots)
         try:
             finished = CONTENDERS[contender](asked, Path(folder), size)
         finally:
@@ -85,7 +85,7 @@ def task(size: Size) -> SearchTask:
     return SearchTask(
         space=space,
         max_epochs=size.sweep_epochs,
-        slots=SHARES if on_gpu else 2,
+        slots=SHARES if on_gpu else 1,
         gpus=1 / SHARES if on_gpu else 0.0,
         loader_workers=size.loader_workers // SHARES,
         time_budget_s=size.sweep_s,

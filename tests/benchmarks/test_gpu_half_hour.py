@@ -1,6 +1,5 @@
 """The parts as processes: time limits, faults, what is dropped, and what is left of it all."""
 
-import json
 import os
 import signal
 import sys
@@ -175,15 +174,3 @@ def test_rows_that_cannot_be_made_lose_nothing_else(driven):
 @pytest.mark.parametrize("cell", PARTS)
 def test_a_cell_fits_eight_minutes_by_its_own_estimates(cell):
     assert dropped(PARTS[cell], 480.0) == [] and all(0 < one.about_s < one.limit_s for one in PARTS[cell].values())
-
-
-@pytest.mark.slow
-def test_real_parts_in_real_processes(tmp_path):
-    """From the command's side: one part that is there, one that fails for it is none."""
-    chosen = {"facts": PARTS["gpu_lean"]["facts"], "no such part": part(worth=9)}
-    journal = tmp_path / "journal"
-    assert list(run("gpu_lean", chosen, journal, limit_s=300.0)) == ["facts", "no such part"]
-    found = folded(chosen, journal)
-    assert found["measured"]["facts"][0]["modes"][:2] == ["none", "model"]
-    assert found["failed"] == {"no such part": "exit code 1: KeyError: 'no such part'"}
-    json.dumps(found)
