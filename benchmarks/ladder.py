@@ -61,7 +61,7 @@ def epoch_s(rung: str, settings: Mapping[str, Any]) -> float:
     from benchmarks.baselines.published_loop import PublishedLoop
     from benchmarks.race import FIXED, search_task
     from tune_mixup.config import TrialConfig
-    from tune_mixup.training.threads import set_threads
+    from tune_mixup.training.process import set_threads
     from tune_mixup.training.trainer import Trainer
 
     set_threads(1)

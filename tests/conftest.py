@@ -6,6 +6,7 @@ import pytest
 import torch
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items):
     """With several processes (`-n 2 --dist loadgroup`), all tests of the one Ray run in one of them."""
     for item in items:

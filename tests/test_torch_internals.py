@@ -1,10 +1,21 @@
 """What torch must go on doing, though it does not document it. A failure here names what a release has changed."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from scipy.stats import gamma, kstest
 
-from tune_mixup.torch_internals import OperatorSpy, add_scaled_, scale_, standard_gamma
+from tune_mixup.torch_internals import (
+    OperatorSpy,
+    add_scaled_,
+    copy_,
+    increase_,
+    scale_,
+    standard_gamma,
+    without_compiler,
+)
 
 
 def generator(seed):
@@ -78,3 +89,55 @@ def test_the_spy_sees_each_operator():
     count = len(seen)
     ones + 1
     assert len(seen) == count, "TorchDispatchMode goes on behind its block"
+
+
+def test_tensors_are_copied_in_place_and_rounded():
+    tensors = [tensor.bfloat16() for tensor in made()]
+    places = [tensor.data_ptr() for tensor in tensors]
+    others = [tensor + 1.001 for tensor in made()]
+    copy_(tensors, others)
+    for tensor, other, place in zip(tensors, others, places, strict=True):
+        assert torch.equal(tensor, other.bfloat16()), "torch._foreach_copy_ rounds in another way than Tensor.to"
+        assert tensor.data_ptr() == place, "torch._foreach_copy_ no longer works in place"
+    copy_([], [])
+
+
+def test_a_number_is_added_in_place():
+    counts = [torch.tensor(3), torch.tensor(0)]
+    increase_(counts, 5)
+    assert [count.item() for count in counts] == [8, 5], "torch._foreach_add_ with a number adds something else"
+    increase_([], 5)
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW])
+def test_optimizers_without_the_compiler_do_the_same(kind):
+    def trained(kind):
+        weight = torch.nn.Parameter(torch.ones(3))
+        optimizer = kind([weight], lr=0.1)
+        for factor in (1.0, -2.0):
+            (weight.square().sum() * factor).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        return weight.detach(), optimizer
+
+    (weight, _), (other, optimizer) = trained(kind), trained(without_compiler(kind))
+    assert torch.equal(weight, other)
+    optimizer.load_state_dict(optimizer.state_dict())
+    hooked = []
+    optimizer.register_step_pre_hook(lambda *_: hooked.append(1))
+    optimizer.step()
+    assert hooked == [1], "hooks of optimizers are no longer called around the method that the class has"
+
+
+def test_optimizers_without_the_compiler_do_not_import_it():
+    code = (
+        "import sys, torch\n"
+        "from tune_mixup.torch_internals import without_compiler\n"
+        "weight = torch.nn.Parameter(torch.ones(3))\n"
+        "optimizer = without_compiler(torch.optim.AdamW)([weight], lr=0.1, fused=True)\n"
+        "weight.sum().backward()\n"
+        "optimizer.step(); optimizer.zero_grad(); optimizer.load_state_dict(optimizer.state_dict())\n"
+        "assert 'torch._dynamo' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, f"a method of torch's optimizers is guarded anew: {done.stderr}"

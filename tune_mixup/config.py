@@ -34,9 +34,10 @@ class Training(Schema):
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
     """Arithmetic of the forward and backward pass; weights and statistics stay fp32. tf32 multiplies with 10 bits of
     mantissa where the GPU can, as the two below do for what they leave in fp32; fp16 scales the loss."""
-    compile: Literal["none", "model", "step", "graph"] = "none"
+    compile: Literal["none", "model", "step", "graph", "model+graph"] = "none"
     """What is compiled. `model`: the network, and `step`: all up to the loss, by torch.compile, which takes up to a
-    minute per worker; `graph`: the whole step with backward pass and update as one CUDA graph, which takes seconds."""
+    minute per worker; `graph`: the whole step with backward pass and update as one CUDA graph, which takes seconds;
+    `model+graph`: such a graph of a step whose network is compiled."""
     channels_last: bool = False
     """Memory layout of images and weights; faster convolutions on GPUs with bf16 or fp16."""
     deterministic: bool = True
@@ -59,8 +60,10 @@ class Training(Schema):
 
     @model_validator(mode="after")
     def _captured_in_one_precision(self) -> Self:
-        if self.compile == "graph" and self.precision == "fp16":
-            raise ValueError("compile is graph and precision fp16, whose loss scale the host adjusts; use bf16")
+        if self.compile in ("graph", "model+graph") and self.precision == "fp16":
+            raise ValueError(
+                f"compile is {self.compile} and precision fp16, whose loss scale the host adjusts; use bf16"
+            )
         return self
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from tune_mixup.parts import Part, PartOf
-from tune_mixup.torch_internals import add_scaled_, scale_
+from tune_mixup.torch_internals import add_scaled_, scale_, without_compiler
 
 
 class Optimizer(Part, ABC):
@@ -22,6 +22,11 @@ class Optimizer(Part, ABC):
     """Weight decay: >= 0, no unit."""
     decay_norms: bool = True
     """Whether biases and batch norms, that is parameters of at most one dimension, decay too, as in published code."""
+
+    @property
+    @override
+    def changeable(self) -> frozenset[str]:
+        return frozenset({"lr", "weight_decay"})  # `build_captured` reads both from tensors
 
     @abstractmethod
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
@@ -43,6 +48,8 @@ class Optimizer(Part, ABC):
         optimizer = self.replace(weight_decay=0.0).build(together)
         for group in optimizer.param_groups:
             group["lr"] = lr
+            if "capturable" in group:  # Adam and others refuse to be captured unless they were told so
+                group["capturable"] = True
 
         @torch.no_grad()
         def decay(*_: Any) -> None:
@@ -83,7 +90,7 @@ class Sgd(Optimizer):
     @override
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """torch.optim.SGD."""
-        return torch.optim.SGD(
+        return without_compiler(torch.optim.SGD)(
             self._groups(parameters), lr=self.lr, momentum=self.momentum, nesterov=self.nesterov, fused=True
         )
 
@@ -113,7 +120,8 @@ class AdamW(Optimizer):
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """torch.optim.AdamW."""
         betas = (self.beta1, self.beta2)
-        return torch.optim.AdamW(self._groups(parameters), lr=self.lr, betas=betas, eps=self.eps, fused=True)
+        adamw = without_compiler(torch.optim.AdamW)
+        return adamw(self._groups(parameters), lr=self.lr, betas=betas, eps=self.eps, fused=True)
 
     @override
     def decay_(self, parameters: list[nn.Parameter], *, lr: Tensor, weight_decay: Tensor) -> None:

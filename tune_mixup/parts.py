@@ -25,6 +25,11 @@ class Part(Schema):
 
     name: str = ""
 
+    @property
+    def changeable(self) -> frozenset[str]:
+        """Settings on which a captured training step does not depend."""
+        return frozenset()
+
     @override
     def __init_subclass__(cls, **kwargs: Any) -> None:
         # Before pydantic collects the fields: a name that was inherited would be another class's.
@@ -146,3 +151,16 @@ def _at_name(error: PydanticCustomError, given: object) -> ValidationError:
 def _short(given: object) -> str:
     words = " ".join(repr(given).split())
     return words if len(words) <= 80 else words[:77] + "..."
+
+
+def structure(value: Any) -> Any:
+    """What canonical parts have in common when one captured training step serves all: their settings but `changeable`.
+
+    Nested tuples, which can be compared and hashed. Classes stand for themselves: names from outside need not differ.
+    """
+    if isinstance(value, Part):
+        parts = ((key, structure(part)) for key, part in value if key not in value.changeable)
+        return (type(value), *parts)
+    if isinstance(value, Mapping):
+        return tuple((key, structure(part)) for key, part in value.items())
+    return value

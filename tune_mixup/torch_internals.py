@@ -1,12 +1,15 @@
 """What we use of torch and torch does not document; `tests/test_torch_internals.py` holds a test for each."""
 
+import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Generator, Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from typing_extensions import override
+
+Optimizer = TypeVar("Optimizer", bound=torch.optim.Optimizer)
 
 
 def standard_gamma(shape: Tensor, *, generator: Generator) -> Tensor:
@@ -25,6 +28,30 @@ def scale_(tensors: Sequence[Tensor], factor: Tensor) -> None:
 def add_scaled_(tensors: Sequence[Tensor], others: Sequence[Tensor], factor: Tensor) -> None:
     """Add `factor`, float32 [], times the tensor of the same place in `others` to each tensor, in place."""
     torch._foreach_add_([*tensors], torch._foreach_mul([*others], factor))
+
+
+def copy_(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> None:
+    """Copy the tensors of `others`, of any type, into those of the same place, in place."""
+    if tensors:
+        torch._foreach_copy_([*tensors], [*others])
+
+
+def increase_(tensors: Sequence[Tensor], number: int) -> None:
+    """Add a number to each tensor, in place."""
+    if tensors:
+        torch._foreach_add_([*tensors], number)
+
+
+def without_compiler(kind: type[Optimizer]) -> type[Optimizer]:
+    """A class of torch's optimizers that leaves torch's compiler alone.
+
+    torch guards the methods of optimizers against being compiled, and to do so imports its compiler at the first call:
+    seconds, and 79 MB for each worker. What is called here is inside of the guards.
+    """
+    guarded = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+    members: dict[str, Any] = {name: inspect.unwrap(getattr(kind, name)) for name in guarded}
+    members["step"] = torch.no_grad()(inspect.unwrap(kind.step))
+    return type(kind.__name__, (kind,), members)
 
 
 class OperatorSpy(TorchDispatchMode):  # type: ignore[no-untyped-call]

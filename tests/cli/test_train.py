@@ -210,7 +210,7 @@ def test_a_checkpoint_that_is_cut_short_is_told_of_and_made_again(command, tmp_p
 
 def test_as_many_threads_as_are_asked_for(command, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr("tune_mixup.training.threads.set_threads", asked.append)
+    monkeypatch.setattr("tune_mixup.training.process.set_threads", asked.append)
     (tmp_path / "plain.yaml").write_text(yaml.safe_dump(PLAIN))
     assert command("train", "--config", "plain.yaml", "--out", "out", "--threads", 3) == 0 and asked == [3]
     assert "--threads" in command.refused("train", "--config", "plain.yaml", "--out", "out", "--threads", 0)

@@ -17,7 +17,7 @@ from tune_mixup.config import TrialConfig
 from tune_mixup.mixing.cutmix import CutMix
 from tune_mixup.mixing.mixture import Mixture
 from tune_mixup.mixing.mixup import Mixup
-from tune_mixup.mixing.traced import structure
+from tune_mixup.parts import structure
 from tune_mixup.search_space import SearchSpace
 from tune_mixup.sweep_config import plan
 from tune_mixup.training.trainer import Trainer

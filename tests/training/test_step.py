@@ -1,7 +1,12 @@
 """The step as it is captured, on the CPU: capturing is replaced by calling, everything else is the real thing."""
 
+import contextlib
 import gc
+import json
 import math
+import os
+import subprocess
+import sys
 import weakref
 
 import pytest
@@ -9,7 +14,7 @@ import torch
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.mixing import MIXERS
-from tune_mixup.training import graph, warm
+from tune_mixup.training import runners, warm
 from tune_mixup.training.step import Step
 from tune_mixup.training.trainer import Trainer
 
@@ -46,19 +51,32 @@ def timeless(history):
 
 @pytest.fixture
 def captures(monkeypatch):
-    """Makes steps capturable here; a list that grows by the steps that were captured."""
+    """Makes steps capturable here, where a graph is replaced by the body itself; a list of the runners that captured.
+
+    Each runner says in `closed` whether it was closed.
+    """
     made = []
 
-    def capture(body, generators):
+    def prepare(self, body, generators):
         assert len(list(generators)) == 2
-        for _ in range(graph.WARM_UP_STEPS):
+        self.closed = False
+        for _ in range(runners.WARM_UP_STEPS):
             body()
-        made.append(body)
-        return body
+        made.append(self)
 
-    monkeypatch.setattr(graph, "capture", capture)
-    monkeypatch.setattr(graph, "DEVICES", ("cuda", "cpu"))
-    monkeypatch.setattr(warm, "_warm", [])
+    def run(self, body):
+        assert not self.closed
+        body()
+
+    def close(self):
+        self.closed = True
+
+    monkeypatch.setattr(runners.Captured, "prepare", prepare)
+    monkeypatch.setattr(runners.Captured, "run", run)
+    monkeypatch.setattr(runners.Captured, "close", close)
+    monkeypatch.setattr(runners.Captured, "stream", lambda self: contextlib.nullcontext())
+    monkeypatch.setattr(runners, "DEVICES", ("cuda", "cpu"))
+    monkeypatch.setattr(warm, "KEPT", warm.Kept())
     return made
 
 
@@ -119,9 +137,8 @@ def test_a_step_that_is_forgotten_is_let_go_of(captures):
     gc.collect()
     assert held() is not None, "kept for the next trial"
     warm.forget()
-    captures.clear()  # the bodies know their steps
-    gc.collect()
-    assert held() is None
+    assert captures[0].closed
+    assert held() is None, "without a collection: a step is in no reference cycle"
 
 
 def test_two_trials_at_a_time_do_not_share_a_step(captures):
@@ -166,7 +183,7 @@ def test_kernels_are_as_asked_inside_and_as_before_outside():
     before = (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark)
     for precision, deterministic in (("fp32", True), ("tf32", False), ("bf16", True)):
         trainer = Trainer(config(training__precision=precision, training__deterministic=deterministic))
-        with trainer.step.kernels():
+        with trainer.step.running():
             assert torch.backends.cudnn.allow_tf32 == (precision != "fp32")
             assert torch.backends.cudnn.deterministic == deterministic
             assert torch.backends.cudnn.benchmark != deterministic
@@ -174,33 +191,51 @@ def test_kernels_are_as_asked_inside_and_as_before_outside():
         assert now == before
 
 
+COMPILED = """
+import json, sys, torch
+from tune_mixup import Trainer, TrialConfig
+torch.set_num_threads(1)
+mode, small, trials = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
+rows = []
+for number, changes in enumerate(trials):
+    eager = Trainer(TrialConfig.from_dotted(small, changes)).run()
+    # From the second trial on, compiling again is an error.
+    torch.compiler.set_stance("fail_on_recompile" if number else "default")
+    compiled = Trainer(TrialConfig.from_dotted(small, {**changes, "training.compile": mode})).run()
+    torch.compiler.set_stance("default")
+    rows.append([eager[0]["train_loss"], compiled[0]["train_loss"], compiled[0]["val_nll"]])
+print(json.dumps(rows))
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["model", "step"])
-def test_compiled_trials_agree_with_eager_ones_and_compile_once(mode):
-    """The inductor sums in another order, so single precision differs in its last digits; one epoch of five steps."""
-    changes = [
-        {"mixing__name": "generalized_mixup", "optimizer__weight_decay": 1e-3},
-        {"mixing__name": "generalized_mixup", "mixing__alpha": 0.3, "mixing__gamma": 2.0, "optimizer__lr": 0.02},
-        {"mixing__name": "generalized_mixup", "seed": 1},
+def test_compiled_trials_agree_with_eager_ones_and_compile_once(mode, safe_kernels):
+    """The inductor sums in another order, so single precision differs in its last digits; one epoch of five steps.
+
+    In a process of its own, for which the kernels have to be chosen before torch is imported.
+    """
+    trials = [
+        {"mixing.name": "generalized_mixup", "optimizer.weight_decay": 1e-3},
+        {"mixing.name": "generalized_mixup", "mixing.alpha": 0.3, "mixing.gamma": 2.0, "optimizer.lr": 0.02},
+        {"mixing.name": "generalized_mixup", "seed": 1},
     ]
-    stance = "default"
-    for settings in changes:
-        eager = Trainer(config(**settings, training__epochs=1)).run()
-        torch.compiler.set_stance(stance)  # from the second trial on, compiling again is an error
-        try:
-            compiled = Trainer(config(**settings, training__epochs=1, training__compile=mode)).run()
-        finally:
-            torch.compiler.set_stance("default")
-        stance = "fail_on_recompile"
-        assert compiled[0]["train_loss"] == pytest.approx(eager[0]["train_loss"], rel=1e-3)
-        assert math.isfinite(compiled[0]["val_nll"])
+    trials = [{**changes, "training.epochs": 1} for changes in trials]
+    words = [sys.executable, "-c", COMPILED, mode, json.dumps(SMALL), json.dumps(trials)]
+    done = subprocess.run(words, env={**os.environ, **safe_kernels}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout.splitlines()[-1])
+    assert len(rows) == len(trials)
+    for eager, compiled, nll in rows:
+        assert compiled == pytest.approx(eager, rel=1e-3)
+        assert math.isfinite(nll)
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", MIXERS)
 def test_a_graph_on_the_gpu_trains_as_the_eager_step_does(name):
     """Kernels are the same and repeatable, so only the weight decay's rounding could differ, and it is off."""
-    warm._warm.clear()
+    warm.forget()
     for changes in ({}, {"mixing__alpha": 0.3} if name not in ("erm", "smoothmix", "mixture") else {}):
         eager = Trainer(config(mixing__name=name, **changes), device="cuda").run()
         captured = Trainer(graphed(mixing__name=name, **changes), device="cuda").run()

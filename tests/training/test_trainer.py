@@ -100,7 +100,8 @@ def test_an_ended_trial_keeps_one_checkpoint_without_its_optimizer(tmp_path):
     assert again.evaluate(again.data.validation) == trainer.evaluate(trainer.data.validation)
 
 
-def test_damaged_checkpoints_cost_epochs_and_never_the_trial(tmp_path):
+def test_damaged_checkpoints_cost_epochs_and_never_the_trial(tmp_path, monkeypatch):
+    monkeypatch.setattr("tune_mixup.training.trainer.SAVE_SHARE", math.inf)  # it saves when it is told to, only
     whole = Trainer(config(), folder=tmp_path / "whole")
     whole.run()
     first = Trainer(config(), folder=tmp_path / "first")

@@ -44,7 +44,7 @@ def train(
     trial = configuration(space, config, rank, settings)
 
     from tune_mixup.training.divergence import why_diverged
-    from tune_mixup.training.threads import set_threads
+    from tune_mixup.training.process import set_threads
     from tune_mixup.training.trainer import Trainer
 
     if threads is not None:

@@ -19,7 +19,7 @@ from tune_mixup.config import TrialConfig
 from tune_mixup.record.facts import Assignment, Ending, Report
 from tune_mixup.record.files import StorageFault, storage
 from tune_mixup.record.trial_folder import TrialFolder
-from tune_mixup.training.threads import set_threads
+from tune_mixup.training.process import set_threads
 from tune_mixup.training.trainer import Trainer
 from tune_mixup.training.warm import forget
 

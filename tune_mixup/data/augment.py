@@ -6,6 +6,7 @@ pixels, which copies whole rows instead of single pixels.
 Shapes: N images of the split, B batch, C channels, H x W pixels.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -87,10 +88,20 @@ def flip(images: Tensor, flipped: Tensor) -> Tensor:
     return both.index_select(0, torch.arange(len(images), device=images.device) + len(images) * flipped)
 
 
+def normaliser(mean: Tensor, std: Tensor) -> Callable[[Tensor], Tensor]:
+    """What makes (images / 255 - mean) / std of uint8 images [B, C, H, W], in float32; both are float32 [C, 1, 1]."""
+    scale, shift = 1 / (255 * std), mean / std
+
+    def normalised(images: Tensor) -> Tensor:
+        # In place on the fresh copy: a new tensor for every step is many times slower on a CPU (fresh pages).
+        return images.to(torch.float32).mul_(scale).sub_(shift)
+
+    return normalised
+
+
 def normalise(images: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """(images / 255 - mean) / std, computed in float32; images uint8 [B, C, H, W], mean and std float32 [C, 1, 1]."""
-    # In place on the fresh copy: a new tensor for every step is many times slower on a CPU (fresh pages, mixed types).
-    return images.to(torch.float32).mul_(1 / (255 * std)).sub_(mean / std).to(dtype)
+    return normaliser(mean, std)(images).to(dtype)
 
 
 def measure(images: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ Shapes: N examples, K classes, C channels, H x W pixels.
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -15,7 +15,7 @@ import torch
 from pydantic import AfterValidator, Field, field_validator
 from torch import Tensor
 
-from tune_mixup.data.augment import Augment, measure
+from tune_mixup.data.augment import Augment, measure, prepare
 from tune_mixup.data.batches import Unbalanced
 from tune_mixup.data.stratify import split
 from tune_mixup.parts import Part
@@ -120,6 +120,19 @@ class TrainingData:
     mean: Tensor
     std: Tensor
     class_names: tuple[str, ...]
+    _prepared: dict[tuple[int, str], Tensor] = field(default_factory=dict, repr=False)
+
+    def prepared(self, augment: Augment) -> Tensor:
+        """The training images with the padding that `augment` asks for, as `augment.prepare` makes them.
+
+        Made once for all trials of a process that share the data, as long as they ask for the same padding. Raises
+        ValueError where the padding is not less than H and W.
+        """
+        key = (augment.crop_padding, augment.padding_mode)
+        if key not in self._prepared:
+            self._prepared.clear()
+            self._prepared[key] = prepare(self.train.images, augment)
+        return self._prepared[key]
 
     @property
     def num_classes(self) -> int:

@@ -23,7 +23,7 @@ from tune_mixup.mixing.base import InputMixer
 from tune_mixup.seeding import generator, global_draws
 from tune_mixup.training import checkpoint
 from tune_mixup.training.fitting import draw_batches, load_fitting
-from tune_mixup.training.step import DTYPES, new_model
+from tune_mixup.training.network import DTYPES, new_model
 from tune_mixup.training.trainer import Trainer
 
 FOREVER = 100_000
@@ -130,15 +130,15 @@ class Bench:
             images = augment_batch(
                 prepared, batch, size=trainer.data.size, augment=config.data.augment, generator=draws
             )
-            return trainer.step.inputs(images)
+            return trainer.step.network.inputs(images)
 
         inputs = gather()
-        targets = torch.eye(trainer.step.num_classes, device=device)[trainer.data.train.targets[batch]]
+        targets = torch.eye(trainer.step.network.num_outputs, device=device)[trainer.data.train.targets[batch]]
         model = new_model(config, trainer.data, device)
         optimizer = config.optimizer.build(model.parameters())
 
         def network() -> None:
-            with trainer.step.autocast():
+            with trainer.step.network.autocast():
                 loss = config.loss(model(inputs), targets)
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
@@ -150,7 +150,7 @@ class Bench:
                 network()
 
         mixing = self._mixing(model, inputs, targets)
-        with trainer.step.kernels(), global_draws(config.seed, "dropout", 0, device):
+        with trainer.step.network.running(), global_draws(config.seed, "dropout", 0, device):
             counter = FlopCounterMode(display=False)
             with counter:
                 network()
@@ -171,7 +171,7 @@ class Bench:
 
     def _mixing(self, model: torch.nn.Module, inputs: Tensor, targets: Tensor) -> list[Callable[[], object]]:
         """What is timed for mixing, and what is taken off: nothing where the mixed batch can be had by itself."""
-        mixer, loss, autocast = self.config.mixing.canonical(), self.config.loss, self.trainer.step.autocast
+        mixer, loss, autocast = self.config.mixing.canonical(), self.config.loss, self.trainer.step.network.autocast
         state = self.trainer.mixer_state
         draws = generator(self.config.seed, "mix", device=self.device)
 

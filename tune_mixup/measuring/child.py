@@ -36,7 +36,7 @@ from tune_mixup.measuring.messages import (
     read_request,
 )
 from tune_mixup.measuring.watching import epochs_of
-from tune_mixup.training.threads import set_threads
+from tune_mixup.training.process import set_threads
 
 COMMAND = [sys.executable, "-m", "tune_mixup.measuring.child"]
 

@@ -73,6 +73,8 @@ class Mixer(Part, ABC):
 
     between_epochs: ClassVar[frozenset[str]] = frozenset()
     """Settings that no step knows: what follows from them is in the state."""
+    in_state: ClassVar[frozenset[str]] = frozenset()
+    """Numbers that a step reads from the state, by `live`, so that one captured step serves all their values."""
 
     @property
     def needs_stratified_batches(self) -> bool:
@@ -110,8 +112,24 @@ class Mixer(Part, ABC):
         return None
 
     def init(self, num_classes: int, *, device: torch.device, generator: Generator) -> State:
-        """The state before epoch 0. `generator` is on the CPU."""
-        return {}
+        """The state before epoch 0: the settings `in_state`, each as float64 []. `generator` is on the CPU.
+
+        A setting of 0 is left out: 0 turns the mixing off, which is another structure.
+        """
+        numbers = {name: getattr(self, name) for name in sorted(self.in_state)}
+        return {
+            name: torch.tensor(number, dtype=torch.float64, device=device) for name, number in numbers.items() if number
+        }
+
+    def live(self, name: str, state: State) -> float | Tensor:
+        """The value of a setting `in_state`: the state's, or the setting's own where the state has none."""
+        setting: float = getattr(self, name)
+        return state.get(name, setting)
+
+    @property
+    @override
+    def changeable(self) -> frozenset[str]:
+        return self.between_epochs | {name for name in self.in_state if getattr(self, name)}
 
     @abstractmethod
     def step(
@@ -198,11 +216,6 @@ def draw_size(per: Per, inputs: Tensor) -> tuple[int, ...]:
     return () if per == "batch" else (len(inputs),)
 
 
-def is_off(alpha: float | Tensor) -> bool:
-    """Whether alpha is 0, so that nothing is mixed. Tensors stand for canonical settings, in which it never is."""
-    return not isinstance(alpha, Tensor) and alpha == 0
-
-
 def sample_lam(
     alpha: float | Tensor, size: tuple[int, ...] = (), *, device: torch.device, generator: Generator
 ) -> Tensor:
@@ -213,7 +226,7 @@ def sample_lam(
     Drawn as the logistic of a difference of log-gammas, with log Gamma(a) = log Gamma(a + 1) + log(U) / a, so that a
     small alpha neither underflows nor gives 0/0. No value is read on the host.
     """
-    if is_off(alpha):
+    if not isinstance(alpha, Tensor) and alpha == 0:
         return torch.ones(size, device=device)
     shape = torch.ones((2, *size), dtype=torch.float64, device=device) + alpha
     uniform = torch.rand((2, *size), dtype=torch.float64, device=device, generator=generator)
@@ -246,4 +259,25 @@ def interpolate(own: Tensor, other: Tensor, lam: Tensor) -> Tensor:
 
 def mix_rows(partner: Tensor, lam: Tensor, rows: Tensor) -> Tensor:
     """`rows` [B, ...] interpolated with those of their partners, int64 [B]; lam as in `interpolate`."""
-    return interpolate(rows, rows[partner], lam)
+    return interpolate(rows, take_rows(rows, partner), lam)
+
+
+def take_rows(rows: Tensor, index: Tensor) -> Tensor:
+    """The rows `index` int64 [B] of `rows` [B, ...], in the memory layout that `rows` have, and so is the gradient.
+
+    Indexed as they are, channels-last rows and their gradient would come back in the other layout, and each layer
+    behind would have to convert them.
+    """
+    if rows.ndim == 4 and not rows.is_contiguous() and rows.is_contiguous(memory_format=torch.channels_last):
+        return rows.permute(0, 2, 3, 1)[index].permute(0, 3, 1, 2)
+    return rows[index]
+
+
+def exact_in_features(lam: Tensor) -> Tensor:
+    """lam as features of a lower precision can be weighed by: under autocast a whole number of 256ths, else as it is.
+
+    lam and 1 - lam are then exact in bf16 and fp16, so that features and targets are mixed with the same numbers.
+    """
+    if not torch.is_autocast_enabled(lam.device.type):
+        return lam
+    return (lam * 256).round() / 256

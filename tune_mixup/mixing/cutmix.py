@@ -7,7 +7,7 @@ Differs from the released code in the default only: there, half of the batches a
 Differs from openmixup: some meet themselves; there, nobody does, `partners.name=deranged`.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -24,6 +24,7 @@ from tune_mixup.mixing.base import (
     draw_size,
     mean_minor_share,
     sample_lam,
+    take_rows,
 )
 from tune_mixup.mixing.boxes import box_around, inside, share_outside
 from tune_mixup.mixing.erm import Erm
@@ -34,6 +35,7 @@ from tune_mixup.mixing.paired import Partnered
 class CutMix(Partnered, InputMixer):
     """A box of a share 1 - lam of the image, lam ~ Beta(alpha, alpha); lam becomes the share of pixels that stay."""
 
+    in_state: ClassVar[frozenset[str]] = frozenset({"alpha"})
     name: Literal["cutmix"] = "cutmix"
     alpha: Alpha = 1.0
     """Both parameters of the Beta: >= 0, no unit. 0 gives lam = 1, that is plain training."""
@@ -60,7 +62,7 @@ class CutMix(Partnered, InputMixer):
         device = inputs.device
         height, width = inputs.shape[-2:]
         size = draw_size(self.per, inputs)
-        drawn = sample_lam(self.alpha, size, device=device, generator=generator)
+        drawn = sample_lam(self.live("alpha", state), size, device=device, generator=generator)
         cut = torch.rand(size, device=device, generator=generator) < self.probability
         row = torch.randint(height, size, device=device, generator=generator)
         column = torch.randint(width, size, device=device, generator=generator)
@@ -69,4 +71,4 @@ class CutMix(Partnered, InputMixer):
         box = box_around(row, column, torch.where(cut, drawn, 1.0), height=height, width=width)
         mask = (~inside(box, height=height, width=width)).float()
         lam = share_outside(box, height=height, width=width)
-        return mix_by_mask(inputs, targets, mask=mask, lam=lam, partner=partner, other=inputs[partner])
+        return mix_by_mask(inputs, targets, mask=mask, lam=lam, partner=partner, other=take_rows(inputs, partner))

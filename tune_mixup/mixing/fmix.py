@@ -13,7 +13,7 @@ Differs from the released code:
 openmixup, whose tables have alpha 0.2, copies that code, but pairs nobody with themself: `partners.name=deranged`.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -30,6 +30,7 @@ from tune_mixup.mixing.base import (
     draw_size,
     mean_minor_share,
     sample_lam,
+    take_rows,
 )
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.masks import mix_by_mask
@@ -40,6 +41,7 @@ from tune_mixup.mixing.smooth_noise import noise_size, published_image, smooth_i
 class FMix(Partnered, InputMixer):
     """lam ~ Beta(alpha, alpha), and the mask is the top share lam of the pixels of a random smooth image."""
 
+    in_state: ClassVar[frozenset[str]] = frozenset({"alpha"})
     name: Literal["fmix"] = "fmix"
     variant: Literal["intended", "official"] = "intended"
     """intended: smooth in all directions, as the paper says; official: as the released code draws it."""
@@ -78,7 +80,7 @@ class FMix(Partnered, InputMixer):
         device = inputs.device
         height, width = inputs.shape[-2:]
         size = draw_size(self.per, inputs)
-        drawn = sample_lam(self.alpha, size, device=device, generator=generator)
+        drawn = sample_lam(self.live("alpha", state), size, device=device, generator=generator)
         round_up = torch.rand(size, device=device, generator=generator) < 0.5
         noise = torch.randn((*size, *noise_size(height, width)), device=device, generator=generator)
         partner = self.draw_partner(targets, state, generator=generator)
@@ -86,7 +88,7 @@ class FMix(Partnered, InputMixer):
         image = smooth_image if self.variant == "intended" else published_image
         pixels = image(noise, self.decay, height=height, width=width)
         mask, lam = top_share(pixels, drawn, round_up, max_soft=self.max_soft)
-        return mix_by_mask(inputs, targets, mask=mask, lam=lam, partner=partner, other=inputs[partner])
+        return mix_by_mask(inputs, targets, mask=mask, lam=lam, partner=partner, other=take_rows(inputs, partner))
 
 
 def top_share(image: Tensor, lam: Tensor, round_up: Tensor, *, max_soft: float) -> tuple[Tensor, Tensor]:

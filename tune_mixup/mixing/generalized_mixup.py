@@ -16,7 +16,7 @@ Differs from the published code:
 - Settings are chosen on validation data, which is not this module's doing. There, on the test set.
 """
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import PrivateAttr, model_validator
 from torch import Generator, Tensor
@@ -32,6 +32,7 @@ from tune_mixup.mixing.partners import Partners
 class GeneralizedMixup(ConfusionSettings, PairMixer, InputMixer):
     """mixup with `ConfusionPartners`, whose settings and state it has as its own."""
 
+    in_state: ClassVar[frozenset[str]] = frozenset({"alpha"})
     name: Literal["generalized_mixup"] = "generalized_mixup"
     alpha: Alpha = 1.0
     """Both parameters of lam's Beta: >= 0, no unit. 0 gives lam = 1, that is plain training."""

@@ -12,7 +12,7 @@ Differs from openmixup; `variant=openmixup` is the same as there in the first tw
 """
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from scipy.special import betainc
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, Per, State, draw_size, is_off, sample_lam
+from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, Per, State, draw_size, sample_lam, take_rows
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.grid import holes, lay_grid, wrapped_holes
 from tune_mixup.mixing.masks import mean_weight, mix_by_mask
@@ -41,6 +41,7 @@ class GridMix(Partnered, InputMixer):
     The grid fills a crop of the image of random area, aspect ratio and place.
     """
 
+    in_state: ClassVar[frozenset[str]] = frozenset({"alpha"})
     name: Literal["gridmix"] = "gridmix"
     variant: Literal["intended", "openmixup"] = "intended"
     """intended: the grid lies inside of the image; openmixup: where its code puts it, as for the published tables."""
@@ -98,13 +99,13 @@ class GridMix(Partnered, InputMixer):
         device = inputs.device
         height, width = inputs.shape[-2:]
         size = draw_size(self.per, inputs)
-        drawn = sample_lam(self.alpha, size, device=device, generator=generator)
+        drawn = sample_lam(self.live("alpha", state), size, device=device, generator=generator)
         num_holes = torch.randint(self.min_holes, self.max_holes + 1, size, device=device, generator=generator)
         area, aspect, down, across = torch.rand((4, *size), dtype=torch.float64, device=device, generator=generator)
         partner = self.draw_partner(targets, state, generator=generator)
 
         published = self.variant == "openmixup"
-        if published and not is_off(self.alpha):
+        if published and self.alpha > 0:
             drawn = drawn.clamp_max(LARGEST_LAM)
         grid = lay_grid(
             drawn,
@@ -121,4 +122,4 @@ class GridMix(Partnered, InputMixer):
         in_hole = (wrapped_holes if published else holes)(grid, height=height, width=width)
         mask = (~in_hole).float()
         lam = mean_weight(mask)
-        return mix_by_mask(inputs, targets, mask=mask, lam=lam, partner=partner, other=inputs[partner])
+        return mix_by_mask(inputs, targets, mask=mask, lam=lam, partner=partner, other=take_rows(inputs, partner))

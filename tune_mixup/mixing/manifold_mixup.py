@@ -9,7 +9,7 @@ elsewhere. That is the identity to the last bit, without a branch that the host 
 Differs from the released code: in its post-activation ResNet, a draw of the input blends targets but not images.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import BeforeValidator
@@ -23,6 +23,7 @@ from tune_mixup.mixing.base import (
     Per,
     State,
     draw_size,
+    exact_in_features,
     mean_minor_share,
     mix_rows,
     sample_lam,
@@ -45,6 +46,7 @@ def _read(layers: Any) -> Any:
 class ManifoldMixup(Partnered):
     """One depth per batch, uniform among `layers`, and lam ~ Beta(alpha, alpha)."""
 
+    in_state: ClassVar[frozenset[str]] = frozenset({"alpha"})
     name: Literal["manifold_mixup"] = "manifold_mixup"
     alpha: Alpha = 2.0
     """Both parameters of lam's Beta: >= 0, no unit. 0 gives lam = 1, that is plain training."""
@@ -77,8 +79,10 @@ class ManifoldMixup(Partnered):
         self, model: nn.Module, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator
     ) -> MixedBatch:
         """Blend targets [B, K] by lam, and inputs [B, C, H, W] or what `hidden` names."""
-        lam = sample_lam(self.alpha, draw_size(self.per, inputs), device=inputs.device, generator=generator)
+        size = draw_size(self.per, inputs)
+        lam = sample_lam(self.live("alpha", state), size, device=inputs.device, generator=generator)
         partner = self.draw_partner(targets, state, generator=generator)
+        lam = exact_in_features(lam)
         at = self._spread(lam, generator)
         mixed = mix_rows(partner, at.pop(0), inputs) if 0 in at else inputs
         return MixedBatch(mixed, mix_rows(partner, lam, targets), lam, partner, hidden=at)

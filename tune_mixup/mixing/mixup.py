@@ -3,7 +3,7 @@
 Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018, arXiv:1710.09412, equation 1.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Generator, Tensor
 from typing_extensions import override
@@ -19,6 +19,7 @@ from tune_mixup.mixing.base import (
     interpolate,
     mean_minor_share,
     sample_lam,
+    take_rows,
 )
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.paired import Partnered
@@ -27,6 +28,7 @@ from tune_mixup.mixing.paired import Partnered
 class Mixup(Partnered, InputMixer):
     """lam ~ Beta(alpha, alpha) weighs each image against its partner."""
 
+    in_state: ClassVar[frozenset[str]] = frozenset({"alpha"})
     name: Literal["mixup"] = "mixup"
     alpha: Alpha = 1.0
     """Both parameters of the Beta: >= 0, no unit. 0 gives lam = 1, that is plain training."""
@@ -46,7 +48,8 @@ class Mixup(Partnered, InputMixer):
     @override
     def mix(self, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator) -> MixedBatch:
         """Blend inputs [B, ...] and targets [B, K] with the same lam."""
-        lam = sample_lam(self.alpha, draw_size(self.per, inputs), device=inputs.device, generator=generator)
+        size = draw_size(self.per, inputs)
+        lam = sample_lam(self.live("alpha", state), size, device=inputs.device, generator=generator)
         partner = self.draw_partner(targets, state, generator=generator)
-        mixed = interpolate(inputs, inputs[partner], lam)
+        mixed = interpolate(inputs, take_rows(inputs, partner), lam)
         return MixedBatch(mixed, interpolate(targets, targets[partner], lam), lam, partner)

@@ -42,8 +42,9 @@ class PairMixer(BatchMixer):
 
     @override
     def init(self, num_classes: int, *, device: torch.device, generator: Generator) -> State:
-        """The rule's state before epoch 0."""
-        return self.partner_rule.init(num_classes, device=device, generator=generator)
+        """The settings `in_state`, and the rule's state before epoch 0."""
+        numbers = super().init(num_classes, device=device, generator=generator)
+        return {**numbers, **self.partner_rule.init(num_classes, device=device, generator=generator)}
 
     def draw_partner(self, targets: Tensor, state: State, *, generator: Generator) -> Tensor:
         """Each example's partner, int64 [B]."""
@@ -57,7 +58,7 @@ class PairMixer(BatchMixer):
     @override
     def end_epoch(self, state: State, *, epoch: int, generator: Generator) -> State:
         """The rule's state for epoch `epoch + 1`."""
-        return self.partner_rule.end_epoch(state, epoch=epoch, generator=generator)
+        return {**state, **self.partner_rule.end_epoch(state, epoch=epoch, generator=generator)}
 
     @override
     def snapshot(self, state: State) -> dict[str, Tensor]:

@@ -25,6 +25,11 @@ class Partners(Part, ABC):
     """Settings that no draw knows: what follows from them is in the state."""
 
     @property
+    @override
+    def changeable(self) -> frozenset[str]:
+        return self.between_epochs
+
+    @property
     def needs_stratified_batches(self) -> bool:
         """Whether every batch must hold each class equally often."""
         return False

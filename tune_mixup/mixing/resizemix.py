@@ -9,7 +9,7 @@ rows and columns swapped.
 """
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from scipy.special import betainc
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, Per, State, draw_size, is_off, sample_lam
+from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, Per, State, draw_size, sample_lam, take_rows
 from tune_mixup.mixing.boxes import box_of_scale, inside, share_outside
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.masks import mix_by_mask
@@ -36,6 +36,7 @@ class ResizeMix(Partnered, InputMixer):
     falls out of the range.
     """
 
+    in_state: ClassVar[frozenset[str]] = frozenset({"alpha"})
     name: Literal["resizemix"] = "resizemix"
     alpha: Alpha = 1.0
     """Both parameters of tau's Beta: >= 0, no unit; 1 is uniform. 0 pastes nothing, that is plain training."""
@@ -80,7 +81,7 @@ class ResizeMix(Partnered, InputMixer):
         device = inputs.device
         height, width = inputs.shape[-2:]
         size = draw_size(self.per, inputs)
-        drawn = sample_lam(self.alpha, size, device=device, generator=generator).double()
+        drawn = sample_lam(self.live("alpha", state), size, device=device, generator=generator).double()
         uniform = torch.rand(size, dtype=torch.float64, device=device, generator=generator)
         row = torch.randint(height, size, device=device, generator=generator)
         column = torch.randint(width, size, device=device, generator=generator)
@@ -88,10 +89,10 @@ class ResizeMix(Partnered, InputMixer):
 
         in_range = (drawn >= self.min_tau) & (drawn <= self.max_tau)
         tau = torch.where(in_range, drawn, self.min_tau + (self.max_tau - self.min_tau) * uniform)
-        if is_off(self.alpha):
+        if self.alpha == 0:
             tau = torch.zeros_like(tau)
         box = box_of_scale(row, column, tau, height=height, width=width)
         mask = (~inside(box, height=height, width=width)).float()
         lam = share_outside(box, height=height, width=width)
-        small = squeeze_into(inputs[partner], box, self.interpolation)
+        small = squeeze_into(take_rows(inputs, partner), box, self.interpolation)
         return mix_by_mask(inputs, targets, mask=mask, lam=lam, partner=partner, other=small)

@@ -12,14 +12,24 @@ Differs from the released code, and from openmixup's copy of it:
 - Every batch is cut. There, half of them on CIFAR: `probability`.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Generator, Tensor, nn
 from typing_extensions import override
 
-from tune_mixup.mixing.base import Alpha, MixedBatch, Mixer, Per, State, draw_size, mean_minor_share, sample_lam
+from tune_mixup.mixing.base import (
+    Alpha,
+    MixedBatch,
+    Mixer,
+    Per,
+    State,
+    draw_size,
+    mean_minor_share,
+    sample_lam,
+    take_rows,
+)
 from tune_mixup.mixing.boxes import box_around, inside, share_outside
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.masks import mix_by_mask
@@ -30,6 +40,7 @@ from tune_mixup.mixing.saliency import SALIENCY, SaliencyName, peak
 class SaliencyMix(Partnered):
     """A box of a share 1 - lam of the image, lam ~ Beta(alpha, alpha); lam becomes the share of pixels that stay."""
 
+    in_state: ClassVar[frozenset[str]] = frozenset({"alpha"})
     name: Literal["saliencymix"] = "saliencymix"
     variant: Literal["paper", "official"] = "paper"
     """paper: each example's box lies around its partner's peak; official: one box for all, as in the released code."""
@@ -61,7 +72,7 @@ class SaliencyMix(Partnered):
     ) -> MixedBatch:
         """Paste the partner's box into inputs [B, C, H, W]; targets [B, K] are blended by area."""
         size = draw_size(self.per, inputs)
-        drawn = sample_lam(self.alpha, size, device=inputs.device, generator=generator)
+        drawn = sample_lam(self.live("alpha", state), size, device=inputs.device, generator=generator)
         cut = torch.rand(size, device=inputs.device, generator=generator) < self.probability
         partner = self.draw_partner(targets, state, generator=generator)
 
@@ -80,4 +91,4 @@ def paste_peaks(inputs: Tensor, targets: Tensor, maps: Tensor, *, lam: Tensor, p
     box = box_around(row, column, lam, height=height, width=width)
     mask = (~inside(box, height=height, width=width)).float()
     left = share_outside(box, height=height, width=width)
-    return mix_by_mask(inputs, targets, mask=mask, lam=left, partner=partner, other=inputs[partner])
+    return mix_by_mask(inputs, targets, mask=mask, lam=left, partner=partner, other=take_rows(inputs, partner))

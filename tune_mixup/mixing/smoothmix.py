@@ -18,7 +18,7 @@ from pydantic import Field
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from tune_mixup.mixing.base import InputMixer, MixedBatch, Mixer, Per, State, draw_size
+from tune_mixup.mixing.base import InputMixer, MixedBatch, Mixer, Per, State, draw_size, take_rows
 from tune_mixup.mixing.masks import mean_weight, mix_by_mask
 from tune_mixup.mixing.paired import Partnered
 from tune_mixup.mixing.ranges import at_least
@@ -69,7 +69,7 @@ class SmoothMix(Partnered, InputMixer):
         middle = gaussian(row, column, sigma, height=height, width=width)
         lam = mean_weight(middle)
         mask = middle if self.variant == "paper" else 1 - middle
-        return mix_by_mask(inputs, targets, mask=mask, lam=lam, partner=partner, other=inputs[partner])
+        return mix_by_mask(inputs, targets, mask=mask, lam=lam, partner=partner, other=take_rows(inputs, partner))
 
 
 def gaussian(row: Tensor, column: Tensor, sigma: Tensor, *, height: int, width: int) -> Tensor:

@@ -5,15 +5,19 @@ CVPR 2017, arXiv:1611.05431. The forms for small images are those of the OpenMix
 without pooling, the last batch norm of each block starting at zero, and a classifier drawn from N(0, 0.01^2).
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from torch import nn
 from typing_extensions import override
 
 from tune_mixup.models.base import Model, StagedNetwork
+from tune_mixup.models.residual import BasicBlock, Bottleneck, kaiming
 
 if TYPE_CHECKING:
     from torchvision.models.resnet import ResNet
+
+Block = BasicBlock | Bottleneck
 
 
 class ResNet18(Model):
@@ -26,9 +30,11 @@ class ResNet18(Model):
     @override
     def build(self, *, channels: int, num_classes: int) -> StagedNetwork:
         """Kaiming-normal (fan-out) convolutions; stages [B, 64 * 2^i, H / 2^i, W / 2^i]."""
-        from torchvision.models.resnet import BasicBlock, ResNet
 
-        return _small_images(ResNet(BasicBlock, [2, 2, 2, 2], num_classes, zero_init_residual=True), channels)
+        def stage(inputs: int, planes: int, stride: int) -> list[Block]:
+            return [BasicBlock(inputs, planes, stride=stride), BasicBlock(planes, planes)]
+
+        return _small_images(stage, channels, num_classes, expansion=1)
 
 
 class ResNext50(Model):
@@ -41,10 +47,17 @@ class ResNext50(Model):
     @override
     def build(self, *, channels: int, num_classes: int) -> StagedNetwork:
         """Kaiming-normal (fan-out) convolutions; stages [B, 256 * 2^i, H / 2^i, W / 2^i]."""
-        from torchvision.models.resnet import Bottleneck, ResNet
+        depths = {64: 3, 128: 4, 256: 6, 512: 3}
 
-        network = ResNet(Bottleneck, [3, 4, 6, 3], num_classes, zero_init_residual=True, groups=32, width_per_group=4)
-        return _small_images(network, channels)
+        def stage(inputs: int, planes: int, stride: int) -> list[Block]:
+            first = Bottleneck(inputs, planes, stride=stride, groups=32, group_width=4)
+            others = [
+                Bottleneck(planes * Bottleneck.expansion, planes, groups=32, group_width=4)
+                for _ in range(depths[planes] - 1)
+            ]
+            return [first, *others]
+
+        return _small_images(stage, channels, num_classes, expansion=Bottleneck.expansion)
 
 
 class ResNet50(Model):
@@ -67,11 +80,30 @@ class ResNet50(Model):
         return _staged(network, network.conv1, network.bn1, network.relu, network.maxpool)
 
 
-def _small_images(network: "ResNet", channels: int) -> StagedNetwork:
-    nn.init.normal_(network.fc.weight, std=0.01)
-    nn.init.zeros_(network.fc.bias)
-    stem = _stem_convolution(channels, network.conv1.out_channels, kernel_size=3, stride=1)
-    return _staged(network, stem, network.bn1, network.relu)
+def _small_images(
+    stage: Callable[[int, int, int], list[Block]], channels: int, num_classes: int, *, expansion: int
+) -> StagedNetwork:
+    """Stages of 64 to 512 planes by `stage(inputs, planes, stride)`, between a small stem and a classifier.
+
+    Draws what torchvision's constructor draws, in its order, whose large stem is then replaced: a seed gives the same
+    weights whichever of the two builds the network.
+    """
+    large_stem = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
+    bn1 = nn.BatchNorm2d(64)
+    stages = [stage(64, 64, 1)]
+    for planes in (128, 256, 512):
+        stages.append(stage(planes // 2 * expansion, planes, 2))
+    fc = nn.Linear(512 * expansion, num_classes)
+    kaiming([large_stem, *(module for blocks in stages for block in blocks for module in block.modules())])
+    for blocks in stages:
+        for block in blocks:
+            nn.init.zeros_(block.last_norm.weight)
+    nn.init.normal_(fc.weight, std=0.01)
+    nn.init.zeros_(fc.bias)
+    stem = nn.Sequential(_stem_convolution(channels, 64, kernel_size=3, stride=1), bn1, nn.ReLU(inplace=True))
+    return StagedNetwork(
+        stem, [nn.Sequential(*blocks) for blocks in stages], nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), fc)
+    )
 
 
 def _staged(network: "ResNet", *stem: nn.Module) -> StagedNetwork:

@@ -1,7 +1,7 @@
 """ResNeXt-29 4x24d for small images: three stages of three bottleneck blocks with 4 groups of 24 channels and up.
 
 Xie et al., "Aggregated Residual Transformations for Deep Neural Networks", CVPR 2017, arXiv:1611.05431, section 5.3;
-the 4x24d size is Co-Mixup's. The blocks are torchvision's, which are the same as the published ones.
+the 4x24d size is Co-Mixup's. Its blocks are the published ones.
 """
 
 from typing import ClassVar, Literal
@@ -10,6 +10,7 @@ from torch import nn
 from typing_extensions import override
 
 from tune_mixup.models.base import Model, StagedNetwork, pooled_linear
+from tune_mixup.models.residual import Bottleneck
 
 STEM_WIDTH = 64
 
@@ -24,8 +25,6 @@ class ResNext29(Model):
     @override
     def build(self, *, channels: int, num_classes: int) -> StagedNetwork:
         """Kaiming-normal convolutions (fan-out) and classifier (fan-in); stages [B, 256 * 2^i, H / 2^i, W / 2^i]."""
-        from torchvision.models.resnet import Bottleneck, conv1x1
-
         stem = nn.Sequential(
             nn.Conv2d(channels, STEM_WIDTH, 3, padding=1, bias=False), nn.BatchNorm2d(STEM_WIDTH), nn.ReLU(inplace=True)
         )
@@ -36,12 +35,8 @@ class ResNext29(Model):
             blocks = []
             for position in range(3):
                 stride = 2 if depth and not position else 1
-                outputs = planes * Bottleneck.expansion
-                shortcut = None
-                if stride != 1 or inputs != outputs:
-                    shortcut = nn.Sequential(conv1x1(inputs, outputs, stride), nn.BatchNorm2d(outputs))
-                blocks.append(Bottleneck(inputs, planes, stride, shortcut, groups=4, base_width=24))
-                inputs = outputs
+                blocks.append(Bottleneck(inputs, planes, stride=stride, groups=4, group_width=24))
+                inputs = planes * Bottleneck.expansion
             stages.append(nn.Sequential(*blocks))
         network = StagedNetwork(stem, stages, pooled_linear(inputs, num_classes))
         for module in network.modules():

@@ -11,6 +11,7 @@ from torch import nn
 from typing_extensions import override
 
 from tune_mixup.models.base import Model, StagedNetwork, pooled_linear
+from tune_mixup.models.residual import BasicBlock, kaiming
 
 
 class TinyResNet(Model):
@@ -25,18 +26,13 @@ class TinyResNet(Model):
     @override
     def build(self, *, channels: int, num_classes: int) -> StagedNetwork:
         """Kaiming-normal (fan-out) convolutions, the rest torch's; stages [B, width * 2^i, H / 2^i, W / 2^i]."""
-        from torchvision.models.resnet import BasicBlock, conv1x1
-
         stem = nn.Sequential(
             nn.Conv2d(channels, self.width, 3, padding=1, bias=False), nn.BatchNorm2d(self.width), nn.ReLU(inplace=True)
         )
         stages: list[nn.Module] = [BasicBlock(self.width, self.width)]
         for doublings in (1, 2):
             outputs = self.width * 2**doublings
-            shortcut = nn.Sequential(conv1x1(outputs // 2, outputs, stride=2), nn.BatchNorm2d(outputs))
-            stages.append(BasicBlock(outputs // 2, outputs, stride=2, downsample=shortcut))
+            stages.append(BasicBlock(outputs // 2, outputs, stride=2))
         network = StagedNetwork(stem, stages, pooled_linear(4 * self.width, num_classes))
-        for module in network.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        kaiming([*network.modules()])
         return network

@@ -15,9 +15,9 @@ from tune_mixup.config import TrialConfig
 from tune_mixup.data.base import load
 from tune_mixup.models.base import StagedNetwork
 from tune_mixup.record.trial_folder import Epoch, TrialFolder
-from tune_mixup.training import checkpoint, inference
+from tune_mixup.training import checkpoint
 from tune_mixup.training.data_facts import DataFacts
-from tune_mixup.training.step import Step
+from tune_mixup.training.network import Network
 
 
 @final
@@ -32,18 +32,18 @@ class TrainedModel:
     report: Epoch
     """What the trial reported for the epoch that the weights are of: val_accuracy and others, diverged (0 or 1)."""
     folder: Path
-    _step: Step
+    _network: Network
     _facts: DataFacts
 
     @property
     def model(self) -> StagedNetwork:
         """The network itself, in evaluation mode; it takes normalised images, which `logits` makes of uint8."""
-        return self._step.model
+        return self._network.model
 
     @property
     def device(self) -> torch.device:
         """Where it predicts."""
-        return self._step.device
+        return self._network.device
 
     @property
     def epoch(self) -> int:
@@ -58,7 +58,7 @@ class TrainedModel:
         of the data that it was trained on: another type, number of channels or size.
         """
         self._facts.check(images)
-        return inference.logits(self._step, images).to(images.device)
+        return self._network.logits(images).to(images.device)
 
     def predict(self, images: Tensor) -> Tensor:
         """Probabilities float32 [N, K] of images uint8 [N, C, H, W]: the softmax of `logits`, each row's sum is 1.
@@ -92,18 +92,17 @@ def load_trained(folder: Path | str, *, device: torch.device | str | None = None
     state = _state(files)
     facts = _facts(files, config, state)
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    eager = config.replace(training=config.training.replace(compile="none"))  # that is for training, and takes long
-    step = Step(eager, facts.without_images(where), where)
+    network = Network(config, facts.without_images(where), where)
     try:
-        step.model.load_state_dict(state["model"])
+        network.model.load_state_dict(state["model"])
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise ValueError(
             f"{files.checkpoint}: its weights are not those of the model that {files.config} describes; "
             f"give the folder as it was trained ({reason[:200]})"
         ) from None
-    step.model.eval()
-    return TrainedModel(config, facts.class_names, dict(state["history"][-1]), files.path, step, facts)
+    network.model.eval()
+    return TrainedModel(config, facts.class_names, dict(state["history"][-1]), files.path, network, facts)
 
 
 def _config(files: TrialFolder) -> TrialConfig:

@@ -22,11 +22,12 @@ from tune_mixup.models.base import StagedNetwork
 from tune_mixup.record.files import storage
 from tune_mixup.record.trial_folder import Epoch, TrialFolder
 from tune_mixup.seeding import generator, global_draws
-from tune_mixup.training import checkpoint, inference
+from tune_mixup.training import checkpoint
 from tune_mixup.training.data_facts import DataFacts
 from tune_mixup.training.divergence import has_exploded
 from tune_mixup.training.fitting import draw_batches, load_fitting
-from tune_mixup.training.warm import step_for
+from tune_mixup.training.hand_over import HandOver
+from tune_mixup.training.warm import done_with, step_for
 
 SAVE_SHARE = 100
 """A state is saved once training has gone on for this many times as long as saving took."""
@@ -56,7 +57,8 @@ class Trainer:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.data = load_fitting(config, device=self.device)
         self.rungs = (*rungs, config.training.epochs)
-        self.step = step_for(config, self.data, self.device, user=self)
+        first = draw_batches(config, self.data, epoch=0)
+        self.step = step_for(config, self.data, self.device, batches=first, user=self)
         self.epoch = 0
         """Finished epochs."""
         self.history: list[Epoch] = []
@@ -113,13 +115,20 @@ class Trainer:
         exploded: every value there is finite. An epoch after which no validation is due has no metrics either.
         """
         began = time.perf_counter()
-        loss, accuracy, num_images = self._train()
-        train_s = time.perf_counter() - began
-        due = math.isfinite(loss) and self._evaluation_due(self.epoch + 1)
-        metrics = self.evaluate(self.data.validation) if due else {}
+        trained = self._train()
+        # The device goes on to validation while the host waits for training alone and prepares the next epoch.
+        validation = self.data.validation
+        logits = self.step.network.logits(validation.images) if self._evaluation_due(self.epoch + 1) else None
+        loss, accuracy = trained.means()
+        made = generator(self.config.seed, "init", epoch=self.epoch + 2)
+        mixer_state = self.step.mixer.end_epoch(trained.mixer_state, epoch=self.epoch, generator=made)
+        metrics: dict[str, float] = {}
+        if logits is not None and math.isfinite(loss):
+            metrics = measure(self.config.metrics, logits, validation.targets)
+        self.step.set_mixer_state(mixer_state)
         finite = all(math.isfinite(value) for value in (loss, *metrics.values()))
         exploded = bool(metrics) and has_exploded(
-            loss, metrics["nll"], loss_function=self.config.loss, num_classes=self.step.num_classes
+            loss, metrics["nll"], loss_function=self.config.loss, num_classes=self.step.network.num_outputs
         )
         diverged = not finite or exploded
         report: Epoch = {"epoch": self.epoch + 1}
@@ -131,20 +140,22 @@ class Trainer:
         report |= {
             "lr": self.step.lr,
             "epoch_s": time.perf_counter() - began,
-            "images_per_s": num_images / train_s,
+            "images_per_s": trained.num_images / trained.seconds(),
             "diverged": int(diverged),
         }
-        made = generator(self.config.seed, "init", epoch=self.epoch + 2)
-        self.step.set_mixer_state(self.step.mixer.end_epoch(self.mixer_state, epoch=self.epoch, generator=made))
         self.epoch += 1
         self.history.append(report)
         if self.folder is not None:
-            self._keep(self.folder, report)
+            self._keep(self.folder, report, mixer_state)
         return report
+
+    def close(self) -> None:
+        """Let go of the memory that training needs; the weights and the history stay."""
+        done_with(self.step, user=self)
 
     def evaluate(self, split: Split) -> dict[str, float]:
         """Each metric of the configuration over a split, in evaluation mode, without augmentation."""
-        return measure(self.config.metrics, inference.logits(self.step, split.images), split.targets)
+        return measure(self.config.metrics, self.step.network.logits(split.images), split.targets)
 
     def test(self) -> dict[str, float]:
         """Each metric on the test split. Only `tune-mixup evaluate` may call this, and it writes down that it did."""
@@ -200,18 +211,19 @@ class Trainer:
 
     # One epoch
 
-    def _train(self) -> tuple[float, float, int]:
-        """One pass over the training split: mean loss, mean accuracy on mixed targets, images seen."""
+    def _train(self) -> HandOver:
+        """One pass over the training split; what comes of it is on its way to the host."""
         config, step = self.config, self.step
         batches = draw_batches(config, self.data, self.epoch)
-        step.begin_epoch(self.epoch)
-        with step.kernels(), global_draws(config.seed, "dropout", self.epoch, self.device):
-            for number, index in enumerate(batches):
-                factor = config.schedule.lr_factor(self.epoch + number / len(batches), config.training.epochs)
-                step.set_rate(config.optimizer.lr * factor)
-                step(index)
-        loss, accuracy = (step.sums / len(batches)).tolist()
-        return loss, accuracy, batches.numel()
+        places = [self.epoch + number / len(batches) for number in range(len(batches))]
+        factors = [config.schedule.lr_factor(place, config.training.epochs) for place in places]
+        with step.running(), global_draws(config.seed, "dropout", self.epoch, self.device):
+            clock = HandOver.clock(self.device)
+            step.begin_epoch(self.epoch, batches, [config.optimizer.lr * factor for factor in factors])
+            for _ in batches:
+                step()
+            step.network.counts.add(len(batches))
+            return HandOver(step, clock, num_images=batches.numel())
 
     def _evaluation_due(self, epoch: int) -> bool:
         """Whether some value is taken from epoch `epoch` (from 1): a rung's, the last one, or one of their medians."""
@@ -246,13 +258,13 @@ class Trainer:
             folder.note(f"{name} was truncated or damaged; trained on from epoch {self.epoch}")
         folder.rewrite_epochs(self.history)
 
-    def _keep(self, folder: TrialFolder, report: Epoch) -> None:
+    def _keep(self, folder: TrialFolder, report: Epoch, mixer_state: Mapping[str, Tensor]) -> None:
         """The checkpoint first: an epoch that was reported but not saved is trained again, with the same numbers.
 
         Between the first and the last epoch a state is saved only when training has gone on for `SAVE_SHARE` times as
         long as saving took: 1 % of the time, and with the first and the last one hardly ever 2 %.
         """
-        snapshot = self.step.mixer.snapshot(self.mixer_state)
+        snapshot = self.step.mixer.snapshot(mixer_state)
         if snapshot:
             folder.write_snapshot(self.epoch, {name: tensor.numpy() for name, tensor in snapshot.items()})
         folder.append_epoch(report)

@@ -3,56 +3,80 @@
 import weakref
 
 import torch
+from torch import Tensor
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.base import TrainingData
-from tune_mixup.mixing.traced import structure
-from tune_mixup.training import graph
-from tune_mixup.training.step import Step, is_captured
-
-_warm: list[tuple[object, Step, weakref.ref[object]]] = []
-"""The process's captured step, what it was captured for, and the trial that uses it."""
+from tune_mixup.training import runners
+from tune_mixup.training.step import Step, runner_for
 
 
-def step_for(config: TrialConfig, data: TrainingData, device: torch.device, *, user: object) -> Step:
+class Kept:
+    """The process's captured step, and the trial that uses it or used it last."""
+
+    def __init__(self) -> None:
+        self._step: Step | None = None
+        self._user: weakref.ref[object] | None = None
+
+    def take(self, config: TrialConfig, data: TrainingData, device: torch.device, *, user: object) -> Step | None:
+        """The step for `user`, where it is free and fits; one that is free and does not fit is closed."""
+        free = self._user is None or self._user() is None
+        if self._step is not None and free and self._step.fits(config, data, device):
+            self._user = weakref.ref(user)
+            return self._step
+        self.forget()
+        return None
+
+    def keep(self, step: Step, *, user: object) -> None:
+        """Keep the step that `user` trains by."""
+        self._step, self._user = step, weakref.ref(user)
+
+    def give_back(self, user: object) -> bool:
+        """Whether it was the step of `user`, who needs it no more."""
+        mine = self._user is not None and self._user() is user
+        if mine:
+            self._user = None
+        return mine
+
+    def forget(self) -> None:
+        """Close the step, unless a trial still uses it, and let go of it."""
+        if self._step is not None and (self._user is None or self._user() is None):
+            self._step.close()
+        self._step = self._user = None
+        runners.release()
+
+
+KEPT = Kept()
+
+
+def step_for(config: TrialConfig, data: TrainingData, device: torch.device, *, batches: Tensor, user: object) -> Step:
     """The step of the trial that `user` trains: a new one, or the process's captured one, once nobody uses that.
 
     A trial that differs from the one before in alphas, gammas, learning rate, weight decay, schedule or epochs has
-    its graph captured already. Raises ValueError for `compile: graph` without a GPU.
+    its graph captured already. `batches` as `Step` takes them. Raises ValueError for a graph without a GPU.
     """
-    if not is_captured(config):
-        step = Step(config, data, device)
+    if not runner_for(config).captures:
+        step = Step(config, data, device, batches=batches)
     else:
-        if device.type not in graph.DEVICES:
+        if device.type not in runners.DEVICES:
+            mode = config.training.compile
             raise ValueError(
-                f"training.compile: got 'graph', which captures a CUDA graph, but the trial runs on the {device.type}; "
-                "use step, model or none"
+                f"training.compile: got {mode!r}, which captures a CUDA graph, but the trial runs on the "
+                f"{device.type}; use step, model or none"
             )
-        key = (_structure(config), id(data), device)
-        fitting = [kept for known, kept, last in _warm if known == key and last() is None]
-        _warm.clear()  # before another is captured: it holds memory
-        step = fitting[0] if fitting else Step(config, data, device)
-        _warm.append((key, step, weakref.ref(user)))
+        warm = KEPT.take(config, data, device, user=user)
+        step = warm or Step(config, data, device, batches=batches)
+        KEPT.keep(step, user=user)
     step.take(config)
     return step
 
 
+def done_with(step: Step, *, user: object) -> None:
+    """`user` needs its step no more: the process keeps a captured one, any other is closed."""
+    if not KEPT.give_back(user):
+        step.close()
+
+
 def forget() -> None:
     """Let go of the captured step, whose memory another trial may need."""
-    _warm.clear()
-
-
-def _structure(config: TrialConfig) -> object:
-    """What trials have in common that one captured step can serve."""
-    training = config.training.replace(epochs=1, eval="epochs", eval_batch_size=1, median_epochs=1)
-    optimizer = config.optimizer.replace(lr=1.0, weight_decay=0.0)
-    mixing = structure(config.mixing.canonical())
-    return (
-        training,
-        optimizer,
-        config.model,
-        config.data.augment,
-        config.loss,
-        type(config.mixing.canonical()),
-        mixing,
-    )
+    KEPT.forget()

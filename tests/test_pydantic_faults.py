@@ -3,9 +3,7 @@
 from typing import Annotated, Literal
 
 import pytest
-from pydantic import BaseModel, ByteSize, ConfigDict, Discriminator, PrivateAttr, ValidationError, field_validator
-
-from tune_mixup.pydantic_internals import stored_values
+from pydantic import BaseModel, ByteSize, ConfigDict, Discriminator, ValidationError, field_validator
 
 
 class Plain(BaseModel):
@@ -25,7 +23,6 @@ class Whole(BaseModel):
     size: ByteSize = ByteSize(0)
     needed: int
     checked: int = 0
-    _private: dict[str, int] = PrivateAttr(default_factory=lambda: {"a": 1})
 
     @field_validator("checked")
     @classmethod
@@ -33,29 +30,6 @@ class Whole(BaseModel):
         if value > 9:
             raise ValueError("got more than 9; take less")
         return value
-
-
-def test_fields_and_private_attributes_are_kept_in_dictionaries_that_can_be_filled():
-    model = Whole(needed=1).model_copy()
-    fields, private = stored_values(model)
-    assert set(fields) == {"part", "size", "needed", "checked"}, "a model's __dict__ no longer holds its fields"
-    assert private == {"_private": {"a": 1}}, "__pydantic_private__ no longer holds a model's private attributes"
-    fields["needed"] = 2
-    private["_private"] = {"b": 2}
-    assert (model.needed, model._private) == (2, {"b": 2}), "a frozen model no longer takes what is put into its dicts"
-
-
-def test_a_copy_has_dictionaries_of_its_own():
-    model = Whole(needed=1)
-    fields, private = stored_values(model.model_copy())
-    fields["needed"] = 2
-    private["_private"] = {}
-    assert model.needed == 1 and model._private == {"a": 1}, "model_copy shares its dictionaries with the original"
-
-
-def test_a_model_without_private_attributes_has_none():
-    fields, private = stored_values(Plain())
-    assert (fields, private) == ({"name": "plain", "alpha": 1.0}, {})
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from tune_mixup.mixing.cutmix import CutMix
 from tune_mixup.mixing.generalized_mixup import GeneralizedMixup
 from tune_mixup.mixing.mixture import Mixture
 from tune_mixup.mixing.mixup import Mixup
-from tune_mixup.mixing.traced import fill, structure, trace
 from tune_mixup.models.tiny_resnet import TinyResNet
+from tune_mixup.parts import structure
 
 CPU = torch.device("cpu")
 K = 5
@@ -20,15 +20,18 @@ def made(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def blend(mixer: Mixer, settings: Mixer):
-    """What `mixer`, which may be traced, makes of a batch with the state of `settings`."""
+def blend(mixer: Mixer, state):
+    """What a mixer makes of a batch with a state."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = TinyResNet(width=2).build(channels=3, num_classes=K)
     targets = torch.eye(K)[torch.arange(20) % K]
     inputs = torch.randn(20, 3, 16, 16, generator=made(1))
-    state = settings.init(K, device=CPU, generator=made(2))
     return mixer.blend(model, inputs, targets, state, epoch=0, generator=made(3))
+
+
+def first_state(mixer: Mixer):
+    return mixer.init(K, device=CPU, generator=made(2))
 
 
 def equal(first, second) -> None:
@@ -38,12 +41,16 @@ def equal(first, second) -> None:
 
 
 @pytest.mark.parametrize("mixer", [*(known().canonical() for known in MIXERS.values()), MIXTURE.canonical()], ids=str)
-def test_a_traced_mixer_mixes_to_the_bit_as_its_settings_do(mixer):
-    equal(blend(trace(mixer, CPU), mixer), blend(mixer, mixer))
+def test_a_number_in_the_state_mixes_to_the_bit_as_the_setting_does(mixer):
+    state = first_state(mixer)
+    numbers = {name for name in state if name.rpartition(".")[2] == "alpha"}
+    assert all(state[name].dtype == torch.float64 and state[name].shape == () for name in numbers)
+    without = {name: tensor for name, tensor in state.items() if name not in numbers}
+    equal(blend(mixer, state), blend(mixer, without))
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.2, 3.0])
-def test_filling_turns_it_into_another_trial(alpha):
+def test_the_state_turns_a_step_into_another_trials(alpha):
     for first, second in (
         (Mixup(alpha=1.0), Mixup(alpha=alpha)),
         (
@@ -56,10 +63,14 @@ def test_filling_turns_it_into_another_trial(alpha):
         ),
     ):
         assert structure(first) == structure(second)
-        traced = trace(first, CPU)
-        fill(traced, second)
-        equal(blend(traced, second), blend(second, second))
-        equal(blend(first, first), blend(trace(first, CPU), first))  # the settings themselves stay as they were
+        state = first_state(second)
+        equal(blend(first, state), blend(second, state))
+    assert blend(Mixup(), first_state(Mixup())).lam != blend(Mixup(), first_state(Mixup(alpha=alpha))).lam
+
+
+def test_no_mixing_is_another_structure_than_a_little():
+    assert structure(Mixup(alpha=0.0)) != structure(Mixup(alpha=0.5)) == structure(Mixup(alpha=1.0))
+    assert "alpha" not in first_state(Mixup(alpha=0.0))
 
 
 @pytest.mark.parametrize(

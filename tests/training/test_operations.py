@@ -1,0 +1,75 @@
+"""How many kernels a training step of ResNet-18 launches: on a GPU small batches wait for launches, not for arithmetic.
+
+The numbers may fall. Whoever adds an operation raises one here, and says in the commit what it is for.
+"""
+
+from collections import Counter
+
+import pytest
+
+from tune_mixup.config import TrialConfig
+from tune_mixup.mixing import MIXERS
+from tune_mixup.torch_internals import OperatorSpy
+from tune_mixup.training.fitting import draw_batches
+from tune_mixup.training.trainer import Trainer
+
+RESNET = {
+    "data.name": "synthetic",
+    "data.num_train": 200,
+    "data.num_test": 20,
+    "data.size": 32,
+    "data.batches": "stratified",
+    "data.augment.crop_padding": 4,
+    "data.augment.flip": True,
+    "model.name": "resnet18",
+    "training.batch_size": 20,
+}
+LAUNCH_NOTHING = {
+    "aten::as_strided", "aten::as_strided_", "aten::detach", "aten::empty", "aten::empty_like", "aten::expand",
+    "aten::permute", "aten::select", "aten::slice", "aten::squeeze", "aten::t", "aten::unfold", "aten::unsqueeze",
+    "aten::view", "profiler::_record_function_enter_new", "profiler::_record_function_exit",
+}  # fmt: skip
+"""Operators that only describe memory, or name what follows."""
+FAST = {"training.precision": "bf16", "training.channels_last": True}
+
+
+def operations(changes):
+    """Operators of the second step, by name; the first one makes the optimizer's buffers."""
+    trainer = Trainer(TrialConfig.from_dotted(RESNET, changes), device="cpu")
+    step, counted = trainer.step, Counter()
+    batches = draw_batches(trainer.config, trainer.data, 0)
+    with step.running():
+        step.begin_epoch(0, batches, [0.1] * len(batches))
+        step()
+        with OperatorSpy(lambda name, _: counted.update([name])):
+            step()
+    return Counter({name: count for name, count in counted.items() if name not in LAUNCH_NOTHING})
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "most"),
+    [("erm", {}, 177), ("erm", FAST, 186), ("mixup", {}, 197), ("generalized_mixup", {}, 224)],
+)
+def test_a_step_launches_no_more_than_this(method, changes, most):
+    counted = operations({"mixing.name": method, **changes})
+    assert counted.total() <= most, counted.most_common()
+    assert counted["aten::convolution"] == counted["aten::native_batch_norm"] == 20, "of all that there is to do"
+
+
+def test_lower_precision_adds_no_operation_to_each_layer():
+    more = operations({"mixing.name": "erm", **FAST}) - operations({"mixing.name": "erm"})
+    assert more.total() < 20, more.most_common()
+
+
+def test_batch_norms_and_weights_have_no_kernel_each_for_their_bookkeeping():
+    counted = operations({"mixing.name": "erm", **FAST})
+    assert counted["aten::add_"] <= 2, "twenty batch norms would count by one each"
+    assert counted["aten::_to_copy"] < 10, "forty weights and gradients would be rounded by one each"
+
+
+@pytest.mark.parametrize("name", sorted(MIXERS))
+def test_no_method_doubles_the_cost_of_a_step(name):
+    """Methods that ask the network once more have its kernels twice, and no others."""
+    plain, mixed = operations({"mixing.name": "erm"}), operations({"mixing.name": name})
+    passes = mixed["aten::native_batch_norm"] // plain["aten::native_batch_norm"]
+    assert mixed.total() <= passes * plain.total() + 120, (mixed - plain).most_common()
