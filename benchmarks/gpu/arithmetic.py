@@ -29,8 +29,8 @@ def gradients(size: Size) -> Iterator[Result]:
             model = trainer.config.model.build(channels=3, num_classes=trainer.data.num_classes)
         model.load_state_dict({key: tensor.cpu() for key, tensor in trainer.model.state_dict().items()})
         reference = _gradients(model, images.cpu().float() / 255, classes.cpu())
-        with trainer.step.kernels(), trainer.step.autocast():
-            inputs = (images.float() / 255).contiguous(memory_format=trainer.step.layout)
+        with trainer.step.network.running(), trainer.step.network.autocast():
+            inputs = (images.float() / 255).contiguous(memory_format=trainer.step.network.layout)
             found = _gradients(trainer.model, inputs, classes)
         difference = float((found - reference).norm() / reference.norm())
         what = f"gradients on the device against the CPU, {name}"

@@ -15,7 +15,7 @@ import torch
 from benchmarks.gpu import Result, Size, arithmetic, left_behind
 from benchmarks.gpu.equality import GRAPH, Trained, against_eager, distance, same, settings, state, train, trial
 from benchmarks.gpu.side_by_side import streams
-from benchmarks.gpu.timing import let_go, wait
+from benchmarks.gpu.timing import let_go, stepper, wait
 from benchmarks.rows import row
 from tune_mixup.training.trainer import Trainer
 
@@ -87,7 +87,7 @@ def structures(size: Size) -> Iterator[Result]:
         gc.collect()
         what = f"turn {turn + 1}, {kinds[place]['mixing.name']}: {steps * epochs} replays after a collection"
         yield same(what, _to_the_end(trainer), eager[place])
-        del trainer
+        trainer.close()
 
 
 def resume(size: Size) -> Iterator[Result]:
@@ -98,7 +98,7 @@ def resume(size: Size) -> Iterator[Result]:
         interrupted = Trainer(settings(size, *layers), folder=Path(folder), device=size.device)
         interrupted.train_epoch()
         interrupted.save_if_unsaved()
-        del interrupted
+        interrupted.close()
         train(size, *layers, {"mixing.alpha": 0.5})
         resumed = Trainer(settings(size, *layers), folder=Path(folder), device=size.device)
         yield same("generalized mixup: resumed under graph, against never interrupted", _to_the_end(resumed), whole)
@@ -114,13 +114,13 @@ def waiting(size: Size) -> Iterator[Result]:
     for mode in ("none", "graph"):
         trainer = trial(size, {"mixing.name": "generalized_mixup", "training.compile": mode})
         trainer.train_epoch()
-        index = torch.arange(trainer.config.training.batch_size, device=size.device)
-        waits = 0
+        steps, waits = stepper(trainer), 0
+        steps(1)
         wait(size.device)
         if size.device.type == "cuda":
             torch.cuda.set_sync_debug_mode("error")
         try:
-            trainer.step(index)
+            steps(1)
         except RuntimeError as error:
             waits, words = 1, str(error).splitlines()[0]
         finally:
@@ -128,7 +128,7 @@ def waiting(size: Size) -> Iterator[Result]:
                 torch.cuda.set_sync_debug_mode("default")
         note = words if waits else ""
         yield {"what": f"a step waits for the host, {mode}", "value": waits, "at_most": 0, "unit": "", "note": note}
-        del trainer
+        trainer.close()
         let_go()
 
 

@@ -33,7 +33,9 @@ def train(size: Size, *layers: Settings, epochs: int = EPOCHS) -> Trained:
     """What a trial comes to; the process's captured step stays, as it does between the trials of a worker."""
     trainer = trial(size, *layers, epochs=epochs)
     trainer.run()
-    return state(trainer)
+    found = state(trainer)
+    trainer.close()
+    return found
 
 
 def state(trainer: Trainer) -> Trained:

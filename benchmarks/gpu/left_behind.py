@@ -30,6 +30,7 @@ def results(size: Size) -> Iterator[Result]:
     yield {
         "what": f"steps alive after {STRUCTURES} structures in turn, before the collector has run",
         "value": live,
+        "at_most": 1,
         "unit": "",
         "note": "One is the process's warm step.",
     }
@@ -55,4 +56,6 @@ def allocated(size: Size) -> int:
 
 def _one_epoch(size: Size, number: int) -> None:
     """The number changes a setting that no captured step can be kept for."""
-    trial(size, {"loss.label_smoothing": number / 100}, GRAPH).train_epoch()
+    trainer = trial(size, {"loss.label_smoothing": number / 100}, GRAPH)
+    trainer.train_epoch()
+    trainer.close()

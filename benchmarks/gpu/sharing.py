@@ -14,7 +14,7 @@ from benchmarks.gpu.timing import FAST, config, images_per_s, peak, stepper
 from benchmarks.gpu.worker import workers
 from benchmarks.rows import row
 from tune_mixup.data.augment import augment_batch, prepare
-from tune_mixup.training.step import DTYPES, new_model
+from tune_mixup.training.network import DTYPES, new_model
 from tune_mixup.training.trainer import Trainer
 
 
@@ -106,7 +106,7 @@ def _fused(size: Size, net: str) -> Iterator[Result]:
             for _ in range(number):
                 index = torch.randint(len(data.train.targets), (count * batch,), device=size.device, generator=made)
                 pixels = augment_batch(images, index, size=data.size, augment=trial.data.augment, generator=made)
-                inputs = trainer.step.inputs(pixels).reshape(count, batch, data.channels, *data.size)
+                inputs = trainer.step.network.inputs(pixels).reshape(count, batch, data.channels, *data.size)
                 targets = one_hot[data.train.targets[index]].reshape(count, batch, -1)
                 lam = torch.rand(count, device=size.device, generator=made)
                 partner = torch.rand(count, batch, device=size.device, generator=made).argsort(1)

@@ -1,16 +1,18 @@
 """Two captured trials in one process: their steps issued in turn to two streams, against one trial after the other."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
 from benchmarks.gpu import Result, Size
 from benchmarks.gpu.equality import GRAPH, Trained, same, state, trial
-from benchmarks.gpu.timing import let_go, wait
-from tune_mixup.training.fitting import draw_batches
-from tune_mixup.training.trainer import Trainer
+from benchmarks.gpu.timing import let_go, stepper, wait
 
-KINDS = ({"mixing.name": "mixup"}, {"mixing.name": "generalized_mixup", "optimizer.lr": 0.125})
+KINDS: tuple[dict[str, Any], ...] = (
+    {"mixing.name": "mixup"},
+    {"mixing.name": "generalized_mixup", "optimizer.lr": 0.125},
+)
 
 
 def streams(size: Size) -> Iterator[Result]:
@@ -24,27 +26,18 @@ def streams(size: Size) -> Iterator[Result]:
 
 
 def _trained(size: Size, *, at_once: bool) -> list[Trained]:
+    """What each comes to after `size.replays` steps; the streams outside keep one step from waiting for the other."""
     trainers = [trial(size, kind, GRAPH) for kind in KINDS]
+    run = [stepper(trainer) for trainer in trainers]
     places = [torch.cuda.Stream() if at_once and size.device.type == "cuda" else None for _ in trainers]
-    batches = [draw_batches(trainer.config, trainer.data, epoch=0) for trainer in trainers]
-    rounds = -(-size.replays // len(batches[0]))
+    turns, each = (size.replays, 1) if at_once else (1, size.replays)
     wait(size.device)
+    for _ in range(turns):
+        for steps, place in zip(run, places, strict=True):
+            with torch.cuda.stream(place):
+                steps(each)
+    wait(size.device)
+    found = [state(trainer) for trainer in trainers]
     for trainer in trainers:
-        trainer.step.begin_epoch(0)
-    wait(size.device)
-    numbers = [number for _ in range(rounds) for number in range(len(batches[0]))]
-    order = (
-        [(which, number) for number in numbers for which in range(len(trainers))]
-        if at_once
-        else [(which, number) for which in range(len(trainers)) for number in numbers]
-    )
-    for which, number in order:
-        _step(trainers[which], batches[which][number], places[which])
-    wait(size.device)
-    return [state(trainer) for trainer in trainers]
-
-
-def _step(trainer: Trainer, index: torch.Tensor, stream: "torch.cuda.Stream | None") -> None:
-    with torch.cuda.stream(stream), trainer.step.kernels():
-        trainer.step.set_rate(trainer.config.optimizer.lr)
-        trainer.step(index)
+        trainer.close()
+    return found

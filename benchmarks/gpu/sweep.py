@@ -27,7 +27,7 @@ from tune_mixup.stopping.rungs import rung_epochs
 
 SHARES = 4
 """Trials at a time of plain Ray Tune."""
-FREE = {
+FREE: dict[str, FloatDistribution] = {
     "mixing.alpha": FloatDistribution(0.1, 4.0, log=True),
     "optimizer.lr": FloatDistribution(0.01, 0.4, log=True),
     "optimizer.weight_decay": FloatDistribution(1e-5, 1e-2, log=True),
@@ -54,8 +54,10 @@ def rows(own: Sequence[Result], found: Mapping[str, Sequence[Result]]) -> list[d
     """Ours against each of the others, and what came of it once trials were finishing."""
     by_name = {one["contender"]: one for one in own}
     mine = by_name.pop("ours", None)
+    if mine is None:
+        return []
     made = []
-    for name, other in by_name.items() if mine else ():
+    for name, other in by_name.items():
         made.append(
             row(
                 f"trials finished or stopped per GPU-hour, against {name}",
@@ -80,7 +82,7 @@ def task(size: Size) -> SearchTask:
         for _ in range(size.sweep_trials)
     ]
     fixed = {**on_random_images(size), **size.sweep, "seed": 0}
-    space = SearchSpace(fixed=fixed, free=FREE, baselines=tuple(points))
+    space = SearchSpace(fixed=fixed, free={**FREE}, baselines=tuple(points))
     on_gpu = size.device.type == "cuda"
     return SearchTask(
         space=space,

@@ -52,16 +52,20 @@ def wait(device: torch.device) -> None:
 
 
 def stepper(trainer: Trainer) -> Callable[[int], None]:
-    """What makes a number of training steps, on batch after batch of one epoch."""
+    """What makes a number of training steps, on the batches of one epoch again and again."""
+    step = trainer.step
     batches = draw_batches(trainer.config, trainer.data, epoch=0)
-    trainer.step.begin_epoch(0)
-    lr = trainer.config.optimizer.lr
+    rates = [trainer.config.optimizer.lr] * len(batches)
+    begun = False
 
     def steps(count: int) -> None:
-        with trainer.step.kernels():
-            for number in range(count):
-                trainer.step.set_rate(lr)
-                trainer.step(batches[number % len(batches)])
+        nonlocal begun
+        with step.running():
+            for _ in range(count):
+                if not begun or step.num_steps == len(batches):
+                    step.begin_epoch(0, batches, rates)
+                    begun = True
+                step()
 
     return steps
 

@@ -50,7 +50,7 @@ def test_a_target_that_could_not_be_measured_is_a_row_that_says_so(monkeypatch):
         False,
         "The ceilings were not measured.",
     )
-    monkeypatch.setattr(ladder, "MODES", ("none", "graph"))
+    monkeypatch.setattr(ladder, "MODES", ("none", "graph"))  # of another version
     own = list(ladder.results(TINY, net="resnet18, batch 128", rungs=["model+graph"]))
     (row,) = ladder.rows(own, {})
     assert (row["ours"], row["met"], row["note"]) == (None, False, "training.compile has no model+graph here")
