@@ -15,6 +15,8 @@ A cell is a module with a function `measure` and one line in `benchmarks.registr
   measurement by name:
     - `"rows"`: a list of `benchmarks.rows.row(...)`, one per line of the table;
     - `"plots"`, if any: a list of `benchmarks.rows.plot(...)`, one per figure.
+    - `"failed"`, if any: name -> why, of the parts of a cell that failed; the command's exit code then is 1.
+- A cell of parts (`Cell.of_parts`) also takes `limit_s` and `journal`; `benchmarks/gpu` says how it runs them.
 - A cell that needs a GPU runs at tiny sizes where there is none. Such a rehearsal, whose numbers mean nothing, says
   `"rehearsal": True`.
 """

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.evidence import write
+from benchmarks.evidence import path_of, write
 from benchmarks.registry import CELLS, Found, measure
 from benchmarks.report import outdated, render
 from benchmarks.tables import text_table
@@ -19,7 +19,7 @@ from tune_mixup.schema import suggest
 ROOT = Path(__file__).resolve().parents[1]
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Run these and no others.")]
-Gpu = Annotated[bool, typer.Option("--gpu", help="Run the GPU set instead of the CPU set.")]
+Gpu = Annotated[bool, typer.Option("--gpu", help="Run the GPU set, three cells of eight minutes (docs/gpu.md).")]
 Everything = Annotated[bool, typer.Option("--all", help="Run those too that are in neither set.")]
 Minutes = Annotated[float | None, typer.Option(help="Begin nothing new, and cut off what grows, after these.")]
 To = Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Write there, and not to benchmarks/results.")]
@@ -101,15 +101,22 @@ def chosen(names: Sequence[str] | None, *, gpu: bool, everything: bool) -> list[
 
 
 def _one(name: str, ends_at: float | None, to: Path | None) -> int:
-    """Run one cell in this process and write what it found whenever that has grown."""
+    """Run one cell in this process and write what it found whenever that has grown.
+
+    Raises RuntimeError when a part of it failed.
+    """
     found: Found = {}
-    for found in measure(name):
-        late = ends_at is not None and time.monotonic() > ends_at
+    limit_s = None if ends_at is None else max(0.0, ends_at - time.monotonic())
+    in_parts = CELLS[name].of_parts
+    for found in measure(name, limit_s=limit_s, journal=path_of(name, to).with_suffix(".jsonl")):
+        late = not in_parts and ends_at is not None and time.monotonic() > ends_at
         path = write(name, {**found, "cut_off": "the minutes were up"} if late else found, to)
         if late:
             break
     print("\n".join(text_table(name, found.get("rows", []))))
     print(path)
+    if found.get("failed"):
+        raise RuntimeError("; ".join(f"{part}: {why}" for part, why in found["failed"].items()))
     return 0
 
 

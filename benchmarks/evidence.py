@@ -18,7 +18,7 @@ def write(name: str, results: dict[str, Any], folder: Path | None = None) -> Pat
 
     The file is replaced as a whole, so that a run that is killed while it writes leaves the last one that was whole.
     """
-    path = (folder or RESULTS) / f"{name}.json"
+    path = path_of(name, folder)
     evidence = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": f"python -m benchmarks run {name}",
@@ -27,10 +27,15 @@ def write(name: str, results: dict[str, Any], folder: Path | None = None) -> Pat
         "results": results,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".json.new")
-    beside.write_text(json.dumps(evidence, indent=2) + "\n")
-    beside.replace(path)
+    fresh = path.with_suffix(".json.new")
+    fresh.write_text(json.dumps(evidence, indent=2) + "\n")
+    fresh.replace(path)
     return path
+
+
+def path_of(name: str, folder: Path | None = None) -> Path:
+    """Where that is, whether or not it is there."""
+    return (folder or RESULTS) / f"{name}.json"
 
 
 def read(name: str) -> dict[str, Any]:

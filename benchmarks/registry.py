@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 Need = Literal["cpu", "gpu", "ray", "data"]
@@ -27,6 +28,9 @@ class Cell:
     """Whether it belongs to the set that runs without a name; others run when named, or with `--all`."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """Of `measure`, where two cells share a module."""
+    of_parts: bool = False
+    """Whether its `measure` takes `limit_s`, seconds that it keeps to itself by dropping what matters least, and
+    `journal`, a file of JSON lines to which its parts append what they find."""
     headlines: tuple[str, ...] = ()
     """The measurements among its rows that the README shows."""
 
@@ -172,35 +176,44 @@ CELLS: dict[str, Cell] = {
         by_default=False,
         headlines=("12 trials of 9 epochs on 10,000 Fashion-MNIST images, epochs trained",),
     ),
-    "gpu_correctness": Cell(
-        "gradients, graphs and fused members on the GPU, against what they should equal",
-        about_s=60,
-        module="gpu.correctness",
+    "gpu_lean": Cell(
+        "captured steps on a GPU against eager ones, and what each rung of the fast path brings",
+        about_s=460,
+        module="gpu.half_hour",
         needs=GPU,
-    ),
-    "gpu_ladder": Cell(
-        "from the published loop to the fast path on a GPU, and what limits it",
-        about_s=300,
-        module="gpu.ladder",
-        needs=GPU,
-    ),
-    "gpu_sweep": Cell(
-        "a sweep of some minutes on one GPU, against plain Ray Tune",
-        about_s=440,
-        module="gpu.sweep",
-        needs=frozenset({"gpu", "ray", "data"}),
+        target="no difference; 60 % of the series limit",
+        arguments={"cell": "gpu_lean"},
+        of_parts=True,
     ),
     "gpu_sharing": Cell(
-        "several trials on one GPU: processes, streams, one fused group", about_s=200, module="gpu.sharing", needs=GPU
+        "several trials on one GPU: processes, MPS, streams; larger and smaller networks; what auto predicts",
+        about_s=460,
+        module="gpu.half_hour",
+        needs=frozenset({"gpu", "ray"}),
+        arguments={"cell": "gpu_sharing"},
+        of_parts=True,
+    ),
+    "gpu_sweep": Cell(
+        "faults on a GPU, and a sweep of two minutes against plain Ray Tune",
+        about_s=470,
+        module="gpu.half_hour",
+        needs=frozenset({"gpu", "ray"}),
+        target="6 times the trials per GPU-hour with actors reused",
+        arguments={"cell": "gpu_sweep"},
+        of_parts=True,
     ),
 }
 """Name of the cell, and of its file in results/ -> measurement, in the order in which they run."""
 
 
-def measure(name: str) -> Iterator[Found]:
-    """Run one cell in this process; all that it has found so far, anew whenever that has grown."""
+def measure(name: str, *, limit_s: float | None = None, journal: Path | None = None) -> Iterator[Found]:
+    """Run one cell in this process; all that it has found so far, anew whenever that has grown.
+
+    `limit_s` and `journal` are for a cell of parts.
+    """
     cell = CELLS[name]
-    found = importlib.import_module(f"{__package__}.{cell.module}").measure(**cell.arguments)
+    more = {"limit_s": limit_s, "journal": journal} if cell.of_parts else {}
+    found = importlib.import_module(f"{__package__}.{cell.module}").measure(**cell.arguments, **more)
     if isinstance(found, dict):
         yield found
     else:

@@ -9,7 +9,7 @@ Points = Sequence[Sequence[float]]
 def row(
     measurement: str,
     *,
-    value: float,
+    value: float | None,
     value_unit: str,
     ours: float | None = None,
     other: float | None = None,
@@ -21,16 +21,17 @@ def row(
     """One line of the table.
 
     `ours` and `other` are the absolute numbers in `unit`. `value` is what the target speaks of: their ratio
-    (`value_unit` "x"), a share ("%", given in percent) or one of the numbers itself ("ms", "s"). At most one of
+    (`value_unit` "x"), a share ("%", given in percent) or one of the numbers itself ("ms", "s"); None where it
+    could not be measured, and the note says why. At most one of
     `at_least` and `at_most` is the target; without one the line informs only.
     """
     if at_least is not None and at_most is not None:
         raise ValueError(f"{measurement!r} has two targets; give at_least or at_most")
     target, met = None, None
     if at_least is not None:
-        target, met = f">= {at_least:g}{_joined(value_unit)}", value >= at_least
+        target, met = f">= {at_least:g}{_joined(value_unit)}", value is not None and value >= at_least
     elif at_most is not None:
-        target, met = f"<= {at_most:g}{_joined(value_unit)}", value <= at_most
+        target, met = f"<= {at_most:g}{_joined(value_unit)}", value is not None and value <= at_most
     return {
         "measurement": measurement,
         "ours": ours,

@@ -41,8 +41,13 @@ def train(point: dict[str, Any], task: SearchTask, data: TrainingData) -> None:
             tune.report(report, checkpoint=checkpoint)
 
 
-def search(task: SearchTask, *, storage: Path, callbacks: list[tune.Callback] | None = None) -> list[Finish]:
-    """Run the task in the Ray that is there; Tune's files go to `storage`."""
+def search(
+    task: SearchTask, *, storage: Path, callbacks: list[tune.Callback] | None = None, reuse_actors: bool = False
+) -> list[Finish]:
+    """Run the task in the Ray that is there; Tune's files go to `storage`.
+
+    `reuse_actors` lets a process take one trial after another, which Tune does only when it is asked to.
+    """
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(train, task=task, data=task.data()), {"cpu": 1, "gpu": task.gpus}),
         tune_config=tune.TuneConfig(
@@ -63,6 +68,7 @@ def search(task: SearchTask, *, storage: Path, callbacks: list[tune.Callback] | 
             num_samples=len(task.space.baselines),
             max_concurrent_trials=task.slots,
             time_budget_s=task.time_budget_s,
+            reuse_actors=reuse_actors,
         ),
         run_config=tune.RunConfig(name="plain", storage_path=str(storage), verbose=0, callbacks=callbacks),
     )

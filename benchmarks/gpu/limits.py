@@ -56,7 +56,7 @@ def _best(call: Any, size: Size) -> float:
 
 def counts(size: Size, net: str) -> dict[str, float]:
     """FLOPs and bytes of traffic per image of a training step, counted by hooks on one forward and backward pass."""
-    trial = config(size, net)
+    trial = config(size, size.nets[net])
     with torch.random.fork_rng(devices=[]):  # first weights are drawn from the global generator
         model = trial.model.build(channels=3, num_classes=10)
     conv = norm = relu = 0

@@ -1,6 +1,6 @@
 import importlib
 import inspect
-import subprocess
+import json
 import sys
 from pathlib import Path
 
@@ -44,9 +44,9 @@ def test_names_together_with_a_set_are_refused(option, capsys):
 
 def test_what_runs_without_a_name_is_the_cpu_set():
     cpu_set = chosen(None, gpu=False, everything=False)
-    assert "race" in cpu_set and "mixers" not in cpu_set and "gpu_ladder" not in cpu_set
+    assert "race" in cpu_set and "mixers" not in cpu_set and "gpu_lean" not in cpu_set
     gpu_set = chosen(None, gpu=True, everything=False)
-    assert gpu_set == ["gpu_correctness", "gpu_ladder", "gpu_sweep", "gpu_sharing"]
+    assert gpu_set == ["gpu_lean", "gpu_sharing", "gpu_sweep"]
     assert chosen(None, gpu=False, everything=True) == [name for name in CELLS if name not in gpu_set]
     assert chosen(None, gpu=True, everything=True) == list(CELLS)
 
@@ -65,7 +65,7 @@ def test_the_list_says_of_each_cell_what_it_needs(capsys):
 
 def test_a_gpu_cell_without_a_gpu_is_a_rehearsal_and_never_a_result(capsys, monkeypatch):
     monkeypatch.setattr(command, "_has_gpu", lambda: False)
-    assert main(["run", "gpu_correctness"]) == 2
+    assert main(["run", "gpu_lean"]) == 2
     assert "--to FOLDER" in capsys.readouterr().err
 
 
@@ -106,14 +106,20 @@ def test_when_the_minutes_are_up_it_is_cut_off_with_what_it_has(growing):
     assert written == [{"numbers": [0], "cut_off": "the minutes were up"}]
 
 
-def test_training_on_a_gpu_needs_neither_ray_nor_optuna(tmp_path):
-    """The whole cell, from the command on, where these cannot be imported."""
-    code = (
-        "import sys; sys.modules.update(dict.fromkeys(('ray', 'optuna')))\n"  # None: importing it fails
-        "from benchmarks.__main__ import main\n"
-        "import benchmarks.gpu.ladder, benchmarks.gpu.sharing\n"
-        f"sys.exit(main(['run', 'gpu_correctness', '--to', {str(tmp_path)!r}]))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "gpu_correctness.json").exists()
+def test_a_cell_of_parts_gets_its_time_and_its_journal_and_a_failed_part_is_exit_code_1(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(CELLS, "parts", Cell("parts", about_s=1, module="in_parts", of_parts=True))
+    asked = []
+
+    class Module:
+        @staticmethod
+        def measure(limit_s=None, journal=None):
+            asked.append((limit_s, journal))
+            yield {"rows": [], "failed": {"graph": "killed by SIGSEGV"}}
+            yield {"rows": [], "failed": {"graph": "killed by SIGSEGV"}, "measured": {"fp32": [1]}}
+
+    monkeypatch.setitem(sys.modules, "benchmarks.in_parts", Module)
+    assert main(["run", "parts", "--to", str(tmp_path), "--minutes", "0"]) == 1
+    assert capsys.readouterr().err == "benchmarks: graph: killed by SIGSEGV\n"
+    assert asked == [(0.0, tmp_path / "parts.jsonl")]
+    results = json.loads((tmp_path / "parts.json").read_text())["results"]
+    assert results["measured"] == {"fp32": [1]} and "cut_off" not in results, "it keeps the time by itself"
