@@ -9,9 +9,15 @@ applications to approximation algorithms", 2006). Each split is fair, so the poo
 and no entry of it is off by more than 1 / P.
 """
 
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
+
+Ints = npt.NDArray[np.signedinteger[Any]]
 
 POOL_SIZE = 512
 """Permutations in a pool, a power of two. Rounding to 1 / 512 adds little to the noise of an epoch's own draws
@@ -31,20 +37,21 @@ def permutation_pool(pairing: Tensor, *, generator: Generator, size: int = POOL_
         raise ValueError(f"the size of a pool of permutations: got {size}, must be a power of two up to 2^{SCALE_BITS}")
     num_classes = len(pairing)
     depth = size.bit_length() - 1
-    rows = torch.arange(num_classes).repeat_interleave(num_classes)
-    columns = torch.arange(num_classes).repeat(num_classes)
-    counts = quantise(pairing, SCALE_BITS).flatten()
+    rows = np.repeat(np.arange(num_classes, dtype=np.intp), num_classes)
+    columns = np.tile(np.arange(num_classes, dtype=np.intp), num_classes)
+    counts = quantise(pairing, SCALE_BITS).flatten().numpy()
     for _ in range(SCALE_BITS - depth):
-        counts = halve(rows, columns, counts, generator=generator)
+        counts = halve(columns, counts, generator=generator)
     for level in range(depth):
-        kept = counts.nonzero().squeeze(1)
+        kept = counts.nonzero()[0]
         rows, columns, counts = rows[kept], columns[kept], counts[kept]
-        first = halve(rows, columns, counts, generator=generator)
+        first = halve(columns, counts, generator=generator)
         beyond = num_classes << level  # the second halves are new matrices behind all first ones: rows stay sorted
-        rows = torch.cat([rows, rows + beyond])
-        columns = torch.cat([columns, columns + beyond])
-        counts = torch.cat([first, counts - first])
-    return (columns[counts > 0] % num_classes).reshape(size, num_classes)
+        rows = np.concatenate([rows, rows + beyond])
+        columns = np.concatenate([columns, columns + beyond])
+        counts = np.concatenate([first, counts - first])
+    partners = columns[counts > 0] % num_classes
+    return torch.from_numpy(partners.astype(np.int64)).reshape(size, num_classes)
 
 
 def quantise(matrix: Tensor, bits: int) -> Tensor:
@@ -63,37 +70,43 @@ def quantise(matrix: Tensor, bits: int) -> Tensor:
     return whole + staircase.clamp_min(0)
 
 
-def halve(rows: Tensor, columns: Tensor, counts: Tensor, *, generator: Generator) -> Tensor:
+def halve(columns: Ints, counts: Ints, *, generator: Generator) -> Ints:
     """A fair half of integer matrices with even row and column sums: int64 [E], half of every row and column.
 
-    Entry e is `counts[e]` >= 0 in row `rows[e]` (ascending) and column `columns[e]`, int64 [E]; numbers of rows and
-    columns that differ for different matrices let one call halve many. Even entries are halved exactly, odd ones
+    Entry e is `counts[e]` >= 0 in column `columns[e]`, [E]; entries are listed by ascending row, and numbers of rows
+    and columns that differ for different matrices let one call halve many. Even entries are halved exactly, odd ones
     rounded up or down with equal chance.
     """
-    odd = (counts & 1).nonzero().squeeze(1)
-    return (counts >> 1).index_add(0, odd, fair_sides(columns[odd], generator=generator))
+    odd = (counts & 1).nonzero()[0]
+    half = counts >> 1
+    half[odd] += fair_sides(columns[odd], generator=generator)
+    return half
 
 
-def fair_sides(columns: Tensor, *, generator: Generator) -> Tensor:
-    """Half of the edges of a bipartite graph, at every vertex: int64 [E] of 0 and 1, each with equal chance.
+def fair_sides(columns: Ints, *, generator: Generator) -> Ints:
+    """Half of the edges of a bipartite graph, at every vertex: [E] of 0 and 1, each with equal chance.
 
-    Edges are listed by ascending row; `columns` int64 [E] holds their other ends; every row and column has an even
-    number. Neighbours within a row are mates, and so are neighbours within a column. Stepping from mate to mate walks
-    along cycles; the sides alternate on each, and a coin per cycle says where to begin.
+    Edges are listed by ascending row; `columns` [E] holds their other ends; every row and column has an even number.
+    Neighbours within a row are mates, and so are neighbours within a column. Stepping from mate to mate walks along
+    cycles; the sides alternate on each, and a coin per cycle says where to begin.
     """
-    edge = torch.arange(len(columns))  # gathered with `gather`, several times as fast as indexing on the CPU
+    edge = np.arange(len(columns), dtype=np.intp)
     row_mate = edge ^ 1
-    by_column = columns.argsort(stable=True)
-    column_mate = torch.empty_like(edge).scatter(0, by_column, by_column.gather(0, edge ^ 1))
+    # numpy sorts 16 bits by counting, several times as fast.
+    small = columns.astype(np.uint16) if len(columns) and columns.max() < 2**16 else columns
+    by_column = small.argsort(kind="stable")
+    column_mate = np.empty_like(edge)
+    column_mate[by_column] = by_column[row_mate]
     # A row step and a column step together stay on one side, so a cycle is two orbits of `hop`. The smallest edge
     # names an orbit; hops of doubled length find it in a logarithmic number of rounds.
-    hop = column_mate.gather(0, row_mate)
+    hop = column_mate[row_mate]
     orbit = edge
     while True:
-        smaller = torch.minimum(orbit, orbit.gather(0, hop))
-        if torch.equal(smaller, orbit):
+        smaller = np.minimum(orbit, orbit[hop])
+        if np.array_equal(smaller, orbit):
             break
-        orbit, hop = smaller, hop.gather(0, hop)
-    across = orbit.gather(0, row_mate)
-    coins = torch.randint(2, (len(columns),), generator=generator)
-    return (orbit < across).long() ^ coins.gather(0, torch.minimum(orbit, across))
+        orbit, hop = smaller, hop[hop]
+    across = orbit[row_mate]
+    coins = torch.randint(2, (len(columns),), generator=generator).numpy()
+    sides: Ints = (orbit < across) ^ coins[np.minimum(orbit, across)]
+    return sides
