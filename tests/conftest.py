@@ -14,6 +14,22 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.xdist_group("ray"))
 
 
+def pytest_sessionfinish(session):
+    """Where `TESTS_MAY_SKIP` lists reasons, one a line, a test that was skipped for another one is a failure."""
+    listed = os.environ.get("TESTS_MAY_SKIP")
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if listed is None or reporter is None:
+        return
+    reasons = {
+        (report.nodeid, report.longrepr[2].removeprefix("Skipped: ")) for report in reporter.stats.get("skipped", [])
+    }
+    unlisted = sorted(f"{test}: {why}" for test, why in reasons if why not in listed.splitlines())
+    if unlisted:
+        reporter.write_sep("=", "skipped for reasons that are not listed", red=True)
+        reporter.write_line("\n".join(unlisted))
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.fixture(autouse=True)
 def global_generator_untouched():
     """No test may leave torch's global generator moved: our code draws from explicit generators only."""
