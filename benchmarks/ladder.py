@@ -4,6 +4,9 @@
 
 An epoch of the race's network and data (`race.py`) on one thread, validation included, after one to warm up. Every rung
 keeps what those before it brought. Each epoch that counts is in a process of its own; the rungs take turns.
+
+All rungs train plain mixup, whose published loop they are compared with. The published loop of generalized mixup, which
+goes through the samples of a batch one by one, is a row of its own: against it every ratio would be larger.
 """
 
 import json
@@ -23,13 +26,14 @@ LADDER: dict[str, Mapping[str, Any] | None] = {
     "bf16": {"training.channels_last": True, "training.precision": "bf16"},
 }
 """What a rung adds -> all settings that it has beside the race's; None for the published loop."""
+GENERALIZED = "published loop of generalized mixup"
 
 
 def measure(rounds: int = 5) -> dict[str, Any]:
     """Seconds of an epoch on each rung, per round."""
-    epochs: dict[str, list[float]] = {name: [] for name in LADDER}
+    epochs: dict[str, list[float]] = {name: [] for name in (*LADDER, GENERALIZED)}
     for turn in range(rounds):
-        for name in list(LADDER)[:: -1 if turn % 2 else 1]:
+        for name in list(epochs)[:: -1 if turn % 2 else 1]:
             found = in_child("benchmarks.ladder", {"rung": name})
             epochs[name].append(found["epoch_s"])
     return {"rows": rows(epochs), "epoch_s": epochs}
@@ -37,7 +41,7 @@ def measure(rounds: int = 5) -> dict[str, Any]:
 
 def rows(epochs: Mapping[str, list[float]]) -> list[dict[str, Any]]:
     """Each rung against the one below it."""
-    names, found = list(epochs), []
+    names, found = list(LADDER), []
     for below, name in zip(names[:-1], names[1:], strict=True):
         ratios = [old / new for old, new in zip(epochs[below], epochs[name], strict=True)]
         total = median(old / new for old, new in zip(epochs[names[0]], epochs[name], strict=True))
@@ -53,6 +57,18 @@ def rows(epochs: Mapping[str, list[float]]) -> list[dict[str, Any]]:
                 f"In all {total:.2f} times the {names[0]}.",
             )
         )
+    alone = epochs[GENERALIZED]
+    found.append(
+        row(
+            f"an epoch of the race's net, one thread: {GENERALIZED}",
+            ours=None,
+            other=median(alone),
+            unit="s",
+            value=None,
+            value_unit="x",
+            note=f"No ratio is taken against it; {min(alone):.2f} to {max(alone):.2f} s in {len(alone)} turns.",
+        )
+    )
     return found
 
 
@@ -61,16 +77,20 @@ def epoch_s(rung: str, settings: Mapping[str, Any]) -> float:
     from benchmarks.baselines.published_loop import PublishedLoop
     from benchmarks.race import FIXED, search_task
     from tune_mixup.config import TrialConfig
+    from tune_mixup.mixing.mixup import Mixup
     from tune_mixup.training.process import set_threads
     from tune_mixup.training.trainer import Trainer
 
     set_threads(1)
     task = search_task(0, trials=1, fixed={**FIXED, **settings})
-    point, added = task.space.baselines[0], LADDER[rung]
+    config = task.config(task.space.baselines[0])
+    if rung != GENERALIZED:
+        config = config.replace(mixing=Mixup(alpha=config.plain()["mixing"]["alpha"]))
+    added = LADDER.get(rung)
     if added is None:
-        train = PublishedLoop(task.config(point), task.data(), workers=0).train_epoch
+        train = PublishedLoop(config, task.data(), workers=0).train_epoch
     else:
-        config = TrialConfig.from_dotted(task.config(point).plain(), added)
+        config = TrialConfig.from_dotted(config.plain(), added)
         train = Trainer(config, device="cpu").train_epoch
     train()
     began = time.perf_counter()
