@@ -57,7 +57,7 @@ def check_all_there(path, trials, before):
 
 @pytest.mark.usefixtures("ray_session")
 def test_a_disk_that_fills_up_stops_the_sweep_and_making_room_lets_it_go_on(tmp_path, small_disk):
-    with pytest.raises(ValueError, match="MB free, but 2 trials at once keep 3 states of up to 10.1 MB each"):
+    with pytest.raises(ValueError, match="MB free, but 2 trials at once keep 3 states of up to 9.9 MB each"):
         sweep(space(model_width=64), name="s", root=small_disk, concurrent=2)
     assert not list(small_disk.iterdir())
 

@@ -10,8 +10,10 @@ The parts of this package pass the same suites.
 
 from tune_mixup.testing.datasets import DatasetContract as DatasetContract
 from tune_mixup.testing.losses import LossContract as LossContract
+from tune_mixup.testing.metrics import MetricContract as MetricContract
 from tune_mixup.testing.mixers import MixerContract as MixerContract
 from tune_mixup.testing.models import ModelContract as ModelContract
+from tune_mixup.testing.partners import PartnersContract as PartnersContract
 from tune_mixup.testing.rates import OptimizerContract as OptimizerContract
 from tune_mixup.testing.rates import ScheduleContract as ScheduleContract
 from tune_mixup.testing.samplers import SamplerContract as SamplerContract
