@@ -104,13 +104,3 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture
-def safe_kernels():
-    """Environment variables for processes that train a compiled network on the CPU.
-
-    With torch 2.14.1 the backward pass of a convolution that torch.compile lays out destroys the heap in oneDNN's
-    kernels for AVX2 (seen on an AMD EPYC of family 25); with those for SSE 4.1 it does not.
-    """
-    return {"ONEDNN_MAX_CPU_ISA": "SSE41"}

@@ -75,7 +75,7 @@ FULL = Size(
     sweep_epochs=9,
     too_large={"model.name": "wide_resnet", "training.batch_size": 16_000},
 )
-# Of width 2 or 4, channels-last, oneDNN's AVX2 kernels of torch 2.14 destroy the heap; ResizeMix needs 20 pixels.
+# ResizeMix needs 20 pixels.
 TINY = Size(
     device=torch.device("cpu"),
     captures=False,

@@ -7,8 +7,25 @@ compiler, 79 MB and seconds in every worker.
 
 from collections.abc import Sequence
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
+
+THIN = 8
+"""Channels below which a 1 x 1 convolution with a stride must not be left to torch. With torch 2.14.1 its backward pass
+on channels-last features writes outside of its memory, in oneDNN's kernels for AVX2 (seen on an AMD EPYC)."""
+
+
+def thin_projections(network: nn.Module) -> list[str]:
+    """The names of the convolutions of a network that must not be left to torch (see `THIN`), and are."""
+    return [
+        name
+        for name, layer in network.named_modules()
+        if type(layer) is nn.Conv2d
+        and layer.kernel_size == (1, 1)
+        and max(layer.stride) > 1
+        and 1 < layer.in_channels < THIN
+    ]
 
 
 class BasicBlock(nn.Module):
@@ -70,11 +87,21 @@ class Bottleneck(nn.Module):
         return outputs
 
 
+class ThinProjection(nn.Conv2d):
+    """A 1 x 1 convolution with a stride, as one without a stride on the pixels that it looks at."""
+
+    @override
+    def forward(self, inputs: Tensor) -> Tensor:
+        rows, columns = self.stride
+        return F.conv2d(inputs[:, :, ::rows, ::columns], self.weight, self.bias)
+
+
 def shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:
     """The projection around a block that changes the size or the number of channels; None where it changes neither."""
     if stride == 1 and inputs == outputs:
         return None
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+    convolution = ThinProjection if stride > 1 and inputs < THIN else nn.Conv2d
+    return nn.Sequential(convolution(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
 
 
 def kaiming(modules: Sequence[nn.Module]) -> None:

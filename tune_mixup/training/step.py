@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.augment import Augment, augment_batch
 from tune_mixup.data.base import TrainingData
 from tune_mixup.mixing.base import State
+from tune_mixup.models.residual import THIN, thin_projections
 from tune_mixup.parts import structure
 from tune_mixup.seeding import Stream, generator, reseed
 from tune_mixup.training.network import Network, new_model
@@ -37,6 +38,7 @@ class Step:
         self.runner = runner_for(config)
         self.network = Network(config, data, device)
         self.model = self.network.model
+        _refuse_unsafe_kernels(config, self.model, device)
         self.mixer = config.mixing.canonical()  # settings of one identity train alike, to the bit
         self.mixer_state: dict[str, Tensor] = {}
         self.sums = torch.zeros(2, dtype=torch.float64, device=device)
@@ -187,6 +189,19 @@ def draw_inputs(network: Network, images: Tensor, index: Tensor, *, augment: Aug
     padding = 2 * augment.crop_padding
     size = (images.shape[2] - padding, images.shape[3] - padding)
     return network.inputs(augment_batch(images, index, size=size, augment=augment, generator=generator))
+
+
+def _refuse_unsafe_kernels(config: TrialConfig, model: nn.Module, device: torch.device) -> None:
+    training = config.training
+    if device.type != "cpu" or not (training.channels_last or training.compile in ("model", "step")):
+        return
+    if thin := thin_projections(model):
+        setting = "channels_last=true" if training.channels_last else f"compile={training.compile}"
+        raise ValueError(
+            f"training.{setting}: {config.model.name} has a 1 x 1 convolution with a stride and fewer than {THIN} "
+            f"channels ({thin[0]}), in whose backward pass torch's CPU kernels write outside of their memory; "
+            "make it tune_mixup.models.residual.ThinProjection, or leave the setting out"
+        )
 
 
 def runner_for(config: TrialConfig) -> Runner:
