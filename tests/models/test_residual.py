@@ -1,5 +1,6 @@
 """Thin projections, which torch's kernels for the CPU can't be trusted with, are the same convolutions."""
 
+import os
 import subprocess
 import sys
 
@@ -61,7 +62,9 @@ def test_thin_networks_train_without_writing_outside_of_their_memory(width, chan
         "trial = TrialConfig.from_dotted(settings, {f'training.{key}': value if key == 'compile' else True})\n"
         "print(Trainer(trial, device='cpu').run()[-1]['train_loss'])\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], env={"MALLOC_CHECK_": "3"}, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "MALLOC_CHECK_": "3"}, capture_output=True, text=True
+    )
     assert done.returncode == 0, (done.returncode, done.stderr[-500:])
 
 
