@@ -23,7 +23,7 @@ def pytest_collection_finish(session):
 
 
 def pytest_sessionfinish(session):
-    """Where `TESTS_MAY_SKIP` lists reasons, one a line, a test that was skipped for another one is a failure."""
+    """Where `TESTS_MAY_SKIP` lists how reasons begin, one a line, a test that was skipped for another is a failure."""
     listed = os.environ.get("TESTS_MAY_SKIP")
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if listed is None or reporter is None:
@@ -31,7 +31,8 @@ def pytest_sessionfinish(session):
     reasons = {
         (report.nodeid, report.longrepr[2].removeprefix("Skipped: ")) for report in reporter.stats.get("skipped", [])
     }
-    unlisted = sorted(f"{test}: {why}" for test, why in reasons if why not in listed.splitlines())
+    may = tuple(listed.splitlines())
+    unlisted = sorted(f"{test}: {why}" for test, why in reasons if not why.startswith(may))
     if unlisted:
         reporter.write_sep("=", "skipped for reasons that are not listed", red=True)
         reporter.write_line("\n".join(unlisted))
