@@ -1,6 +1,7 @@
 import errno
 import io
 import os
+import random
 
 import pytest
 import torch
@@ -26,6 +27,22 @@ def test_the_newest_state_comes_back(path):
 def test_a_truncated_file_is_passed_over_for_the_one_before(path, keep):
     path.write_bytes(path.read_bytes()[:keep])
     assert checkpoint.load(path)["epoch"] == 1
+
+
+def test_a_flipped_bit_never_loads_as_another_state(path):
+    """Most of them lie in the numbers of a tensor, which torch reads without a look at their checksum."""
+    content = path.read_bytes()
+    rng = random.Random(0)
+    outcomes = []
+    for _ in range(400):
+        flipped = bytearray(content)
+        flipped[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+        path.write_bytes(flipped)
+        state, _ = checkpoint.peek(path)
+        assert state["epoch"] in (1, 2)
+        assert torch.equal(state["weights"], torch.full((100,), float(state["epoch"])))
+        outcomes.append(state["epoch"])
+    assert outcomes.count(1) > 100, "hardly any flip was noticed"
 
 
 def test_a_kill_between_the_two_renames_loses_nothing(path):

@@ -3,7 +3,9 @@
 import io
 import os
 import pickle
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,6 +13,21 @@ from typing import Any, BinaryIO
 import torch
 
 from tune_mixup.record.files import storage, write_atomically
+
+UNREADABLE = (
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    KeyError,
+    OverflowError,
+    NotImplementedError,
+    pickle.UnpicklingError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What the readers of archives and pickles raise for content that is damaged."""
 
 
 def files(path: Path) -> list[Path]:
@@ -84,7 +101,7 @@ def _candidates(path: Path) -> tuple[Path, Path]:
 
 
 class _Damaged(Exception):
-    """A file of a state is truncated, or no such file at all."""
+    """A file of a state is truncated, has another content than was written, or is no such file at all."""
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -95,8 +112,11 @@ def _read(path: Path) -> dict[str, Any] | None:
         except FileNotFoundError:
             return None
     try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if archive.testzip() is not None:  # torch reads tensors without a look at their checksums
+                raise _Damaged
         state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile):
+    except UNREADABLE:
         raise _Damaged from None
     return state
 
