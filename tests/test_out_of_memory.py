@@ -153,3 +153,11 @@ def test_a_lost_context_is_no_lack_of_memory(cuda, monkeypatch):
 def test_without_a_gpu_nothing_was_short():
     assert not memory_ran_short()
     forget_failures()
+
+
+def test_a_step_that_reads_on_the_host_while_it_is_captured_is_at_fault_itself():
+    """However little memory is free: the end of the capture says what it says after a failed allocation too."""
+    reads = accelerator_error(f"CUDA error: operation not permitted when stream is capturing{HINTS}", code=900)
+    spoilt = after(reads, accelerator_error(SPOILT, code=901))
+    assert not is_out_of_memory(spoilt, ran_short=lambda: True)
+    assert not is_out_of_memory(reads, ran_short=lambda: True)

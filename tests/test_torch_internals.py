@@ -14,6 +14,7 @@ from tune_mixup.torch_internals import (
     copy_,
     error_code,
     increase_,
+    register_generators,
     scale_,
     standard_gamma,
     updated_quietly,
@@ -221,3 +222,19 @@ def test_a_quiet_update_imports_no_compiler_and_asks_for_no_gpu(how, expected):
     """That the usual one does both shows that the quiet one is still needed."""
     done = subprocess.run([sys.executable, "-c", QUIETLY, how], capture_output=True, text=True)
     assert done.stdout.split() == expected, done.stderr
+
+
+@pytest.mark.parametrize(("version", "registered"), [("2.11.0", 2), ("2.13.1+cu130", 2), ("2.14.0", 0), ("3.0.0", 0)])
+def test_generators_are_registered_where_a_capture_does_not_find_them(monkeypatch, version, registered):
+    class Graph:
+        def __init__(self):
+            self.known = []
+
+        def register_generator_state(self, one):
+            self.known.append(one)
+
+    monkeypatch.setattr(torch, "__version__", version)
+    graph = Graph()
+    register_generators(graph, [generator(0), generator(1)])
+    assert len(graph.known) == registered
+    assert hasattr(torch.cuda.CUDAGraph, "register_generator_state")

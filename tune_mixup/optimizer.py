@@ -24,6 +24,14 @@ class Optimizer(Part, ABC):
     """Whether biases and batch norms, that is parameters of at most one dimension, decay too, as in published code."""
 
     @property
+    def capturable(self) -> bool:
+        """Whether a step can be captured: what the optimizer keeps is tensors, all 0 before the first update.
+
+        A worker's next trial begins by setting them to 0. With another optimizer a trial is trained without a graph.
+        """
+        return False
+
+    @property
     @override
     def changeable(self) -> frozenset[str]:
         return frozenset({"lr", "weight_decay"})  # `build_captured` reads both from tensors
@@ -53,7 +61,9 @@ class Optimizer(Part, ABC):
 
         @torch.no_grad()
         def decay(*_: Any) -> None:
-            self.decay_(decayed, lr=lr, weight_decay=weight_decay)
+            trained = [parameter for parameter in decayed if parameter.grad is not None]
+            if trained:  # torch's calls for many tensors refuse none
+                self.decay_(trained, lr=lr, weight_decay=weight_decay)
 
         optimizer.register_step_pre_hook(decay)
         return optimizer
@@ -87,6 +97,11 @@ class Sgd(Optimizer):
             raise ValueError("nesterov is on and momentum is 0; give a momentum above 0 or turn nesterov off")
         return self
 
+    @property
+    @override
+    def capturable(self) -> bool:
+        return True
+
     @override
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """torch.optim.SGD."""
@@ -115,6 +130,11 @@ class AdamW(Optimizer):
     """Added to the root of the squared gradient's mean: > 0, in the gradient's unit."""
     weight_decay: float = Field(default=1e-2, ge=0)
     """Weight decay, multiplied by the learning rate and the weight: >= 0, no unit."""
+
+    @property
+    @override
+    def capturable(self) -> bool:
+        return True
 
     @override
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:

@@ -23,6 +23,8 @@ MAY_MEAN_IT = (
 )
 """What follows when memory was short: a library that could not begin, cuDNN without room for any of its kernels, a
 capture that a failed allocation has spoilt (PyTorch pull request 187795). Each has other causes too."""
+NOT_IN_A_CAPTURE = "operation not permitted when stream is capturing"
+"""What CUDA says to a step that reads a value on the host while it is captured: a fault of the step."""
 SCARCE = 256 * 2**20
 """Bytes: cuBLAS and cuDNN need about as much to begin. Where less is free, neighbours may hold the memory."""
 
@@ -55,7 +57,7 @@ def is_out_of_memory(error: BaseException, *, ran_short: Callable[[], bool] = me
     was being handled when they were raised, as when the end of a capture fails after an allocation in it, and where
     `ran_short()`. So does any other RuntimeError that came of a plain one, such as the compiler's.
     """
-    if not isinstance(error, RuntimeError):
+    if not isinstance(error, RuntimeError) or any(NOT_IN_A_CAPTURE in str(one) for one in (error, *_before(error))):
         return False
     if _plainly(error):
         return True

@@ -1,7 +1,7 @@
 """What we use of torch and torch does not document; `tests/test_torch_internals.py` holds a test for each."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -40,6 +40,16 @@ def increase_(tensors: Sequence[Tensor], number: int) -> None:
     """Add a number to each tensor, in place."""
     if tensors:
         torch._foreach_add_([*tensors], number)
+
+
+def register_generators(graph: torch.cuda.CUDAGraph, generators: Iterable[Generator]) -> None:
+    """Let replays of a graph go on with the draws of generators that its capture draws from.
+
+    From torch 2.14 on the capture finds them by itself, and the call does nothing but warn.
+    """
+    if tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 14):
+        for generator in generators:
+            graph.register_generator_state(generator)
 
 
 def without_compiler(kind: type[Optimizer]) -> type[Optimizer]:

@@ -88,3 +88,54 @@ def test_a_lost_context_ends_the_process(ended, monkeypatch):
     monkeypatch.setattr(os, "_exit", end)
     with pytest.raises(Ended):
         ended(0)
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_process_ends_only_where_its_context_is_lost(ended, monkeypatch, lost):
+    """A step that could not be captured leaves the GPU as it was; its fault is the trial's, and said."""
+
+    class Gone(BaseException):
+        pass
+
+    def synchronize():
+        if lost:
+            raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    def leave(code):
+        raise Gone
+
+    monkeypatch.setattr(torch.cuda, "synchronize", synchronize)
+    monkeypatch.setattr(os, "_exit", leave)
+    words = "CUDA error: operation not permitted when stream is capturing"
+
+    def failing(self):
+        self.folder.path.mkdir(exist_ok=True)
+        raise torch.AcceleratorError(words)
+
+    monkeypatch.setattr(MixupTrainable, "_epoch", failing)
+    if lost:
+        with pytest.raises(Gone):
+            ended(0)
+    else:
+        ending = ended(0)
+        assert ending.kind == "failed" and words in ending.why
+
+
+def test_weights_of_an_epoch_that_failed_are_not_saved(tmp_path, monkeypatch):
+    assignment = Assignment(
+        number=0, config=json.dumps(CONFIG.plain()), folder=str(tmp_path / "t0000"), gpus=0, threads=1,
+        stopping=str(tmp_path / "stopping"), rungs=(),
+    )  # fmt: skip
+    trial = MixupTrainable(config=assignment.plain())
+    trial.step()
+    saved = trial.folder.checkpoint.read_bytes()
+    trainer = trial.trainer
+    trainer.epoch += 1  # as if the last finished epoch were not saved yet
+
+    def failing():
+        (tmp_path / "stopping").touch()
+        raise ValueError("in the middle of an epoch")
+
+    monkeypatch.setattr(trainer, "train_epoch", failing)
+    assert from_ray(trial.step()).ending.kind == "failed"
+    assert trial.folder.checkpoint.read_bytes() == saved

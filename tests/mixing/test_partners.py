@@ -217,3 +217,15 @@ def test_bad_settings_are_refused_by_name(bad, message):
     with pytest.raises(ValueError) as error:
         CutMix.parse({"partners": bad})
     assert message in str(error.value)
+
+
+class TakesTheName(RandomPartners):
+    """Its state has a name that the method's has."""
+
+    def init(self, num_classes, *, device, generator):
+        return {"alpha": torch.zeros(())}
+
+
+def test_a_rule_whose_state_has_a_name_of_the_methods_is_refused():
+    with pytest.raises(ValueError, match="its state has alpha, as mixup"):
+        METHODS["mixup"](partners=TakesTheName()).init(K, device=CPU, generator=generator())

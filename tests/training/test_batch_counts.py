@@ -47,3 +47,18 @@ def test_models_without_batch_norms_have_nothing_to_count():
     with counts.paused():
         pass
     counts.add(3)
+
+
+class Warming(nn.BatchNorm1d):
+    """Reads its count, as batch norms with a warm-up do."""
+
+    def forward(self, inputs):
+        self.early = self.num_batches_tracked < 2
+        return super().forward(inputs)
+
+
+def test_a_class_that_may_read_its_count_keeps_it():
+    layer = Warming(3)
+    with BatchCounts(layer).paused():
+        layer(torch.ones(4, 3))
+    assert layer.num_batches_tracked.item() == 1 and layer.early

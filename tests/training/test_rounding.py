@@ -19,7 +19,7 @@ def global_generator_untouched():
 def model():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return TinyResNet(width=4).build(channels=3, num_classes=5)
+        return TinyResNet(width=8).build(channels=3, num_classes=5)
 
 
 def trained(model, weights, steps=3):
@@ -82,3 +82,42 @@ def test_layers_derived_from_torchs_are_left_to_autocast():
     layer = Doubled(2, 2)
     with RoundedWeights(layer, torch.bfloat16).rounded():
         assert layer.weight.dtype == torch.float32
+
+
+def test_a_weight_that_is_also_used_unrounded_has_the_gradients_of_both():
+    """As with autocast: twice the same use is twice the gradient."""
+    norms = []
+    for dtype in (torch.bfloat16, torch.float32):
+        torch.manual_seed(0)
+        one, two = nn.Linear(3, 3), Doubled(3, 3)
+        two.weight = one.weight
+        weights = RoundedWeights(nn.Sequential(one, two), dtype)
+        with torch.autocast("cpu", dtype=torch.bfloat16), weights.rounded():
+            loss = two(one(torch.ones(2, 3))).float().sum()
+        loss.backward()
+        weights.hand_back()
+        norms.append(one.weight.grad.norm().item())
+    assert norms[0] == pytest.approx(norms[1], rel=1e-3)
+
+
+def test_a_head_of_a_class_of_its_own_may_stay_in_float32():
+    class Head(nn.Linear):
+        def forward(self, inputs):
+            with torch.autocast("cpu", enabled=False):
+                return super().forward(inputs.float())
+
+    network = nn.Sequential(nn.Linear(3, 3), Head(3, 2))
+    with torch.autocast("cpu", dtype=torch.bfloat16), RoundedWeights(network, torch.bfloat16).rounded():
+        assert network(torch.ones(2, 3)).dtype == torch.float32
+
+
+def test_layers_that_are_skipped_at_random_have_gradients_of_their_own():
+    first, second = nn.Linear(2, 2, bias=False), nn.Linear(2, 3, bias=False)
+    weights = RoundedWeights(nn.ModuleList([first, second]), torch.bfloat16)
+    for used, other in ((first, second), (second, first)):
+        first.weight.grad = second.weight.grad = None
+        with torch.autocast("cpu", dtype=torch.bfloat16), weights.rounded():
+            loss = used(torch.ones(1, 2)).float().sum()
+        loss.backward()
+        weights.hand_back()
+        assert torch.equal(used.weight.grad, torch.ones_like(used.weight)) and other.weight.grad is None

@@ -1,6 +1,7 @@
 """The step as it is captured, on the CPU: capturing is replaced by calling, everything else is the real thing."""
 
 import contextlib
+import copy
 import gc
 import json
 import math
@@ -14,7 +15,10 @@ import torch
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.mixing import MIXERS
-from tune_mixup.optimizer import OPTIMIZERS
+from tune_mixup.mixing.base import MixedBatch
+from tune_mixup.mixing.mixup import Mixup
+from tune_mixup.models.tiny_resnet import TinyResNet
+from tune_mixup.optimizer import OPTIMIZERS, Optimizer
 from tune_mixup.training import runners, warm
 from tune_mixup.training.step import Step
 from tune_mixup.training.trainer import Trainer
@@ -365,3 +369,109 @@ print(json.dumps(losses))
     for eager, captured, graphs, breaks in (losses[:4], losses[4:]):
         assert captured == pytest.approx(eager, rel=1e-3)
         assert (graphs, breaks) == (1, 0), "what draws is outside of what is compiled"
+
+
+def test_a_closed_trial_is_closed_and_leaves_the_next_one_alone(captures, tmp_path):
+    first = Trainer(graphed(), folder=tmp_path)
+    first.train_epoch()
+    history = list(first.history)
+    first.close()
+    second = Trainer(graphed())
+    second.train_epoch()
+    first.close()  # once more, which must not close the step of the second one
+    assert second.step is first.step and not captures[0].closed
+    second.train_epoch()
+    assert first.history == history
+    calls = (first.train_epoch, first.save, first.state_dict, lambda: first.model)
+    for call in (*calls, lambda: first.evaluate(first.data.validation)):
+        with pytest.raises(RuntimeError, match="the trial is closed"):
+            call()
+
+
+class OwnAlpha(Mixup):
+    """Goes by the setting itself, in a method that its base reads from the state."""
+
+    def mix(self, inputs, targets, state, *, epoch, generator):
+        lam = torch.full((), float(self.alpha))
+        partner = torch.arange(len(inputs)).flip(0)
+        mixed = lam * inputs + (1 - lam) * inputs[partner]
+        return MixedBatch(mixed, lam * targets + (1 - lam) * targets[partner], lam, partner)
+
+
+def test_a_method_derived_from_ours_that_goes_by_its_setting_is_captured_anew(captures):
+    def trial(mode, alpha):
+        return Trainer(config(training__compile=mode).replace(mixing=OwnAlpha(alpha=alpha)))
+
+    trial("graph", 1.0).run()
+    assert timeless(trial("graph", 0.25).run()) == timeless(trial("none", 0.25).run())
+    assert len(captures) == 2
+
+
+class Frozen(TinyResNet):
+    """Its stem is not trained."""
+
+    def build(self, *, channels, num_classes):
+        network = super().build(channels=channels, num_classes=num_classes)
+        network.stem.requires_grad_(False)
+        return network
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_frozen_weights_do_not_decay_under_a_graph(optimizer, captures):
+    settings = config(optimizer__name=optimizer, optimizer__weight_decay=0.1).replace(model=Frozen(width=4))
+    trainer = Trainer(settings.replace(training=settings.training.replace(compile="graph")))
+    before = [weight.clone() for weight in trainer.model.stem.parameters()]
+    trainer.train_epoch()
+    assert captures and all(map(torch.equal, before, trainer.model.stem.parameters()))
+
+
+class Adagrad(Optimizer):
+    """Keeps a sum that does not begin at 0."""
+
+    lr: float = 0.05
+
+    def build(self, parameters):
+        return torch.optim.Adagrad(self._groups(parameters), lr=self.lr, initial_accumulator_value=0.5)
+
+    def decay_(self, parameters, *, lr, weight_decay):
+        raise AssertionError("for captured steps only")
+
+
+def test_an_optimizer_that_does_not_say_it_begins_at_zero_is_trained_without_a_graph(captures):
+    eager, captured = (
+        Trainer(config(training__compile=mode).replace(optimizer=Adagrad())) for mode in ("none", "graph")
+    )
+    assert timeless(captured.run()) == timeless(eager.run()) and not captures
+
+
+def test_a_state_may_move_from_one_name_to_another():
+    trainer = Trainer(config(mixing__name="mixup"))
+    step = trainer.step
+    step.set_mixer_state({"new": torch.tensor(2.0), "old": torch.tensor(1.0)})
+    step.set_mixer_state({"new": torch.tensor(3.0), "old": step.mixer_state["new"]})
+    assert (step.mixer_state["new"].item(), step.mixer_state["old"].item()) == (3.0, 2.0)
+
+
+def test_a_trial_that_has_trained_can_go_back_to_before_its_first_epoch():
+    first, fresh = Trainer(config(mixing__name="mixup")), Trainer(config(mixing__name="mixup"))
+    start = copy.deepcopy(fresh.state_dict())
+    first.train_epoch()
+    first.load_state_dict(start)
+    assert timeless(first.run()) == timeless(fresh.run())
+
+
+class Averaging(TinyResNet):
+    """Its batch norms average over all batches."""
+
+    def build(self, *, channels, num_classes):
+        network = super().build(channels=channels, num_classes=num_classes)
+        for layer in network.modules():
+            if isinstance(layer, torch.nn.BatchNorm2d):
+                layer.momentum = None
+        return network
+
+
+def test_batch_norms_that_read_their_count_are_refused_under_a_graph(captures):
+    settings = graphed().replace(model=Averaging(width=4))
+    with pytest.raises(ValueError, match="batch norm with momentum=None"):
+        Trainer(settings)

@@ -53,12 +53,16 @@ class MixupTrainable(tune.Trainable):
         self.folder = TrialFolder(Path(self.assignment.folder))
         self.lock = FileLock(self.folder.path / "lock")
         self.stopping = Path(self.assignment.stopping)
+        self.between_epochs = True
+        """Whether the weights are those of a finished epoch."""
 
     @override
     def step(self) -> dict[str, Any]:
         """Train one epoch, or report the last one of a trial that had already ended."""
+        self.between_epochs = False
         try:
             ending = self._epoch()
+            self.between_epochs = True
         except StorageFault as fault:
             ending = _storage_fault(fault)
         except LockedOut:
@@ -73,9 +77,10 @@ class MixupTrainable(tune.Trainable):
         if ending is not None:
             self.cleanup()
             if ending.kind == "out_of_memory":  # not before: until here the exception's frames held the tensors
-                forget()
-                gc.collect()
-                torch.cuda.empty_cache()
+                with contextlib.suppress(RuntimeError):  # of an older torch after a capture that has failed
+                    forget()
+                    gc.collect()
+                    torch.cuda.empty_cache()
                 forget_failures()
         return to_ray(report)
 
@@ -89,7 +94,7 @@ class MixupTrainable(tune.Trainable):
     @override
     def cleanup(self) -> None:
         """Let go of the model and of the trial's folder; when the sweep is being stopped, save the trial first."""
-        if self.trainer is not None and self.stopping.exists():
+        if self.trainer is not None and self.between_epochs and self.stopping.exists():
             with contextlib.suppress(StorageFault):  # then the epochs since the last checkpoint are trained again
                 self.trainer.save_if_unsaved()
         if self.trainer is not None:
@@ -134,9 +139,18 @@ class MixupTrainable(tune.Trainable):
             self.folder.write_error(traceback.format_exc())
         except StorageFault as fault:
             return _storage_fault(fault)
-        if isinstance(error, torch.AcceleratorError):
+        if isinstance(error, torch.AcceleratorError) and _context_is_lost():
             os._exit(1)  # the GPU context is lost: the next trial needs a new process, and so does this one
         return Ending(kind="failed", why=_first_line(error))
+
+
+def _context_is_lost() -> bool:
+    """Whether the GPU does nothing more for this process; a step that could not be captured leaves it as it was."""
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return True
+    return False
 
 
 def _storage_fault(error: OSError) -> Ending:

@@ -129,7 +129,19 @@ class Mixer(Part, ABC):
     @property
     @override
     def changeable(self) -> frozenset[str]:
-        return self.between_epochs | {name for name in self.in_state if getattr(self, name)}
+        return self.between_epochs | {name for name in self._read_live() if getattr(self, name)}
+
+    @classmethod
+    def _read_live(cls) -> frozenset[str]:
+        """The settings `in_state` where the methods that read them are those of the class that names them, or older.
+
+        A class derived from that one may go by the setting itself.
+        """
+        order = list(cls.__mro__)
+        named = next(place for place, kind in enumerate(order) if "in_state" in vars(kind))
+        readers = ("mix", "blend", "step", "init")
+        changed = any(reader in vars(kind) for kind in order[:named] for reader in readers)
+        return frozenset() if changed else cls.in_state
 
     @abstractmethod
     def step(

@@ -44,7 +44,12 @@ class PairMixer(BatchMixer):
     def init(self, num_classes: int, *, device: torch.device, generator: Generator) -> State:
         """The settings `in_state`, and the rule's state before epoch 0."""
         numbers = super().init(num_classes, device=device, generator=generator)
-        return {**numbers, **self.partner_rule.init(num_classes, device=device, generator=generator)}
+        rule = self.partner_rule.init(num_classes, device=device, generator=generator)
+        if both := numbers.keys() & rule.keys():
+            raise ValueError(
+                f"{self.partner_rule.name}: its state has {', '.join(both)}, as {self.name} has; rename it"
+            )
+        return {**numbers, **rule}
 
     def draw_partner(self, targets: Tensor, state: State, *, generator: Generator) -> Tensor:
         """Each example's partner, int64 [B]."""

@@ -17,11 +17,15 @@ class BatchCounts:
     """The counts of a model's batch norms."""
 
     def __init__(self, model: nn.Module) -> None:
+        layers = [layer for layer in model.modules() if isinstance(layer, COUNTING)]
         self._layers: list[tuple[nn.Module, Tensor]] = [
             (layer, layer.num_batches_tracked)
-            for layer in model.modules()
-            if isinstance(layer, COUNTING) and layer.momentum is not None and layer.num_batches_tracked is not None
+            for layer in layers
+            # A class derived from torch's may read the count.
+            if type(layer) in COUNTING and layer.momentum is not None and layer.num_batches_tracked is not None
         ]
+        self.needed = any(layer.momentum is None for layer in layers)
+        """Whether some batch norm makes use of its count."""
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from tune_mixup.torch_internals import copy_
 
 ROUNDED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-"""Layers whose weights and biases autocast rounds. Classes derived from them may do other things with their weights."""
+"""Layers whose weights and biases autocast rounds. A class derived from them may do other things with its weights and
+is left to autocast: a layer that turns it off has to be such a class."""
 
 
 class RoundedWeights:
@@ -22,7 +23,7 @@ class RoundedWeights:
     def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
         self._masters: list[nn.Parameter] = []
         self._copies: list[nn.Parameter] = []
-        self._gradients: list[Tensor] = []
+        self._gradients: dict[nn.Parameter, Tensor] = {}
         self._places: list[tuple[nn.Module, str, nn.Parameter, nn.Parameter]] = []
         if dtype == torch.float32:
             return
@@ -31,6 +32,8 @@ class RoundedWeights:
             if type(layer) not in ROUNDED:
                 continue
             for name, master in layer.named_parameters(recurse=False):
+                if name not in ("weight", "bias"):  # what old-style weight_norm makes the weight of
+                    continue
                 if master not in copies:
                     copies[master] = nn.Parameter(master.detach().to(dtype), requires_grad=master.requires_grad)
                 self._places.append((layer, name, master, copies[master]))
@@ -54,9 +57,12 @@ class RoundedWeights:
         pairs = [(m, c) for m, c in zip(self._masters, self._copies, strict=True) if c.grad is not None]
         if not pairs:
             return
-        if len(self._gradients) != len(pairs):
-            self._gradients = [torch.empty_like(master) for master, _ in pairs]
-        copy_(self._gradients, [copy.grad for _, copy in pairs if copy.grad is not None])
-        for (master, copy), gradient in zip(pairs, self._gradients, strict=True):
-            master.grad = gradient
+        for master, _ in pairs:
+            if master not in self._gradients:
+                self._gradients[master] = torch.empty_like(master)
+        gradients = [self._gradients[master] for master, _ in pairs]
+        copy_(gradients, [copy.grad for _, copy in pairs if copy.grad is not None])
+        for (master, copy), gradient in zip(pairs, gradients, strict=True):
+            # A weight that is also used where it is not rounded has a gradient of its own from there.
+            master.grad = gradient if master.grad is None else master.grad + gradient
             copy.grad = None

@@ -16,6 +16,8 @@ import torch
 from torch import Generator, nn
 from typing_extensions import override
 
+from tune_mixup.torch_internals import register_generators
+
 F = TypeVar("F", bound=Callable[..., object])
 
 DEVICES = ("cuda",)
@@ -114,8 +116,7 @@ class Captured(Runner):
         with self.stream():
             for _ in range(WARM_UP_STEPS):
                 body()
-            for generator in generators:
-                self._graph.register_generator_state(generator)
+            register_generators(self._graph, generators)
             with torch.cuda.graph(self._graph, stream=self._stream):
                 body()
 

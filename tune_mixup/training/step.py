@@ -68,6 +68,11 @@ class Step:
             self.optimizer = config.optimizer.build(self.model.parameters())
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.training.precision == "fp16")
         self._forward = self.runner.network(self.model)
+        if self.runner.captures and self.network.counts.needed:
+            raise ValueError(
+                f"training.compile={config.training.compile}: {config.model.name} has a batch norm with momentum=None, "
+                "which reads its count on the host in every step; give it a momentum, or use compile=none"
+            )
         self._draw = self.runner.part(draw_inputs)
         self._mix = self.runner.part(self.mixer.step)
         if self.runner.captures:
@@ -131,7 +136,9 @@ class Step:
 
     def set_mixer_state(self, state: Mapping[str, Tensor]) -> None:
         """Copy a state into the tensors that hold it; a graph knows no others."""
-        for name, tensor in state.items():
+        places = {id(tensor): name for name, tensor in self.mixer_state.items()}
+        moved = {name: tensor.clone() for name, tensor in state.items() if places.get(id(tensor), name) != name}
+        for name, tensor in {**state, **moved}.items():  # what moves to another place may be written over before
             held = self.mixer_state.get(name)
             if held is None:
                 self.mixer_state[name] = tensor.to(self.device, copy=True)
@@ -144,9 +151,12 @@ class Step:
         rates = [(group, group["lr"]) for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(saved)
         for parameter, tensors in held.items():
+            loaded = self.optimizer.state[parameter]
             for name, tensor in tensors.items():
-                tensor.copy_(self.optimizer.state[parameter][name])
-                self.optimizer.state[parameter][name] = tensor
+                if name in loaded:
+                    loaded[name] = tensor.copy_(loaded[name])
+                elif self.runner.captures:  # saved before the first update, when it was 0
+                    loaded[name] = tensor.zero_()
         for group, rate in zip(self.optimizer.param_groups, [rate for _, rate in rates], strict=True):
             group["lr"] = rate
 
@@ -207,7 +217,8 @@ def _refuse_unsafe_kernels(config: TrialConfig, model: nn.Module, device: torch.
 def runner_for(config: TrialConfig) -> Runner:
     """What runs the trial's steps; a method that can't be captured is trained without a graph."""
     mode = config.training.compile
-    return RUNNERS[mode if config.mixing.canonical().capturable else UNCAPTURED.get(mode, mode)]()
+    capturable = config.mixing.canonical().capturable and config.optimizer.capturable
+    return RUNNERS[mode if capturable else UNCAPTURED.get(mode, mode)]()
 
 
 def _structure(config: TrialConfig) -> object:

@@ -65,6 +65,7 @@ class Trainer:
         self._saved_at = time.monotonic()
         self._saved_epoch = 0
         self._save_s = 0.0
+        self._closed = False
 
         self.folder = TrialFolder(Path(folder)) if folder is not None else None
         if self.folder is not None:
@@ -85,7 +86,12 @@ class Trainer:
 
     @property
     def model(self) -> StagedNetwork:
-        """The network, with the weights of the last finished step."""
+        """The network, with the weights of the last finished step.
+
+        Raises RuntimeError for a closed trial whose step was captured: the step is the next trial's.
+        """
+        if self._closed and self.step.runner.captures:
+            raise RuntimeError("the trial is closed and its step another trial's; load_trained(folder) has the weights")
         return self.step.model
 
     @property
@@ -114,6 +120,7 @@ class Trainer:
         images_per_s, diverged (0 or 1). A diverged epoch has no metrics, and a loss only where it is finite but has
         exploded: every value there is finite. An epoch after which no validation is due has no metrics either.
         """
+        self._refuse_closed()
         began = time.perf_counter()
         trained = self._train()
         # The device goes on to validation while the host waits for training alone and prepares the next epoch.
@@ -150,11 +157,22 @@ class Trainer:
         return report
 
     def close(self) -> None:
-        """Let go of the memory that training needs; the weights and the history stay."""
-        done_with(self.step, user=self)
+        """Let go of the memory that training needs: from then on the trial can't be trained, saved or continued.
+
+        The history stays, and the weights, unless the step was captured: then it is the next trial's.
+        """
+        if not self._closed:
+            self._closed = True
+            done_with(self.step, user=self)
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise RuntimeError("the trial is closed; make a new Trainer, which continues from its folder")
 
     def evaluate(self, split: Split) -> dict[str, float]:
         """Each metric of the configuration over a split, in evaluation mode, without augmentation."""
+        if self._closed and self.step.runner.captures:
+            self._refuse_closed()
         return measure(self.config.metrics, self.step.network.logits(split.images), split.targets)
 
     def test(self) -> dict[str, float]:
@@ -166,6 +184,7 @@ class Trainer:
 
         Generators are not in it: they derive from the seed and the epoch.
         """
+        self._refuse_closed()
         return {
             "identity": self.config.identity(),
             "seed": self.config.seed,
@@ -180,6 +199,7 @@ class Trainer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`. Raises ValueError when it is another configuration's."""
+        self._refuse_closed()
         if (state["identity"], state["seed"]) != (self.config.identity(), self.config.seed):
             raise ValueError("the checkpoint belongs to another configuration or seed; give the trial its own folder")
         self.model.load_state_dict(state["model"])
