@@ -1,7 +1,7 @@
 """One process's work on a sweep: every decision, written to the record before it is acted on. No Ray.
 
-Ray's searcher and scheduler (`searcher.py`) only pass on what is decided here. Making a session reads the record, and
-that is all there is to resuming: the rungs are filled by replaying the reports, unfinished trials queue again.
+Ray's searcher and scheduler (`cluster/adapters.py`) only pass on what is decided here. Opening a session reads the
+record, and that is all there is to resuming: reports are replayed to fill the rungs, unfinished trials queue again.
 """
 
 from collections import deque
@@ -64,7 +64,8 @@ class Session:
         self.shares = shares
         self.listener = listener
         self.rule = config.rule()
-        self.seats = Seats(config, first=record.study.imported())
+        self._imported = record.study.imported()
+        self.seats = Seats(config, first=self._imported)
         self.control = ControlGroup(config, self.seats)
         self._grace = record.study.sweep_facts().grace
         self._seats: dict[int, Seat] = {}
@@ -72,7 +73,6 @@ class Session:
         self.asking = Asking(record, config)
         self._config = self.asking.of
         self._tally = Tally(config.direction)
-        self._imported = record.study.imported()
         for trial in record.study.asked():
             self._tally.note(trial, self._epochs(trial.number) if trial.state.is_finished() else 0)
         self._standing = Standing(record.name, config, self._tally, self.ledger)
@@ -239,9 +239,9 @@ class Session:
         for trial in self.record.study.asked():
             if trial.state.is_finished() and facts_of(trial).served is not None:
                 continue  # its values are another trial's, which has a say of its own
-            last = trial.last_step
+            last, decided = trial.last_step, {decision.epoch for decision in facts_of(trial).decisions}
             for epoch, value in sorted(trial.intermediate_values.items()):
-                if trial.state.is_finished() or epoch != last or epoch in self._decided_epochs(trial.number):
+                if trial.state.is_finished() or epoch != last or epoch in decided:
                     self.rule.note(trial.number, epoch, value, self._seat(trial.number))
                 else:
                     undecided.append((trial.number, epoch, value))
@@ -253,9 +253,6 @@ class Session:
             self._decide(number, epoch, value)
         for trial in unfinished:
             self._take_up(trial)
-
-    def _decided_epochs(self, number: int) -> list[int]:
-        return [decision.epoch for decision in self.record.study.facts(number).decisions]
 
     def _take_up(self, trial: FrozenTrial) -> None:
         """Bring an unfinished trial's record up to what its folder knows, then end it or queue it again."""

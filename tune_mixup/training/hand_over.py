@@ -20,11 +20,6 @@ class HandOver:
         self._clock = clock
         clock.stop()
 
-    @staticmethod
-    def clock(device: torch.device) -> "Clock":
-        """A clock that starts now, by the device's own time."""
-        return Clock(device)
-
     @property
     def mixer_state(self) -> dict[str, Tensor]:
         """The mixer's state after the last step, on the CPU."""
@@ -43,7 +38,7 @@ class HandOver:
 
 
 class Clock:
-    """Measures what a device does between two points of its stream; the CPU has done all by the time it is stopped."""
+    """Measures what a device does from here to another point of its stream; the CPU has done all by that time."""
 
     def __init__(self, device: torch.device) -> None:
         self._on_gpu = device.type == "cuda"

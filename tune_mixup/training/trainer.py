@@ -26,7 +26,7 @@ from tune_mixup.training import checkpoint
 from tune_mixup.training.data_facts import DataFacts
 from tune_mixup.training.divergence import has_exploded
 from tune_mixup.training.fitting import draw_batches, load_fitting
-from tune_mixup.training.hand_over import HandOver
+from tune_mixup.training.hand_over import Clock, HandOver
 from tune_mixup.training.warm import done_with, step_for
 
 SAVE_SHARE = 100
@@ -238,7 +238,7 @@ class Trainer:
         places = [self.epoch + number / len(batches) for number in range(len(batches))]
         factors = [config.schedule.lr_factor(place, config.training.epochs) for place in places]
         with step.running(), global_draws(config.seed, "dropout", self.epoch, self.device):
-            clock = HandOver.clock(self.device)
+            clock = Clock(self.device)
             step.begin_epoch(self.epoch, batches, [config.optimizer.lr * factor for factor in factors])
             for _ in batches:
                 step()
