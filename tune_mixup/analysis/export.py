@@ -8,8 +8,8 @@ from typing import Any
 
 from tune_mixup.analysis.formats import FORMATS, Document
 from tune_mixup.analysis.leaderboard import direction, leaderboard, rows
-from tune_mixup.record.files import write_atomically
 from tune_mixup.record.sweep_record import SweepRecord
+from tune_mixup.record.targets import check_file, write_file
 from tune_mixup.schema import flatten, nest
 
 VALIDATION_ONLY = (
@@ -19,20 +19,22 @@ VALIDATION_ONLY = (
 PACKAGES = ("tune_mixup", "torch", "torchvision", "ray", "optuna", "numpy")
 
 
-def export(record: SweepRecord, top: int, to: Path) -> int:
+def export(record: SweepRecord, top: int, to: Path | str, *, overwrite: bool = False) -> int:
     """Write the whole configurations of the best `top` COMPLETE trials (all, if fewer) to `to`; returns how many.
 
-    The suffix says how: .yaml, .json, .csv or .parquet. An existing file is replaced at once or not at all. Raises
-    ValueError for another suffix, for `top` below 1, and when no trial is COMPLETE; nothing is written then.
+    The suffix says how: .yaml, .json, .csv or .parquet. An existing file is replaced whole or not at all. Raises
+    ValueError for another suffix, for `top` below 1, for a file that exists (unless `overwrite`) or lies in a sweep,
+    and when no trial is COMPLETE; nothing is written then.
     """
-    written = FORMATS.get(to.suffix.lower())
+    suffix = Path(to).suffix
+    written = FORMATS.get(suffix.lower())
     if written is None:
-        raise ValueError(f"{to}: got the suffix {to.suffix!r}, must be one of {', '.join(FORMATS)}")
+        raise ValueError(f"{to}: got the suffix {suffix!r}, must be one of {', '.join(FORMATS)}")
     if top < 1:
         raise ValueError(f"top: got {top}, must be at least 1")
+    check_file(to, overwrite=overwrite)
     document = _document(record, top)
-    to.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(to, lambda file: written.write(file, document))
+    write_file(to, lambda file: written.write(file, document), overwrite=overwrite)
     return len(document["configurations"])
 
 

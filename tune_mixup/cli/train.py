@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tune_mixup.cli.errors import Interrupted
-from tune_mixup.cli.options import DataRoot, Json, Seed, Settings, parse_settings
+from tune_mixup.cli.options import DataRoot, Json, Seed, Settings, named, parse_settings
 
 if TYPE_CHECKING:
     from tune_mixup.config import TrialConfig
@@ -18,11 +18,16 @@ if TYPE_CHECKING:
 
 
 def train(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The trial's folder; an interrupted trial there goes on.")],
+    out: Annotated[
+        Path,
+        typer.Option(parser=named, metavar="DIR", help="The trial's folder; an interrupted trial there goes on."),
+    ],
     space: Annotated[
         str | None, typer.Option(metavar="SPACE", help="A search space; takes its first baseline.")
     ] = None,
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="An exported file, or plain settings.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(parser=named, metavar="FILE", help="An exported file, or plain settings.")
+    ] = None,
     rank: Annotated[int | None, typer.Option(metavar="N", help="Which of an exported file's. Default: 1.")] = None,
     set_: Settings = None,
     seed: Seed = None,
@@ -38,9 +43,10 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train one configuration, without Ray; the test split stays closed."""
-    settings = parse_settings(set_, data_root)
-    if seed is not None:
-        settings = {"seed": seed, **settings}
+    from tune_mixup.record.targets import check_trial
+
+    settings = parse_settings(set_, data_root, seed=seed)
+    check_trial(out)
     trial = configuration(space, config, rank, settings)
 
     from tune_mixup.training.divergence import why_diverged

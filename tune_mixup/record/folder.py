@@ -26,6 +26,7 @@ from tune_mixup.reading import dump_yaml, parse_yaml
 from tune_mixup.record.files import storage, write_atomically
 from tune_mixup.record.journal import repair
 from tune_mixup.record.names import SCRATCH, SWEEP, is_sweep, trial_name
+from tune_mixup.record.targets import check_root
 from tune_mixup.record.trial_folder import TrialFolder
 
 FORMAT = 1
@@ -72,7 +73,8 @@ class SweepFolder:
 
     @classmethod
     def check_free(cls, root: Path, name: str) -> None:
-        """Raise ValueError when a sweep, or anything else, is at `name`."""
+        """Raise ValueError when a sweep, or anything else, is at `name`, and for a root that can't hold sweeps."""
+        check_root(root)
         path = root.expanduser().resolve() / name
         if is_sweep(path):
             raise ValueError(
