@@ -241,9 +241,7 @@ def plan(
     given = over_defaults(given, {**named, **dotted(loaded.defaults)})
     if (max_epochs := given.pop("max_epochs", None)) is not None:  # a space's default
         if "training.epochs" in {**flatten(loaded.fixed), **loaded.free}:
-            raise ValueError(
-                "the space gives training.epochs twice, in its defaults as max_epochs; keep one of the two"
-            )
+            raise ValueError("the space gives training.epochs, and max_epochs among its defaults; keep one of the two")
         fixed.setdefault("training.epochs", max_epochs)
     for key in ("space", "modules"):
         if key in given:

@@ -38,7 +38,7 @@ NO_SETTING = {
 }  # fmt: skip
 """Options of the command itself: what it reads, where it writes, how it shows."""
 VALUES = {
-    "--time-budget": ("2h", 60), "--trial-timeout": ("2h", 60), "--gpu-hours": ("1", 2), "--disk-budget": ("1GB", "2GB"),
+    "--time-budget": ("2h", 60), "--trial-timeout": ("2h", 60), "--disk-budget": ("1GB", "2GB"),
     "--metric": ("val_nll", "val_accuracy"), "--sampler": ("random", "qmc"), "--scheduler": ("median", "none"),
     "--name": ("one", "two"), "--data-root": ("/a", "/b"), "--data": ("digits", "synthetic"),
 }  # fmt: skip
@@ -120,7 +120,7 @@ def test_set_twice(assignments, key):
 
 def test_a_section_and_a_key_in_it(command):
     words = command.refused("check", "quickstart", "--set", "mixing=mixup", "--set", "mixing.alpha=1")
-    assert "mixing has a value of its own, so it can't also be a section" in words
+    assert "mixing is a section, so it can't be set to 'mixup'" in words
     words = command.refused("check", "quickstart", "--set", "mixing.alpha=1", "--set", "mixing=mixup")
     assert "mixing is a section, so it can't be set to 'mixup'" in words
 
