@@ -12,7 +12,8 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
 from tune_mixup.analysis import export as module
-from tune_mixup.analysis.export import export, read_configurations
+from tune_mixup.analysis.configurations import read_configurations
+from tune_mixup.analysis.export import export
 from tune_mixup.analysis.formats import FORMATS
 from tune_mixup.config import TrialConfig
 from tune_mixup.reading import parse_yaml

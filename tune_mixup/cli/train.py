@@ -83,7 +83,7 @@ def configuration(space: str | None, file: Path | None, rank: int | None, settin
 
     Raises ValueError unless exactly one of `space` and `file` is given, and for a rank that the file does not have.
     """
-    from tune_mixup.analysis.export import read_configurations
+    from tune_mixup.analysis.configurations import read_configurations
     from tune_mixup.config import TrialConfig
     from tune_mixup.space_files import load_space
 
