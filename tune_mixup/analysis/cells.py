@@ -29,7 +29,7 @@ def decode(cell: str) -> Any:
 
 def is_empty(cell: Any) -> bool:
     """Whether nothing stands in a cell: no text, or what tables have for a missing value."""
-    return cell is None or cell == "" or (isinstance(cell, float) and math.isnan(cell))
+    return cell is None or (isinstance(cell, str) and not cell) or (isinstance(cell, float) and math.isnan(cell))
 
 
 def says(cell: Any, value: Any) -> bool:

@@ -4,6 +4,8 @@ import re
 
 import typer
 
+MOST_CHARACTERS = 2000
+"""What is shown of an error's text."""
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
@@ -15,7 +17,7 @@ def code_and_line(error: BaseException) -> tuple[int, str]:
     """The exit code and the line for an error that ended a command."""
     match error:
         case Interrupted():
-            return INTERRUPTED, str(error)
+            return INTERRUPTED, _one_line(str(error))
         case KeyboardInterrupt() | typer.Abort():
             return INTERRUPTED, "interrupted"
         case typer.TyperException():
@@ -35,4 +37,6 @@ def code_and_line(error: BaseException) -> tuple[int, str]:
 def _one_line(text: str) -> str:
     if re.search(r'^\s*File ".*", line \d+', text, re.MULTILINE):  # an error from a worker brings its traceback along
         text = text.strip().splitlines()[-1]
-    return " ".join(text.split())
+    line = " ".join(text[:MOST_CHARACTERS].split())
+    line = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in line)
+    return line if len(text) <= MOST_CHARACTERS else f"{line}..."

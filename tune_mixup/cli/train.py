@@ -83,10 +83,6 @@ def configuration(space: str | None, file: Path | None, rank: int | None, settin
 
     Raises ValueError unless exactly one of `space` and `file` is given, and for a rank that the file does not have.
     """
-    from tune_mixup.analysis.configurations import read_configurations
-    from tune_mixup.config import TrialConfig
-    from tune_mixup.space_files import load_space
-
     if (space is None) == (file is None):
         raise ValueError(
             "train: got " + ("neither" if space is None else "both") + " of --space and --config; give one"
@@ -94,14 +90,35 @@ def configuration(space: str | None, file: Path | None, rank: int | None, settin
     if space is not None:
         if rank is not None:
             raise ValueError("--rank: chooses from a file's configurations; give it with --config only")
+        from tune_mixup.space_files import load_space
+
         loaded = load_space(space)
+        from tune_mixup.config import TrialConfig
+
         return TrialConfig.from_dotted(loaded.fixed, _first_point(loaded, settings), settings)
     assert file is not None
-    found = read_configurations(file)
+    from tune_mixup.analysis.configurations import read_configurations
+
+    found = read_configurations(file)  # before torch is imported: a file that is no good is told of at once
     rank = 1 if rank is None else rank
     if not 1 <= rank <= len(found):
         raise ValueError(f"--rank: got {rank}, but {file} holds {len(found)}; give 1 to {len(found)}")
-    return TrialConfig.from_dotted(found[rank - 1], settings)
+    return _of_file(file, found[rank - 1], settings)
+
+
+def _of_file(file: Path, values: Mapping[str, Any], settings: Mapping[str, Any]) -> "TrialConfig":
+    """The configuration in a file under `settings`. Raises ValueError that names the file where the fault is there."""
+    from tune_mixup.config import TrialConfig
+
+    try:
+        return TrialConfig.from_dotted(values, settings)
+    except ValueError as error:
+        try:
+            TrialConfig.from_dotted(values)
+        except ValueError as alone:
+            if str(alone) == str(error):
+                raise ValueError(f"{file}: {error}") from None
+        raise
 
 
 def _first_point(space: "SearchSpace", settings: Mapping[str, Any]) -> Mapping[str, Any]:
