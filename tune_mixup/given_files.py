@@ -21,16 +21,19 @@ def read_file(path: Path, *, most_bytes: int) -> bytes:
     Raises ValueError for what is no regular file and for a larger one, of which no more than `most_bytes` is read;
     FileNotFoundError and other OSErrors name the file.
     """
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        status = os.fstat(file.fileno())
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(descriptor)
         if stat.S_ISDIR(status.st_mode):
             raise ValueError("it is a folder, must be a file")
         if not stat.S_ISREG(status.st_mode):
             raise ValueError("it is a pipe or a device, must be a file")
-        content = b"" if status.st_size > most_bytes else file.read(most_bytes + 1)
-        if len(content) > most_bytes or status.st_size > most_bytes:
-            size = max(status.st_size, len(content))
-            raise ValueError(f"it has {size:,} bytes, must be at most {most_bytes:,}")
+        with open(descriptor, "rb", closefd=False) as file:
+            content = b"" if status.st_size > most_bytes else file.read(most_bytes + 1)
+    finally:
+        os.close(descriptor)
+    if (size := max(status.st_size, len(content))) > most_bytes:
+        raise ValueError(f"it has {size:,} bytes or more, must be at most {most_bytes:,}")
     return content
 
 

@@ -11,6 +11,13 @@ import pytest
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{name}: &{name} [{','.join([f'*{below}'] * 10)}]\n" for below, name in zip("abcdefgh", "bcdefghi", strict=True)
 )
+
+
+def two_gigabytes(path):
+    with open(path, "wb") as file:
+        file.truncate(2 * 10**9)  # takes no room on the disk
+
+
 FILES = {
     "bomb.yaml": (BOMB, "is an alias"),
     "selfalias.yaml": ("mixing: &m\n  name: mixup\n  alpha: *m\n", "is an alias"),
@@ -28,10 +35,10 @@ FILES = {
     "folder.yaml": (os.mkdir, "it is a folder, must be a file"),
     "pipe.yaml": (os.mkfifo, "it is a pipe or a device, must be a file"),
     "pipe.parquet": (os.mkfifo, "it is a pipe or a device, must be a file"),
-    "large.yaml": (lambda path: os.truncate(path.open("wb").fileno(), 2 * 10**9), "must be at most 1,000,000"),
-    "large.json": (lambda path: os.truncate(path.open("wb").fileno(), 2 * 10**9), "must be at most 16,000,000"),
-    "large.csv": (lambda path: os.truncate(path.open("wb").fileno(), 2 * 10**9), "must be at most 16,000,000"),
-    "large.parquet": (lambda path: os.truncate(path.open("wb").fileno(), 2 * 10**9), "must be at most 16,000,000"),
+    "large.yaml": (two_gigabytes, "must be at most 1,000,000"),
+    "large.json": (two_gigabytes, "must be at most 16,000,000"),
+    "large.csv": (two_gigabytes, "must be at most 16,000,000"),
+    "large.parquet": (two_gigabytes, "must be at most 16,000,000"),
 }
 
 
