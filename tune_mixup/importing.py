@@ -6,14 +6,18 @@ this package needs no line inside of it.
 
 import importlib
 import re
+import sys
 from collections.abc import Mapping
 from operator import attrgetter
 from typing import Any, TypeGuard
 
 from tune_mixup.schema import suggest
+from tune_mixup.time_limits import TookTooLong, limited
 
 NOT_FOR_OTHERS = frozenset({"__main__", "__mp_main__"})
 """Names of the module that a process was started with, which is another one in every process."""
+LIMIT_S, REMIND_S = 600.0, 10.0
+"""How long a module may take to be imported, also on a slow file system, and when it is said that it still does."""
 WRITTEN_LIKE = "my_package.my_module:MyClass"
 
 
@@ -38,7 +42,11 @@ def imported(path: str) -> Any:
     if not all(part.isidentifier() for part in [*module_name.split("."), *name.split(".")]):
         raise ValueError(f"got {path!r}, must be the name of a known one, or look like {WRITTEN_LIKE}")
     try:
-        module = importlib.import_module(module_name)
+        with limited(LIMIT_S, remind_s=REMIND_S, remind=lambda: _remind(module_name)):
+            module = importlib.import_module(module_name)
+    except TookTooLong:
+        why = f"it still runs after {LIMIT_S / 60:.0f} minutes"
+        raise ValueError(f"got {path!r}, but importing {module_name} does not end: {why}; mend it") from None
     except ModuleNotFoundError as error:
         if f"{module_name}.".startswith(f"{error.name}."):
             raise ValueError(
@@ -87,6 +95,11 @@ def import_paths(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str
 
 def _looks_like_one(value: object) -> bool:
     return isinstance(value, str) and re.fullmatch(r"[^\W\d][\w.]*:[^\W\d][\w.]*", value) is not None
+
+
+def _remind(module_name: str) -> None:
+    if sys.stderr is not None:
+        print(f"tune-mixup: still importing {module_name} after {REMIND_S:g} s", file=sys.stderr, flush=True)
 
 
 def _failing(path: str, module_name: str, error: BaseException) -> ValueError:

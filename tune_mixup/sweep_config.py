@@ -240,9 +240,11 @@ def plan(
     given, fixed = together(said(options), settings or {})
     given = over_defaults(given, {**named, **dotted(loaded.defaults)})
     if (max_epochs := given.pop("max_epochs", None)) is not None:  # a space's default
-        if "training.epochs" in {**flatten(loaded.fixed), **loaded.free}:
+        if {"training.epochs": max_epochs, **flatten(loaded.fixed), **loaded.free}["training.epochs"] != max_epochs:
             raise ValueError("the space gives training.epochs, and max_epochs among its defaults; keep one of the two")
         fixed.setdefault("training.epochs", max_epochs)
+        defaults = {key: value for key, value in loaded.defaults.items() if key != "max_epochs"}
+        loaded = loaded.replace(defaults=defaults)  # it is fixed now
     for key in ("space", "modules"):
         if key in given:
             raise ValueError(f"sweep.{key}: there is no such setting; a sweep's {key} is what it was started with")

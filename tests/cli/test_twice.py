@@ -131,6 +131,11 @@ def test_what_is_set_wins_over_a_space_and_a_file(command, tmp_path):
     assert "optimizer.lr: got -2.0" in words
 
 
+def test_a_method_that_is_named_twice(command, tmp_path):
+    assert "--mixers: erm is named twice" in command.refused("gallery", "--mixers", "erm,cutmix, erm", "--to", "a.png")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_picture_and_a_table_have_one_format(command, start_sweep):
     start_sweep()
     assert "got --json and --format csv" in command.refused("leaderboard", "gm", "--json", "--format", "csv")
@@ -165,6 +170,7 @@ def test_in_python_too(settings, given, words):
         ({"mixing.alpha": 0.4, "mixing": {"name": "mixup", "alpha": 0.9}}, {}, "mixing.alpha stands twice"),
         ({"training.epochs": 3}, {"max_epochs": 4}, "the space gives training.epochs, and max_epochs among its"),
         ({}, {"scheduler": "asha", "stopping.name": "median"}, "sweep.stopping.name stands twice"),
+        ({}, {"max_epochs": 4, "nonsense": 1}, "nonsense: there is no such setting"),
         ({}, {"stopping.name": "asha", "stopping": {"name": "median"}}, "stopping.name stands twice"),
     ],
 )
@@ -178,3 +184,5 @@ def test_a_length_that_is_set_wins_over_a_spaces_default():
     for settings, given, epochs in (({}, {}, 4), ({"training.epochs": 6}, {}, 6), ({}, {"max_epochs": 5}, 5)):
         config = plan(space, settings, name="s", sampler="random", **given)
         assert config.space.fixed["training.epochs"] == epochs
+        again = plan(config.space, name="again", sampler="random")
+        assert again.space == config.space

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
+from typing_extensions import override
 
 from tune_mixup.data import DATASETS, Augment, Dataset, Split, base, load, load_test
 from tune_mixup.data.cifar import Cifar10
@@ -191,3 +192,15 @@ def test_importing_the_package_imports_no_decoder():
     )
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert finished.stdout.strip() == "[]"
+
+
+class Lonely(Named):
+    @override
+    def read_train(self):
+        whole, names = super().read_train()
+        return Split(whole.images, torch.zeros_like(whole.targets)), names[:1]
+
+
+def test_a_single_class_is_refused():
+    with pytest.raises(ValueError, match="data.name=named has 1 classes, must be at least 2 to learn from"):
+        load(Lonely(), seed=0, device=CPU)

@@ -61,4 +61,6 @@ def _methods(names: str | None) -> "dict[str, Mixer]":
     for name in wanted:
         if name not in MIXERS:
             raise ValueError(f"--mixers: got {name!r}, which is not a method{suggest(name, list(MIXERS))}")
+        if wanted.count(name) > 1:
+            raise ValueError(f"--mixers: {name} is named twice; name each method once")
     return {name: MIXERS[name].parse({}) for name in wanted}

@@ -177,6 +177,8 @@ def _without_batching(dataset: Dataset) -> Dataset:
 @lru_cache(maxsize=2)  # two, because a process that changes its seed must not hold every split it ever made
 def _load_once(dataset: Dataset, seed: int, device: torch.device) -> TrainingData:
     whole, class_names = dataset.read_train()
+    if len(class_names) < 2:
+        raise ValueError(f"data.name={dataset.name} has {len(class_names)} classes, must be at least 2 to learn from")
     own_validation = dataset.read_validation()
     train_index, validation_index = split(
         whole.targets,
