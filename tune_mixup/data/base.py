@@ -118,7 +118,7 @@ class Dataset(Part, ABC):
 
     def source(self) -> str:
         """The settings that say which data are meant, as JSON: what this data set has beside those of every other."""
-        return json.dumps(self.model_dump(mode="json", exclude={*Dataset.model_fields}), sort_keys=True)
+        return json.dumps(self.model_dump(mode="json", exclude=Dataset.model_fields.keys() - {"name"}), sort_keys=True)
 
 
 class DataFault(ValueError):

@@ -43,7 +43,8 @@ def _refuse_another(folder: TrialFolder, config: TrialConfig, held: TrialConfig 
 
 def newest_state(folder: TrialFolder, config: TrialConfig) -> tuple[dict[str, Any] | None, list[str]]:
     """The newest whole state of the trial in its folder, None where there is none; and what is to be said about it."""
-    finished, was_there = len(folder.read_epochs()), folder.checkpoint.exists()
+    newest, _, unmoved, _ = checkpoint.files(folder.checkpoint)
+    missing = not newest.exists() and not unmoved.exists()
     notes: list[str] = []
     others: list[int] = []
 
@@ -58,9 +59,8 @@ def newest_state(folder: TrialFolder, config: TrialConfig) -> tuple[dict[str, An
         notes.append(f"{file.name} {what}")
 
     state = checkpoint.load(folder.checkpoint, note, is_ours)
-    epoch = 0 if state is None else state["epoch"]
-    if not notes and not was_there and finished > epoch + 1:  # an epoch is told of before its state is saved
-        notes.append(f"{folder.checkpoint.name} was missing")
+    if missing and not notes and (state is not None or len(folder.read_epochs()) > 1):  # else none was saved yet
+        notes.append(f"{newest.name} was missing")
     return state, notes
 
 
