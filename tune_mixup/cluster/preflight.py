@@ -33,7 +33,6 @@ def check_data(config: SweepConfig, *, here: bool) -> Found:
     if here:
         with torch.random.fork_rng(devices=[]):
             fault, checkpoint_bytes, data = _try(kinds)
-        forget_data()
     else:
         import ray
 
@@ -59,6 +58,15 @@ def _whole(settings: dict[str, object]) -> dict[str, object]:
 
 
 def _try(configs: list[dict[str, object]]) -> tuple[str | None, int, dict[str, str]]:
+    """The first fault, the bytes of the largest checkpoint, and the fingerprint of each source of data."""
+    forget_data()  # a process that has read them before would not see that they are gone
+    try:
+        return _look(configs)
+    finally:
+        forget_data()
+
+
+def _look(configs: list[dict[str, object]]) -> tuple[str | None, int, dict[str, str]]:
     from tune_mixup.measuring.checkpoint_size import expected_bytes
     from tune_mixup.training.fitting import load_fitting
 
