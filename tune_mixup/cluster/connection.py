@@ -17,6 +17,7 @@ from tune_mixup.cluster.ray_internals import read_token_again, start_private
 from tune_mixup.measuring.nodes import Node
 from tune_mixup.outside import module_folders
 from tune_mixup.sweep_config import SweepConfig
+from tune_mixup.words import said
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -101,8 +102,9 @@ def _cluster(address: str, variables: Mapping[str, str], modules: Sequence[str])
             runtime_env=needs,
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"no Ray cluster answers at {address}: {reason}; start one or leave out --address") from None
+        raise ValueError(
+            f"no Ray cluster answers at {address}: {said(error)}; start one or leave out --address"
+        ) from None
     try:
         yield
     finally:
@@ -152,7 +154,9 @@ def _knock(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
     except OSError as error:
-        raise ValueError(f"no Ray cluster answers at {address}: {error}; start one or leave out --address") from None
+        raise ValueError(
+            f"no Ray cluster answers at {address}: {said(error)}; start one or leave out --address"
+        ) from None
 
 
 def _nodes() -> list[Node]:

@@ -5,7 +5,6 @@ import errno
 import gc
 import json
 import os
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from tune_mixup.record.trial_folder import TrialFolder
 from tune_mixup.training.process import set_threads
 from tune_mixup.training.trainer import Trainer
 from tune_mixup.training.warm import forget
+from tune_mixup.words import short, trace
 
 LOCK_TIMEOUT_S = 60.0
 """How long a trial waits for a worker that outlived its driver to let go of the trial's folder."""
@@ -69,7 +69,7 @@ class MixupTrainable(tune.Trainable):
             ending = Ending(kind="locked_out", why=f"another process held its folder for {LOCK_TIMEOUT_S:g} s")
         except Exception as error:
             if is_out_of_memory(error):
-                ending = Ending(kind="out_of_memory", why=_first_line(error))
+                ending = Ending(kind="out_of_memory", why=short(error))
             else:
                 ending = self._failed(error)
         history = self.trainer.history if self.trainer is not None else []
@@ -136,12 +136,12 @@ class MixupTrainable(tune.Trainable):
         if isinstance(error, OSError) and error.errno in FULL:
             return _storage_fault(error)
         try:
-            self.folder.write_error(traceback.format_exc())
+            self.folder.write_error(trace(error))
         except StorageFault as fault:
             return _storage_fault(fault)
         if isinstance(error, torch.AcceleratorError) and _context_is_lost():
             os._exit(1)  # the GPU context is lost: the next trial needs a new process, and so does this one
-        return Ending(kind="failed", why=_first_line(error))
+        return Ending(kind="failed", why=short(error))
 
 
 def _context_is_lost() -> bool:
@@ -156,7 +156,3 @@ def _context_is_lost() -> bool:
 def _storage_fault(error: OSError) -> Ending:
     file = str(error.filename or "a disk")
     return Ending(kind="storage_fault", why=error.strerror, errno=error.errno, file=file)
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
