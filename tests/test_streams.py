@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tune_mixup.display import Guard, display, showing
-from tune_mixup.streams import Forgiving, forgiving, tell
+from tune_mixup.streams import Forgiving, forgiving, stand_ins, tell
 
 
 class Broken(io.StringIO):
@@ -59,6 +59,19 @@ def test_no_stdout_at_all(progress, monkeypatch, caplog):
         listen(progress())
     assert len(caplog.records) == 1 and "no stdout" in caplog.text
     tell("nobody hears")
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_libraries_that_ask_for_descriptors_get_some(closed, monkeypatch):
+    stream = io.StringIO() if closed else None
+    if closed:
+        stream.close()
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(sys, "stderr", stream)
+    with stand_ins():
+        assert sys.stdout.fileno() == sys.stderr.fileno() > 2
+        print("nobody reads")
+    assert sys.stdout is sys.stderr is stream
 
 
 def test_a_listener_that_raises_hears_no_more(progress, caplog):

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from tune_mixup.words import one_line, said, short, trace
+from tune_mixup.words import first_line, one_line, said, short, trace
 
 
 class Mute(Exception):
@@ -58,6 +58,13 @@ def test_long_texts_are_cut(text, times):
         assert len(line) <= limit and line.endswith("...") and line.startswith("ValueError")
         line.encode()
     assert time.perf_counter() - began < 1
+
+
+def test_the_first_line_alone():
+    assert first_line(ValueError("\n first \x07\r\nsecond")) == r"ValueError: first \x07"
+    assert first_line(ValueError("\n")) == first_line(ValueError()) == "ValueError"
+    assert first_line(Mute()) == "Mute: (its text can't be had: RuntimeError)"
+    assert len(first_line(ValueError("x" * 5_000_000))) == 300
 
 
 def test_a_long_text_of_nothing():

@@ -129,6 +129,21 @@ def forgiving_output() -> Iterator[Forgiving | None]:
         sys.stdout, sys.stderr = out, err
 
 
+@contextlib.contextmanager
+def stand_ins() -> Iterator[None]:
+    """In the block sys.stdout and sys.stderr are files, the null device where there is none or it is closed.
+
+    For libraries that ask for their descriptors, as Ray does when it starts.
+    """
+    before = sys.stdout, sys.stderr
+    with open(os.devnull, "w") as nowhere:
+        sys.stdout, sys.stderr = (nowhere if one is None or one.closed else one for one in before)
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = before
+
+
 def tell(words: str) -> None:
     """A line on stderr, where there is one that can be written; for signal handlers and last words, never raises."""
     with contextlib.suppress(Exception):

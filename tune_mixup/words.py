@@ -18,6 +18,12 @@ def short(error: BaseException, limit: int = LIMIT) -> str:
     return one_line(f"{kind}: {text}" if text else kind, limit)
 
 
+def first_line(error: BaseException, limit: int = LIMIT) -> str:
+    """`short` of the first line that says something: errors of torch go on with advice to developers."""
+    lines = text_of(error)[: 8 * limit].strip().splitlines()
+    return one_line(f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__, limit)
+
+
 def said(error: BaseException, limit: int = LIMIT) -> str:
     """The text of an exception in one printable line of at most `limit` characters, empty if it has none."""
     return one_line(text_of(error)[: 8 * limit], limit)

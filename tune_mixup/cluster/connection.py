@@ -16,6 +16,7 @@ from tune_mixup.cluster.environment import environment, levels_kept
 from tune_mixup.cluster.ray_internals import read_token_again, start_private
 from tune_mixup.measuring.nodes import Node
 from tune_mixup.outside import module_folders
+from tune_mixup.streams import stand_ins
 from tune_mixup.sweep_config import SweepConfig
 from tune_mixup.words import said
 
@@ -73,7 +74,7 @@ def connected(
     """
     variables = {name: os.environ.get(name, value) for name, value in (worker_variables or {}).items()}
     quietly = {name: value for name, value in QUIET.items() if name not in os.environ}
-    with environment(quietly), levels_kept(["ray"]):
+    with environment(quietly), levels_kept(["ray"]), stand_ins():
         import ray
 
         if ray.is_initialized():

@@ -23,7 +23,7 @@ from tune_mixup.record.trial_folder import TrialFolder
 from tune_mixup.training.process import set_threads
 from tune_mixup.training.trainer import Trainer
 from tune_mixup.training.warm import forget
-from tune_mixup.words import short, trace
+from tune_mixup.words import first_line, trace
 
 LOCK_TIMEOUT_S = 60.0
 """How long a trial waits for a worker that outlived its driver to let go of the trial's folder."""
@@ -69,7 +69,7 @@ class MixupTrainable(tune.Trainable):
             ending = Ending(kind="locked_out", why=f"another process held its folder for {LOCK_TIMEOUT_S:g} s")
         except Exception as error:
             if is_out_of_memory(error):
-                ending = Ending(kind="out_of_memory", why=short(error))
+                ending = Ending(kind="out_of_memory", why=first_line(error))
             else:
                 ending = self._failed(error)
         history = self.trainer.history if self.trainer is not None else []
@@ -141,7 +141,7 @@ class MixupTrainable(tune.Trainable):
             return _storage_fault(fault)
         if isinstance(error, torch.AcceleratorError) and _context_is_lost():
             os._exit(1)  # the GPU context is lost: the next trial needs a new process, and so does this one
-        return Ending(kind="failed", why=short(error))
+        return Ending(kind="failed", why=first_line(error))
 
 
 def _context_is_lost() -> bool:

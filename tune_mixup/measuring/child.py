@@ -38,7 +38,7 @@ from tune_mixup.measuring.messages import (
 from tune_mixup.measuring.watching import epochs_of
 from tune_mixup.out_of_memory import is_out_of_memory
 from tune_mixup.training.process import set_threads
-from tune_mixup.words import said, short
+from tune_mixup.words import first_line, said
 
 COMMAND = [sys.executable, "-m", "tune_mixup.measuring.child"]
 
@@ -173,7 +173,7 @@ def _answers_or_fault(line: str, warm: dict[str, Bench]) -> Iterator[Answer]:
         if is_out_of_memory(error):
             yield Fault(words=said(error) or "out of memory", out_of_memory=True)
         else:
-            yield Fault(words=short(error))
+            yield Fault(words=first_line(error))
 
 
 def _claimed_output() -> TextIO:
