@@ -4,16 +4,15 @@ import contextlib
 import logging
 import os
 import secrets
-import shutil
 import socket
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tune_mixup.cluster.environment import environment, levels_kept
-from tune_mixup.cluster.ray_internals import read_token_again, start_private
+from tune_mixup.cluster.private_folder import MARK, private_folder
+from tune_mixup.cluster.ray_internals import LOOPBACK_ONLY, read_token_again, start_private
 from tune_mixup.measuring.nodes import Node
 from tune_mixup.outside import module_folders
 from tune_mixup.streams import stand_ins
@@ -122,23 +121,21 @@ def _private(variables: Mapping[str, str]) -> Iterator[Path]:
     """
     import ray
 
-    folder = Path(tempfile.mkdtemp(prefix="tm-"))  # short: the path of a socket below it may have 107 characters
     own_token = "RAY_AUTH_MODE" not in os.environ
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)} if own_token else {}
     try:
-        with environment(token):
+        with private_folder() as folder, environment(token):
             if own_token:
                 read_token_again()
-            with environment(variables):
-                start_private(folder)
             try:
+                with environment({**variables, **LOOPBACK_ONLY, MARK: str(folder)}):
+                    start_private(folder / "r")
                 yield folder
             finally:
                 ray.shutdown()
     finally:
         if own_token:
             read_token_again()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _python_path(modules: Sequence[str]) -> dict[str, str]:
