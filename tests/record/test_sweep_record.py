@@ -11,7 +11,7 @@ from tune_mixup.record.folder import SweepFolder
 from tune_mixup.record.study import Outcome
 from tune_mixup.record.sweep_record import SweepRecord
 
-CONFIG = {"name": "gm", "space": {"fixed": {}, "free": {"mixing.alpha": {}}}}
+CONFIG = {"name": "gm", "metric": "val_accuracy", "space": {"fixed": {}, "free": {"mixing.alpha": {}}}}
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import errno
 import gc
 import json
 import os
+import platform
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from typing_extensions import override
 
 from tune_mixup.cluster.messages import to_ray
 from tune_mixup.config import TrialConfig
+from tune_mixup.data.base import DataFault
 from tune_mixup.measuring.device import device_for
 from tune_mixup.out_of_memory import forget_failures, is_out_of_memory
 from tune_mixup.record.facts import Assignment, Ending, Report
@@ -50,6 +52,8 @@ class MixupTrainable(tune.Trainable):
         """
         self.assignment = Assignment.parse(config)
         self.trainer: Trainer | None = None
+        self.told = 0
+        """Epochs that the driver has heard of."""
         self.folder = TrialFolder(Path(self.assignment.folder))
         self.lock = FileLock(self.folder.path / "lock")
         self.stopping = Path(self.assignment.stopping)
@@ -65,6 +69,8 @@ class MixupTrainable(tune.Trainable):
             self.between_epochs = True
         except StorageFault as fault:
             ending = _storage_fault(fault)
+        except DataFault as fault:
+            ending = Ending(kind="data_fault", why=f"on host {platform.node()}: {first_line(fault)}")
         except LockedOut:
             ending = Ending(kind="locked_out", why=f"another process held its folder for {LOCK_TIMEOUT_S:g} s")
         except Exception as error:
@@ -72,7 +78,7 @@ class MixupTrainable(tune.Trainable):
                 ending = Ending(kind="out_of_memory", why=first_line(error))
             else:
                 ending = self._failed(error)
-        history = self.trainer.history if self.trainer is not None else []
+        history = self.trainer.history[: self.told] if self.trainer is not None else []
         report = Report(row=history[-1] if history else None, ending=ending)
         if ending is not None:
             self.cleanup()
@@ -103,15 +109,22 @@ class MixupTrainable(tune.Trainable):
         self.lock.release()
 
     def _epoch(self) -> Ending | None:
-        """Train an epoch, if there is one left; what the trial ended by, None while it goes on."""
+        """Train an epoch, if there is one left; what the trial ended by, None while it goes on.
+
+        Epochs that only the trial's folder knows, as after a power cut, are told first, one for each call.
+        """
         interrupted = Ending(kind="interrupted")
         if self.trainer is None:
             if self.stopping.exists():
                 return interrupted
             self.trainer = self._begin()
+            self.told = min(self.assignment.heard, self.trainer.epoch)
         trainer = self.trainer
-        if not trainer.done:
+        if self.told == trainer.epoch and not trainer.done:
             trainer.train_epoch()
+        self.told = min(self.told + 1, trainer.epoch)
+        if self.told < trainer.epoch:
+            return None
         if trainer.done:
             return Ending(kind="diverged" if trainer.diverged else "completed")
         if self.stopping.exists():

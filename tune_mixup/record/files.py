@@ -1,6 +1,7 @@
 """Files that a crash leaves old or new, never half; and the fault of a storage that can't be written or read."""
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -34,3 +35,12 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """
     with storage(path):
         replace(path, write)
+
+
+def sync(path: Path) -> None:
+    """Have a file's content on the disk, whichever process of this host has written it; one that is not there may be.
+
+    Raises OSError when the disk fails.
+    """
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+        os.fsync(file.fileno())
