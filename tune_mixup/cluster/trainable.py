@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from ray import tune
 from typing_extensions import override
 
 from tune_mixup.cluster.messages import to_ray
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.base import DataFault
+from tune_mixup.locks import Held, Lock
 from tune_mixup.measuring.device import device_for
 from tune_mixup.out_of_memory import forget_failures, is_out_of_memory
 from tune_mixup.record.facts import Assignment, Ending, Report
@@ -55,7 +55,7 @@ class MixupTrainable(tune.Trainable):
         self.told = 0
         """Epochs that the driver has heard of."""
         self.folder = TrialFolder(Path(self.assignment.folder))
-        self.lock = FileLock(self.folder.path / "lock")
+        self.lock = Lock(self.folder.path / "lock", folder=True)
         self.stopping = Path(self.assignment.stopping)
         self.between_epochs = True
         """Whether the weights are those of a finished epoch."""
@@ -136,8 +136,8 @@ class MixupTrainable(tune.Trainable):
         with storage(self.folder.path):
             self.folder.path.mkdir(exist_ok=True)
             try:
-                self.lock.acquire(timeout=LOCK_TIMEOUT_S)
-            except Timeout:
+                self.lock.acquire(LOCK_TIMEOUT_S)
+            except Held:
                 raise LockedOut from None
         assignment = self.assignment
         set_threads(assignment.threads)

@@ -6,7 +6,7 @@ from pathlib import Path
 from tarfile import TarError
 from typing import TypeVar
 
-from filelock import FileLock
+from tune_mixup.locks import Lock
 
 Opened = TypeVar("Opened")
 
@@ -24,7 +24,7 @@ def open_or_download(
         return opened
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / f".{name}.lock"):
+        with Lock(root / f".{name}.lock"):
             opened = open_files()
             if opened is None:
                 download()

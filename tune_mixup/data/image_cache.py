@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from filelock import FileLock
 
 from tune_mixup.data.base import Split
+from tune_mixup.locks import Lock
 
 
 class Contents(NamedTuple):
@@ -34,7 +34,7 @@ def cached(files: Sequence[Path], *, stamp: str, build: Callable[[], Contents]) 
     for file in files:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(file.with_suffix(".lock")):
+            with Lock(file.with_suffix(".lock")):
                 contents = _load(file, stamp)  # perhaps made while this process waited
                 if contents is None:
                     contents = build()

@@ -20,8 +20,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
+from tune_mixup.locks import Held, Lock
 from tune_mixup.reading import dump_yaml, parse_yaml
 from tune_mixup.record.files import storage, sync, write_atomically
 from tune_mixup.record.journal import repair
@@ -49,7 +48,7 @@ class SweepFolder:
         self._runs = path / "runs.jsonl"
         self._metered = path / "metered.jsonl"
         self._openings = self.evaluations / "test_split.jsonl"
-        self._lock = FileLock(path / "lock", timeout=0)
+        self._lock = Lock(path / "lock", folder=True)
 
     @classmethod
     @contextlib.contextmanager
@@ -130,8 +129,8 @@ class SweepFolder:
         beyond the torn end of a write: nothing is changed then.
         """
         try:
-            self._lock.acquire()
-        except Timeout:
+            self._lock.acquire(0)
+        except Held:
             raise ValueError(
                 f"another process is working on the sweep {self.name!r}; wait for it or stop it first"
             ) from None
