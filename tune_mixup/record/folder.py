@@ -14,7 +14,6 @@ Only the process that holds the lock writes here; workers write to their trial's
 
 import contextlib
 import logging
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,6 +24,7 @@ from tune_mixup.reading import dump_yaml, parse_yaml
 from tune_mixup.record.files import storage, sync, write_atomically
 from tune_mixup.record.journal import repair
 from tune_mixup.record.lines import open_text, seal_text
+from tune_mixup.record.making import made_beside
 from tune_mixup.record.names import SCRATCH, SWEEP, is_sweep, trial_name
 from tune_mixup.record.rows import append_row, end_last_row, read_rows, write_rows
 from tune_mixup.record.trial_folder import TrialFolder
@@ -59,20 +59,14 @@ class SweepFolder:
         """
         cls.check_free(root, name)
         path = root.expanduser().resolve() / name
-        made = path.with_name(f".{name}.{os.getpid()}.making")
-        shutil.rmtree(made, ignore_errors=True)
-        folder = cls(made)
-        folder.trials.mkdir(parents=True)
         try:
-            yield folder
-            try:
-                os.rename(made, path)
-                sync_folder(path.parent)
-            except OSError:
-                cls.check_free(root, name)
-                raise
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
+            with made_beside(path) as made:
+                folder = cls(made)
+                folder.trials.mkdir()
+                yield folder
+        except OSError:
+            cls.check_free(root, name)
+            raise
 
     @classmethod
     def check_free(cls, root: Path, name: str) -> None:
