@@ -14,6 +14,7 @@ import typer
 from tune_mixup import __version__
 from tune_mixup.cli.bench import bench
 from tune_mixup.cli.check import check
+from tune_mixup.cli.dashboard import dashboard
 from tune_mixup.cli.errors import code_and_line
 from tune_mixup.cli.explain import explain
 from tune_mixup.cli.gallery import gallery
@@ -31,6 +32,7 @@ VERBS: dict[Callable[..., None], str] = {
     export: "tune-mixup export gm --top 3 --to best.yaml",
     explain: "tune-mixup explain gm 12",
     evaluate: "tune-mixup evaluate gm --top 3 --seeds 3",
+    dashboard: "tune-mixup dashboard gm",
     gallery: "tune-mixup gallery --data cifar10 --to gallery.png",
     bench: "tune-mixup bench --space mixup --set data.name=cifar10",
 }
