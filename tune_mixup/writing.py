@@ -6,6 +6,7 @@ another file overwritten through it.
 
 import contextlib
 import errno
+import glob
 import os
 import secrets
 from collections.abc import Callable
@@ -45,6 +46,12 @@ def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
             new.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def remove_unfinished(path: Path) -> None:
+    """Delete what killed processes left of `replace(path, ...)`. Nobody else may be writing there meanwhile."""
+    for remains in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        remains.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.base import forget_data
 from tune_mixup.sweep_config import SweepConfig
+from tune_mixup.words import said
 
 
 class Found(NamedTuple):
@@ -76,7 +77,7 @@ def _look(configs: list[dict[str, object]]) -> tuple[str | None, int, dict[str, 
         try:
             data = load_fitting(config, device=torch.device("cpu"))
         except (ValueError, OSError) as error:
-            return str(error).splitlines()[0], 0, {}
+            return said(error, 1000), 0, {}
         found[config.data.source()] = data.fingerprint
         largest = max(largest, expected_bytes(config, channels=data.channels, num_classes=data.num_classes))
     return None, largest, found

@@ -1,15 +1,16 @@
 """Decoded images in one file, made by one process while the others wait."""
 
-import os
 import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from filelock import FileLock
 
 from tune_mixup.data.base import Split
+from tune_mixup.locks import Lock
+from tune_mixup.words import said
+from tune_mixup.writing import remove_unfinished, replace
 
 
 class Contents(NamedTuple):
@@ -34,14 +35,14 @@ def cached(files: Sequence[Path], *, stamp: str, build: Callable[[], Contents]) 
     for file in files:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(file.with_suffix(".lock")):
+            with Lock(file.with_suffix(".lock")):
                 contents = _load(file, stamp)  # perhaps made while this process waited
                 if contents is None:
                     contents = build()
                     _store(file, stamp, contents)
             return contents
         except OSError as error:
-            reasons.append(f"{file.parent} ({error.strerror or ' '.join(str(error).split())})")
+            reasons.append(f"{file.parent} ({error.strerror or said(error)})")
     raise ValueError(
         f"decoded images can't be stored in {' or '.join(reasons)}; set data.root to a folder that can be written"
     )
@@ -66,10 +67,8 @@ def _store(file: Path, stamp: str, contents: Contents) -> None:
         "class_names": list(contents.class_names),
         "parts": {part: tuple(tensors) for part, tensors in contents.parts.items()},
     }
-    partial = file.with_suffix(".partial")
+    remove_unfinished(file)
     try:
-        torch.save(stored, partial)
+        replace(file, lambda opened: torch.save(stored, opened))
     except RuntimeError as error:  # torch's word for a full disk
-        partial.unlink(missing_ok=True)
-        raise OSError(f"{partial} can't be written: {error}") from error
-    os.replace(partial, file)
+        raise OSError(f"{file} can't be written: {said(error)}") from error

@@ -13,6 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tune_mixup.opening import open_regular
+from tune_mixup.words import said
+
 _Mode = Literal["L", "RGB"]
 _CHUNK = 64
 _SMALL = 64 * 64
@@ -63,15 +66,19 @@ def _read(path: Path, mode: _Mode) -> tuple[NDArray[np.uint8], bytes]:
     from PIL import Image
 
     try:
-        content = path.read_bytes()
+        with open_regular(path) as file:
+            content = file.read()
         with Image.open(io.BytesIO(content)) as image:
+            most = Image.MAX_IMAGE_PIXELS
+            if most is not None and image.width * image.height > most:  # Pillow itself refuses twice as many
+                raise ValueError(f"{image.width} x {image.height} pixels, more than the {most} of PIL.Image")
             if image.mode.startswith(_DEEP_MODES):
                 raise ValueError(f"more than 8 bits per channel, mode {image.mode}")
             opaque = image.convert("RGBA") if image.mode == "P" and "transparency" in image.info else image
             pixels = np.asarray(opaque.convert(mode))
     except Exception as error:  # whatever a decoder trips over, the person needs the name of the file
         raise ValueError(
-            f"{path} can't be read as an image with 8 bits per channel ({error}); replace or remove it"
+            f"{path} can't be read as an image with 8 bits per channel ({said(error)}); replace or remove it"
         ) from error
     digest = hashlib.blake2b(content, digest_size=16).digest()
     return pixels[None] if mode == "L" else pixels.transpose(2, 0, 1), digest

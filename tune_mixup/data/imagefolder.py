@@ -6,6 +6,7 @@ changed (by name, size and time of change).
 
 import hashlib
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,7 +122,7 @@ def _list(folder: Path) -> list[_File]:
 
 
 def _walk(folder: Path | str, relative: str) -> Iterator[tuple[str, int, int]]:
-    """Relative path, size in bytes and time of change of every file below; strings, as Path objects cost a second."""
+    """Relative path, bytes and time of change of every regular file below; strings, as Path objects cost a second."""
     with os.scandir(folder) as entries:
         for entry in entries:
             here = f"{relative}/{entry.name}"
@@ -131,7 +132,8 @@ def _walk(folder: Path | str, relative: str) -> Iterator[tuple[str, int, int]]:
                 yield from _walk(entry.path, here)
             else:
                 status = entry.stat()
-                yield here, status.st_size, status.st_mtime_ns
+                if stat.S_ISREG(status.st_mode):  # reading a FIFO or a device would not come to an end
+                    yield here, status.st_size, status.st_mtime_ns
 
 
 def _stamp(class_names: tuple[str, ...], files: list[_File]) -> str:

@@ -14,18 +14,17 @@ Only the process that holds the lock writes here; workers write to their trial's
 
 import contextlib
 import logging
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
+from tune_mixup.locks import Held, Lock
 from tune_mixup.reading import dump_yaml, parse_yaml
 from tune_mixup.record.files import storage, sync, write_atomically
 from tune_mixup.record.journal import repair
 from tune_mixup.record.lines import open_text, seal_text
+from tune_mixup.record.making import made_beside
 from tune_mixup.record.names import SCRATCH, SWEEP, is_sweep, trial_name
 from tune_mixup.record.rows import append_row, end_last_row, read_rows, write_rows
 from tune_mixup.record.trial_folder import TrialFolder
@@ -49,7 +48,7 @@ class SweepFolder:
         self._runs = path / "runs.jsonl"
         self._metered = path / "metered.jsonl"
         self._openings = self.evaluations / "test_split.jsonl"
-        self._lock = FileLock(path / "lock", timeout=0)
+        self._lock = Lock(path / "lock", folder=True)
 
     @classmethod
     @contextlib.contextmanager
@@ -60,20 +59,14 @@ class SweepFolder:
         """
         cls.check_free(root, name)
         path = root.expanduser().resolve() / name
-        made = path.with_name(f".{name}.{os.getpid()}.making")
-        shutil.rmtree(made, ignore_errors=True)
-        folder = cls(made)
-        folder.trials.mkdir(parents=True)
         try:
-            yield folder
-            try:
-                os.rename(made, path)
-                sync_folder(path.parent)
-            except OSError:
-                cls.check_free(root, name)
-                raise
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
+            with made_beside(path) as made:
+                folder = cls(made)
+                folder.trials.mkdir()
+                yield folder
+        except OSError:
+            cls.check_free(root, name)
+            raise
 
     @classmethod
     def check_free(cls, root: Path, name: str) -> None:
@@ -130,8 +123,8 @@ class SweepFolder:
         beyond the torn end of a write: nothing is changed then.
         """
         try:
-            self._lock.acquire()
-        except Timeout:
+            self._lock.acquire(0)
+        except Held:
             raise ValueError(
                 f"another process is working on the sweep {self.name!r}; wait for it or stop it first"
             ) from None

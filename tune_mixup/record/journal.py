@@ -13,10 +13,10 @@ from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from filelock import FileLock
 from optuna.storages.journal import BaseJournalBackend
 from typing_extensions import override
 
+from tune_mixup.locks import Lock
 from tune_mixup.optuna_internals import JournalOperation
 from tune_mixup.record.files import storage
 from tune_mixup.record.lines import Line, opened, seal
@@ -42,7 +42,7 @@ class Journal(BaseJournalBackend):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = FileLock(path.with_name(f"{path.name}.lock"))
+        self._lock = Lock(path.with_name(f"{path.name}.lock"))
         self._read = _Place()
         """Up to where it was read."""
 

@@ -95,11 +95,11 @@ class TrialFolder:
 
     def write_error(self, text: str) -> None:
         """Keep a failed trial's traceback."""
-        write_atomically(self.error, lambda file: file.write(text.encode()))
+        write_atomically(self.error, lambda file: file.write(text.encode("utf-8", "backslashreplace")))
 
     def note(self, text: str) -> None:
         """Add a line, with the time, to what went wrong and was mended."""
-        with storage(self.notes), open(self.notes, "a") as file:
+        with storage(self.notes), open(self.notes, "a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {text}\n")
 
     def checkpoints(self) -> list[Path]:
