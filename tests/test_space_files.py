@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -165,12 +167,88 @@ def test_parts_beside_a_space_are_imported_where_only_their_names_stand(tmp_path
         ("\0", "null bytes"),
         ("é = '\ud800'", "UnicodeDecodeError"),
         ("SPACE = {}", "must define SPACE = SearchSpace(...), got dict"),
+        ("class Gone(BaseException): pass\nraise Gone('away')", "fails when imported: Gone: away; mend the file"),
+        ("raise GeneratorExit", "fails when imported: GeneratorExit"),
+        ("import asyncio; raise asyncio.CancelledError", "fails when imported: CancelledError"),
+        ("exit()", "ends the program when imported"),
+        ("raise SystemExit('with words')", "ends the program when imported"),
+        ("raise ValueError('x' * 5_000_000)", "xxx...; mend the file"),
+        ("SPACE = " + "(" * 900_000, "fails when imported"),
+        ("SPACE = " + "-" * 900_000 + "1", "fails when imported"),
+        (
+            "a = []; a.append(a)\nfrom tune_mixup.search_space import SearchSpace\nSearchSpace(fixed={'x': a})",
+            "mine.py",
+        ),
     ],
 )
 def test_a_file_that_fails_is_refused_in_one_line(tmp_path, text, words):
     (tmp_path / "mine.py").write_bytes(text.encode("utf-8", "surrogatepass"))
     found = refused(tmp_path / "mine.py")
     assert words in found or "SyntaxError" in found and words in ("null bytes", "UnicodeDecodeError")
+
+
+def hundred_megabytes(path):
+    with open(path, "wb") as file:
+        file.truncate(100_000_000)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: path.mkdir(), "it is a folder, must be a file"),
+        (os.mkfifo, "it is a pipe or a device, must be a file"),
+        (lambda path: path.write_bytes(b""), "must define SPACE = SearchSpace(...), got NoneType"),
+        (lambda path: path.write_bytes(bytes(range(256))), "fails when imported"),
+        (lambda path: path.write_bytes("ALPHA = 'é'".encode("latin-1")), "fails when imported: SyntaxError"),
+        (lambda path: path.write_bytes("SPACE = 1".encode("utf-16")), "fails when imported"),
+        (hundred_megabytes, "it has 100,000,000 bytes or more, must be at most"),
+        (lambda path: path.symlink_to("mine.py"), "can't be read (Too many levels of symbolic links)"),
+        (lambda path: path.symlink_to("gone.py"), "there is no file"),
+    ],
+    ids=["folder", "pipe", "empty", "binary", "latin-1", "utf-16", "100 MB", "circle", "dangling"],
+)
+def test_what_is_no_file_of_python_is_refused_in_one_line_and_soon(tmp_path, make, words):
+    make(tmp_path / "mine.py")
+    began = time.monotonic()
+    assert words in refused(tmp_path / "mine.py")
+    assert time.monotonic() - began < 2
+
+
+def test_a_home_that_nobody_knows_is_one_line():
+    assert "can't be read" in refused("~nobody-of-that-name/mine.py")
+
+
+def test_a_file_that_never_ends_is_told_of_and_given_up(tmp_path, monkeypatch, capsys):
+    space = space_in(tmp_path, "while True:", "    pass")
+    monkeypatch.setattr("tune_mixup.space_files.REMIND_S", 0.1)
+    monkeypatch.setenv("TUNE_MIXUP_SPACE_SECONDS", "0.3")
+    assert "mine.py still runs after 0.3 s; let it do nothing but define SPACE, or give it more" in refused(space)
+    assert capsys.readouterr().err == f"tune-mixup: {space} still runs after 0.1 s\n"
+
+
+def test_a_slow_file_is_read_when_it_is_given_the_time(tmp_path, monkeypatch):
+    space = space_in(tmp_path, "import time; time.sleep(0.3)", "ALPHA = 0.5")
+    monkeypatch.setenv("TUNE_MIXUP_SPACE_SECONDS", "0.1")
+    assert "still runs after 0.1 s" in refused(space)
+    monkeypatch.setenv("TUNE_MIXUP_SPACE_SECONDS", "20")
+    assert load_space(space).fixed == {"mixing.alpha": 0.5}
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "soon", "nan", "inf"])
+def test_the_time_is_a_number_of_seconds(tmp_path, monkeypatch, text):
+    monkeypatch.setenv("TUNE_MIXUP_SPACE_SECONDS", text)
+    assert "must be a number of seconds above zero" in refused(space_in(tmp_path, "ALPHA = 0.5"))
+
+
+def test_a_space_is_read_in_another_thread_too(tmp_path):
+    space = space_in(tmp_path, "ALPHA = 0.5")
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(load_space, space).result().fixed == {"mixing.alpha": 0.5}
+
+
+def test_what_a_space_prints_is_no_result(tmp_path, capsys):
+    load_space(space_in(tmp_path, "print('hello')", "ALPHA = 0.5"))
+    assert capsys.readouterr() == ("", "hello\n")
 
 
 def test_what_a_failed_space_had_imported_is_read_again_when_it_is_mended(tmp_path):

@@ -46,7 +46,9 @@ def imported(path: str) -> Any:
                 "it to PYTHONPATH"
             ) from None
         raise _failing(path, module_name, error) from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise _failing(path, module_name, error) from error
     try:
         return attrgetter(name)(module)
@@ -89,4 +91,5 @@ def _looks_like_one(value: object) -> bool:
 
 def _failing(path: str, module_name: str, error: BaseException) -> ValueError:
     words = " ".join(str(error).split())
+    words = words if len(words) <= 300 else f"{words[:297]}..."
     return ValueError(f"got {path!r}, but importing {module_name} fails: {type(error).__name__}: {words}; mend it")

@@ -127,7 +127,7 @@ def _import_statements(path: Path) -> set[str]:
     for file in path.rglob("*.py") if path.is_dir() else [path]:
         try:
             tree = ast.parse(file.read_bytes())
-        except (SyntaxError, ValueError, OSError):  # it can't be imported either
+        except (SyntaxError, ValueError, OSError, RecursionError, MemoryError):  # it can't be imported either
             continue
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):

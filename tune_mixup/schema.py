@@ -35,7 +35,10 @@ class Schema(BaseModel):
 
 
 def nest(dotted: Mapping[str, Any]) -> dict[str, Any]:
-    """`{"a.b": 1}` becomes `{"a": {"b": 1}}`. Raises ValueError where one key is both a value and a section."""
+    """`{"a.b": 1}` becomes `{"a": {"b": 1}}`.
+
+    Raises ValueError where one key is both a value and a section, and where it stands twice: with dots and nested.
+    """
     nested: dict[str, Any] = {}
     for key, value in dotted.items():
         *sections, last = key.split(".")
@@ -51,19 +54,39 @@ def nest(dotted: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(here.get(last), dict):
             if not isinstance(value, dict):
                 raise ValueError(f"{key} is a section, so it can't be set to {value!r}; set one of its keys")
-            value = merge(here[last], value)
+            value = _joined(here[last], value, f"{key}.")
+        elif last in here:
+            raise ValueError(_twice(key))
         here[last] = value
     return nested
 
 
+def _joined(one: dict[str, Any], other: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """What two nested mappings say together. Raises ValueError for a key of both."""
+    joined = dict(one)
+    for key, value in other.items():
+        below = joined.get(key)
+        if isinstance(below, dict) and isinstance(value, dict):
+            value = _joined(below, value, f"{prefix}{key}.")
+        elif key in joined:
+            raise ValueError(_twice(f"{prefix}{key}"))
+        joined[key] = value
+    return joined
+
+
+def _twice(key: str) -> str:
+    return f"{key} stands twice, with dots and within its section; keep one of the two"
+
+
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The inverse of `nest`: `{"a": {"b": 1}}` becomes `{"a.b": 1}`."""
+    """The inverse of `nest`: `{"a": {"b": 1}}` becomes `{"a.b": 1}`. Raises ValueError for a key that stands twice."""
     dotted: dict[str, Any] = {}
     for key, value in nested.items():
-        if isinstance(value, Mapping) and value:
-            dotted.update(flatten(value, f"{prefix}{key}."))
-        else:
-            dotted[f"{prefix}{key}"] = value
+        whole = f"{prefix}{key}"
+        below = flatten(value, f"{whole}.") if isinstance(value, Mapping) and value else {whole: value}
+        if twice := next((key for key in below if key in dotted), None):
+            raise ValueError(_twice(twice))
+        dotted.update(below)
     return dotted
 
 

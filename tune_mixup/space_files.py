@@ -10,23 +10,29 @@ from types import ModuleType
 
 from pydantic import ValidationError
 
+from tune_mixup.given_files import read_file
 from tune_mixup.outside import beside, found_on_path, importing_from, imports_of, is_installed, located, part_modules
 from tune_mixup.schema import describe, suggest
 from tune_mixup.search_space import SearchSpace
+from tune_mixup.time_limits import TookTooLong, limited
+
+MOST_BYTES = 1_000_000
+"""How large a file of a space may be."""
+LIMIT_S, REMIND_S = 60.0, 5.0
+"""How long the file may run unless TUNE_MIXUP_SPACE_SECONDS says otherwise, and when it is said that it still runs."""
 
 
 def load_space(name: str | Path) -> SearchSpace:
     """The space that ships as `search_spaces/<name>.py`, or the one that a user's own `.py` file defines as SPACE.
 
     A user's file finds the modules beside it, and beside the package that it is part of. Those that it imports or names
-    parts of stay imported in this process, so that the parts are found; nothing else stays changed. Raises ValueError
-    in one line when there is no such space, when its file fails, and when it has no SPACE.
+    parts of stay imported in this process, so that the parts are found; nothing else stays changed. What it prints goes
+    to stderr. Raises ValueError in one line when there is no such space, when its file fails, is no regular file, is
+    too large or runs for too long, and when it has no SPACE. A file that ends the process by `os._exit` is not stopped.
     """
     path = Path(name)
     if path.suffix == ".py":
-        path = path.expanduser().absolute()
-        if not path.is_file():
-            raise ValueError(f"there is no file {name}; give the path of a .py file that defines SPACE")
+        path = _own_file(path)
         folders = _folders(path)
     else:
         shipped = shipped_spaces()
@@ -57,6 +63,30 @@ def _folders(path: Path) -> list[Path]:
     return list(dict.fromkeys((path.parent, root)))
 
 
+def _own_file(name: Path) -> Path:
+    """The absolute path of a user's file. Raises ValueError for what can't be read as a file of Python."""
+    try:
+        path = name.expanduser().absolute()
+        read_file(path, most_bytes=MOST_BYTES)
+    except FileNotFoundError:
+        raise ValueError(f"there is no file {name}; give the path of a .py file that defines SPACE") from None
+    except (OSError, ValueError, RuntimeError) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise ValueError(f"{name} can't be read ({why}); give the path of a .py file that defines SPACE") from None
+    return path
+
+
+def _limit_s() -> float:
+    text = os.environ.get("TUNE_MIXUP_SPACE_SECONDS") or str(LIMIT_S)
+    try:
+        limit_s = float(text)
+    except ValueError:
+        limit_s = 0
+    if not 0 < limit_s < 1e8:
+        raise ValueError(f"TUNE_MIXUP_SPACE_SECONDS: got {text!r}, must be a number of seconds above zero")
+    return limit_s
+
+
 def _run(path: Path, folders: list[Path]) -> SearchSpace:
     """Run the file as a module, which has to be known by its name meanwhile: dataclasses look it up."""
     module = ModuleType(f"search_space_{path.stem}")
@@ -64,19 +94,28 @@ def _run(path: Path, folders: list[Path]) -> SearchSpace:
     module.__package__ = ".".join(path.parent.relative_to(folders[-1]).parts) if folders else ""
     outer = sys.modules.get(module.__name__)  # a file that builds on a space may have its name
     sys.modules[module.__name__] = module
+    limit_s = _limit_s()
     try:
-        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
-        space = getattr(module, "SPACE", None)
-        if isinstance(space, SearchSpace):
-            for part in part_modules(space.model_dump(mode="json")):
-                if any(beside(part.partition(".")[0], folder) for folder in folders):
-                    import_module(part)
+        with contextlib.redirect_stdout(sys.stderr), limited(limit_s, remind_s=REMIND_S, remind=lambda: _remind(path)):
+            exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+            space = getattr(module, "SPACE", None)
+            if isinstance(space, SearchSpace):
+                for part in part_modules(space.model_dump(mode="json")):
+                    if any(beside(part.partition(".")[0], folder) for folder in folders):
+                        import_module(part)
+    except TookTooLong:
+        raise ValueError(
+            f"{path} still runs after {limit_s:g} s; let it do nothing but define SPACE, or give it more time with "
+            "TUNE_MIXUP_SPACE_SECONDS"
+        ) from None
     except ValidationError as error:
         raise ValueError(f"{path}: {describe(error)}") from None
     except SystemExit:
         raise ValueError(f"{path} ends the program when imported; let it do nothing but define SPACE") from None
-    except Exception as error:
-        said = " ".join(str(error).split())
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        said = _in_short(error)
         raise ValueError(f"{path} fails when imported: {type(error).__name__}: {said}; {_advice(error)}") from None
     finally:
         del sys.modules[module.__name__]
@@ -87,7 +126,17 @@ def _run(path: Path, folders: list[Path]) -> SearchSpace:
     return space
 
 
-def _advice(error: Exception) -> str:
+def _remind(path: Path) -> None:
+    if sys.stderr is not None:
+        print(f"tune-mixup: {path} still runs after {REMIND_S:g} s", file=sys.stderr, flush=True)
+
+
+def _in_short(error: BaseException) -> str:
+    words = " ".join(str(error).split())
+    return words if len(words) <= 300 else f"{words[:297]}..."
+
+
+def _advice(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "search_spaces":
         return "get a space that ships with `from tune_mixup import load_space` and load_space('mixup')"
     return "mend the file"

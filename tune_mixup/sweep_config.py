@@ -18,7 +18,7 @@ from tune_mixup.schema import flatten, suggest
 from tune_mixup.search_space import Params, SearchSpace
 from tune_mixup.space_files import load_space
 from tune_mixup.stopping.base import Objective, StoppingRule
-from tune_mixup.sweep_parts import FLAT, Parts, dotted, grouped, over_defaults
+from tune_mixup.sweep_parts import FLAT, Parts, dotted, grouped, over_defaults, together
 
 OBJECTIVES = directions(METRICS)
 """What a sweep can optimise -> maximize or minimize; `_median` is over the last `training.median_epochs` epochs."""
@@ -240,11 +240,15 @@ def plan(
     """
     loaded = space if isinstance(space, SearchSpace) else load_space(space)
     named = {} if isinstance(space, SearchSpace) else {"name": Path(space).stem}
-    fixed = flatten(settings or {})
-    asked = {key.removeprefix("sweep."): fixed.pop(key) for key in list(fixed) if key.startswith("sweep.")}
-    given = over_defaults({**dotted(said(options)), **dotted(asked)}, {**named, **dotted(loaded.defaults)})
-    if (max_epochs := given.pop("max_epochs", None)) is not None:
-        fixed["training.epochs"] = max_epochs
+    given, fixed = together(said(options), settings or {})
+    given = over_defaults(given, {**named, **dotted(loaded.defaults)})
+    if (max_epochs := given.pop("max_epochs", None)) is not None:  # a space's default
+        if "training.epochs" in {**flatten(loaded.fixed), **loaded.free}:
+            raise ValueError("the space gives training.epochs, and max_epochs among its defaults; keep one of the two")
+        fixed.setdefault("training.epochs", max_epochs)
+    for key in ("space", "modules"):
+        if key in given:
+            raise ValueError(f"sweep.{key}: there is no such setting; a sweep's {key} is what it was started with")
     loaded = loaded.fix(fixed)
     if is_import_path(metric := given.get("metric")):
         added = dict.fromkeys([*_added_metrics(loaded), metric])

@@ -55,12 +55,45 @@ class _Sections(Schema):
 
 
 def dotted(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options by dotted key, with the short forms written out: `scheduler` is the name of the stopping rule."""
-    written_out = {}
-    for key, value in flatten(options).items():
-        key = "stopping" if key == "scheduler" else key
-        written_out[f"{key}.name" if key in Parts.model_fields and isinstance(value, str) else key] = value
+    """Options by dotted key, with the short forms written out: `scheduler` is the name of the stopping rule.
+
+    Raises ValueError for one that is given in two forms.
+    """
+    written_out: dict[str, Any] = {}
+    for written, value in flatten(options).items():
+        section = "stopping" if written == "scheduler" else written
+        key = f"{section}.name" if section in Parts.model_fields and isinstance(value, str) else section
+        if key in written_out:
+            raise ValueError(f"sweep.{key} stands twice, in two forms; keep one of the two")
+        written_out[key] = value
     return written_out
+
+
+def together(options: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What options and dotted settings say of a sweep, by dotted key, and what settings say of its trials.
+
+    A setting `sweep.KEY` is of the sweep, and the option `max_epochs` the trials' `training.epochs`. Raises ValueError
+    for what is said twice.
+    """
+    fixed = flatten(settings)
+    asked = dotted({key.removeprefix("sweep."): fixed.pop(key) for key in list(fixed) if key.startswith("sweep.")})
+    said = dotted(options)
+    for key in said:
+        if key in asked:
+            raise ValueError(_both(key, f"sweep.{key}"))
+    given = {**said, **asked}
+    if (max_epochs := given.pop("max_epochs", None)) is not None:
+        if "training.epochs" in fixed:
+            raise ValueError(_both("max_epochs", "training.epochs"))
+        fixed["training.epochs"] = max_epochs
+    if "seed" in said and "seed" in fixed:
+        raise ValueError(f"{_both('seed', 'seed')}; the setting sweep.seed leaves that of the trials to the other")
+    return given, fixed
+
+
+def _both(option: str, setting: str) -> str:
+    name = {"stopping.name": "scheduler", "sampler.name": "sampler"}.get(option, option)
+    return f"{name} is given twice, as an option and as the setting {setting}; keep one of the two"
 
 
 def over_defaults(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
 from tune_mixup.analysis import export as module
-from tune_mixup.analysis.export import export, read_configurations
+from tune_mixup.analysis.configurations import read_configurations
+from tune_mixup.analysis.export import export
 from tune_mixup.analysis.formats import FORMATS
 from tune_mixup.config import TrialConfig
 from tune_mixup.reading import parse_yaml
@@ -60,7 +61,7 @@ def test_the_best_come_first_and_whole(record, tmp_path, suffix):
     found = read_configurations(tmp_path / f"deep/best{suffix}")
     assert found == [record.folder.trial(2).read_config(), record.folder.trial(0).read_config()]
     assert [path.name for path in (tmp_path / "deep").iterdir()] == [f"best{suffix}"]
-    assert export(record, 1, tmp_path / f"deep/best{suffix}") == 1
+    assert export(record, 1, tmp_path / f"deep/best{suffix}", overwrite=True) == 1
     assert read_configurations(tmp_path / f"deep/best{suffix}") == found[:1]
 
 
@@ -122,7 +123,7 @@ def test_exported_and_read_configurations_are_equal(record, tmp_path_factory, su
     try:
         record.folder.trial(2).write_config(first.plain())
         record.folder.trial(0).write_config(second.plain())
-        export(record, 2, path)
+        export(record, 2, path, overwrite=True)
     finally:
         record.folder.trial(2).write_config(before[0])
         record.folder.trial(0).write_config(before[1])
@@ -158,7 +159,7 @@ def test_nothing_is_exported_while_no_trial_has_been_trained_to_the_end(tmp_path
     add(record, TrialState.PRUNED, {}, [0.5])
     (tmp_path / "best.yaml").write_text("old")
     with pytest.raises(ValueError, match="^no trial of the sweep 'gm' is COMPLETE.*tune-mixup resume gm"):
-        export(record, 1, tmp_path / "best.yaml")
+        export(record, 1, tmp_path / "best.yaml", overwrite=True)
     assert (tmp_path / "best.yaml").read_text() == "old"
 
 
@@ -173,7 +174,7 @@ def test_a_write_that_fails_leaves_the_old_file(record, tmp_path, suffix, monkey
 
     monkeypatch.setitem(module.FORMATS, suffix, FORMATS[suffix]._replace(write=full))
     with pytest.raises(OSError, match="No space left"):
-        export(record, 1, path)
+        export(record, 1, path, overwrite=True)
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 

@@ -22,7 +22,7 @@ def drawn(tmp_path):
 
     def draw(mixer, num_examples=1, seed=0):
         config = TrialConfig.parse({"seed": seed, "data": SYNTHETIC})
-        rows, left_out = gallery(config, {"it": mixer}, tmp_path / "it.png", num_examples=num_examples)
+        rows, left_out = gallery(config, {"it": mixer}, tmp_path / "it.png", num_examples=num_examples, overwrite=True)
         assert left_out == {}
         return rows["it"]
 
@@ -75,7 +75,7 @@ def test_mixed_features_are_said_in_words(drawn):
 def test_the_same_command_draws_the_same_picture(command, tmp_path):
     pictures = []
     for seed in (3, 3, 4):
-        assert command("gallery", *DATA, "--mixers", "cutmix,fmix", "--seed", seed, "--to", "some.png") == 0
+        assert command("gallery", *DATA, "--mixers", "cutmix,fmix", "--seed", seed, "--to", "some.png", "--force") == 0
         assert command.out == "some.png: cutmix, fmix\n"
         pictures.append((tmp_path / "some.png").read_bytes())
     assert pictures[0] == pictures[1] != pictures[2]
@@ -103,7 +103,6 @@ def test_a_method_that_cannot_mix_the_data_is_left_out_with_the_reason(command):
         (["--mixers", "erm", "--set", "mixing.name=fmix", "--to", "a.png"], "got --mixers and --set mixing; give one"),
         (["--to", "a.txt"], "to: got 'a.txt', which must end in .png, .pdf, .svg"),
         (["--to", "picture"], "to: got 'picture', which must end in .png, .pdf, .svg"),
-        (["--to", "nowhere/a.png"], "to: nowhere is not a folder; make it first"),
         (["--data", "cifar", "--to", "a.png"], "data.name: got 'cifar', which is not known; did you mean cifar10?"),
         (["--mixers", "erm", "--examples", "0", "--to", "a.png"], "--examples"),
         (["--mixers", "erm", "--examples", "99", "--to", "a.png"], "examples: got 99, must be 1 to 20"),

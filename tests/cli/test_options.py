@@ -42,11 +42,14 @@ def test_a_value_that_is_no_yaml_is_refused_in_one_line(text):
     assert "\n" not in str(error.value)
 
 
-def test_set_wins_over_data_root_and_later_over_earlier():
+def test_options_and_set_together_give_the_settings():
     assert parse_settings(None, None) == {}
     assert parse_settings([], "/data") == {"data.root": "/data"}
-    assert parse_settings(["data.root=/mine", "seed=1", "seed=2"], "/data") == {"data.root": "/mine", "seed": 2}
-    assert parse_settings(["data={root: /mine}"], "/data") == {"data.root": "/mine"}
+    assert parse_settings(["model.width=4"], "/data", seed=0, data="digits") == {
+        "data.root": "/data", "seed": 0, "data.name": "digits", "model.width": 4,
+    }  # fmt: skip
+    two = ["mixing={name: mixup}", "mixing.alpha=1"]
+    assert parse_settings(two) == {"mixing.name": "mixup", "mixing.alpha": 1}
 
 
 @pytest.mark.parametrize(

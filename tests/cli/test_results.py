@@ -3,7 +3,7 @@ import json
 import pandas as pd
 import pytest
 
-from tune_mixup.analysis.export import read_configurations
+from tune_mixup.analysis.configurations import read_configurations
 
 TRIALS = [("COMPLETE", [0.5, 0.625]), ("PRUNED", [0.875]), ("COMPLETE", [0.25, 0.75]), ("FAIL", []), ("RUNNING", [0.5])]
 

@@ -118,6 +118,7 @@ def cut(path):
         (lambda f: remove_tree(f / "train"), ["pets has no folder train/", "test/<class>/"]),
         (lambda f: remove_tree(f / "test"), ["pets has no folder test/"]),
         (lambda f: (remove_tree(f / "train"), (f / "train").mkdir()), ["pets/train holds no folders"]),
+        (lambda f: remove_tree(f / "train" / "bee"), ["pets/train has the one class 'ant'", "two or more"]),
         (lambda f: (remove_tree(f / "test"), (f / "test").mkdir()), ["pets/test holds no images"]),
         (lambda f: empty(f / "train" / "bee"), ["pets/train/bee holds no images"]),
         (lambda f: (f / "val").mkdir(), ["pets/val holds no images"]),

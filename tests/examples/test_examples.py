@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tune_mixup import Trainer, TrialConfig, load_sweep
-from tune_mixup.analysis.export import read_configurations
+from tune_mixup.analysis.configurations import read_configurations
 from tune_mixup.outside import importing_from
 from tune_mixup.stopping.base import Objective, Seat
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tune_mixup import load_sweep
-from tune_mixup.analysis.export import export, read_configurations
+from tune_mixup.analysis.configurations import read_configurations
+from tune_mixup.analysis.export import export
 from tune_mixup.cli import run
 from tune_mixup.cluster.sweep import resume
 from tune_mixup.config import TrialConfig

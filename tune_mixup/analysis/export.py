@@ -1,16 +1,14 @@
-"""The best configurations of a sweep as a file, and back: exported, read and parsed gives equal configurations."""
+"""The best configurations of a sweep as a file; `configurations.py` reads it back."""
 
+import io
 import platform
-from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from tune_mixup.analysis.formats import FORMATS, Document
 from tune_mixup.analysis.leaderboard import direction, leaderboard, rows
-from tune_mixup.record.files import write_atomically
 from tune_mixup.record.sweep_record import SweepRecord
-from tune_mixup.schema import flatten, nest
+from tune_mixup.record.targets import check_file, write_file
 from tune_mixup.search.settings import settings_of
 
 VALIDATION_ONLY = (
@@ -20,47 +18,30 @@ VALIDATION_ONLY = (
 PACKAGES = ("tune_mixup", "torch", "torchvision", "ray", "optuna", "numpy")
 
 
-def export(record: SweepRecord, top: int, to: Path) -> int:
+def export(record: SweepRecord, top: int, to: Path | str, *, overwrite: bool = False) -> int:
     """Write the whole configurations of the best `top` COMPLETE trials (all, if fewer) to `to`; returns how many.
 
-    The suffix says how: .yaml, .json, .csv or .parquet. An existing file is replaced at once or not at all. Raises
-    ValueError for another suffix, for `top` below 1, and when no trial is COMPLETE; nothing is written then.
+    The suffix says how: .yaml, .json, .csv or .parquet. An existing file is replaced whole or not at all. Raises
+    ValueError for another suffix, for `top` below 1, for a file that exists (unless `overwrite`) or lies in a sweep,
+    and when no trial is COMPLETE; nothing is written then.
     """
-    written = FORMATS.get(to.suffix.lower())
+    suffix = Path(to).suffix
+    written = FORMATS.get(suffix.lower())
     if written is None:
-        raise ValueError(f"{to}: got the suffix {to.suffix!r}, must be one of {', '.join(FORMATS)}")
+        raise ValueError(f"{to}: got the suffix {suffix!r}, must be one of {', '.join(FORMATS)}")
     if top < 1:
         raise ValueError(f"top: got {top}, must be at least 1")
+    check_file(to, overwrite=overwrite)
     document = _document(record, top)
-    to.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(to, lambda file: written.write(file, document))
-    return len(document["configurations"])
-
-
-def read_configurations(path: Path) -> list[dict[str, Any]]:
-    """The configurations in an exported file, best first, or the one in a plain YAML or JSON file.
-
-    Each is nested plain values, to be parsed by `TrialConfig`; a plain file may have nested or dotted keys. Raises
-    ValueError when the file is of another kind or damaged, FileNotFoundError when there is none.
-    """
-    suffix = ".yaml" if path.suffix.lower() == ".yml" else path.suffix.lower()
-    if suffix not in FORMATS:
-        raise ValueError(f"{path}: got the suffix {path.suffix!r}, must be one of {', '.join(FORMATS)}")
-    try:
-        with open(path, "rb") as file:
-            values = FORMATS[suffix].read(file)
-        if isinstance(values, Mapping) and "configurations" in values:
-            values = [entry["config"] for entry in values["configurations"]]
-        elif isinstance(values, Mapping):
-            values = [values]
-        if not isinstance(values, list) or not values or not all(isinstance(v, Mapping) and v for v in values):
-            raise ValueError("it holds no configuration")
-        return [nest(flatten(value)) for value in values]
-    except (ValueError, KeyError, TypeError) as error:
+    content = io.BytesIO()
+    written.write(content, document)
+    if len(content.getvalue()) > written.most_bytes:
         raise ValueError(
-            f"{path}: can't be read as configurations ({error}); give a file that `tune-mixup export` wrote, or a "
-            "plain YAML file of settings such as mixing.alpha: 0.4"
-        ) from None
+            f"{to}: the best {len(document['configurations'])} take {len(content.getvalue()):,} bytes, but at most "
+            f"{written.most_bytes:,} are read as {suffix}; give a smaller --top, or another suffix"
+        )
+    write_file(to, lambda file: file.write(content.getvalue()), overwrite=overwrite)
+    return len(document["configurations"])
 
 
 def _document(record: SweepRecord, top: int) -> Document:

@@ -14,6 +14,7 @@ from tune_mixup.config import TrialConfig
 from tune_mixup.data.augment import normalise
 from tune_mixup.data.base import TrainingData, load
 from tune_mixup.mixing.base import BatchMixer, MixedBatch, Mixer
+from tune_mixup.record.targets import check_file, write_file
 from tune_mixup.seeding import generator
 
 if TYPE_CHECKING:
@@ -43,14 +44,16 @@ class Example(NamedTuple):
 
 
 def gallery(
-    config: TrialConfig, mixers: Mapping[str, Mixer], to: Path, *, num_examples: int = 3
+    config: TrialConfig, mixers: Mapping[str, Mixer], to: Path | str, *, num_examples: int = 3, overwrite: bool = False
 ) -> tuple[dict[str, list[Example]], dict[str, str]]:
     """Draw `mixers` (title -> method) on the training split of the configuration's data and write the picture `to`.
 
     Its suffix says how: .png, .pdf, .svg. Returns what was drawn, and the methods that were left out with the reason.
-    Raises ValueError for a suffix or a number of examples that can't be, and when no method is left.
+    Raises ValueError for a suffix or a number of examples that can't be, when no method is left, and for a file that
+    exists (unless `overwrite`) or lies in a sweep.
     """
-    _check_target(to)
+    suffix = _suffix(Path(to))
+    check_file(to, overwrite=overwrite)
     data = load(config.data, seed=config.seed, device=torch.device("cpu"))
     index = _draw_batch(data, config.seed)
     if not 1 <= num_examples <= len(index):
@@ -67,7 +70,8 @@ def gallery(
             left_out[title] = str(error)
     if not drawn:
         raise ValueError("; ".join(f"{title}: {reason}" for title, reason in left_out.items()))
-    draw(drawn, title=f"{config.data.name}, seed {config.seed}").savefig(to, dpi=100)
+    figure = draw(drawn, title=f"{config.data.name}, seed {config.seed}")
+    write_file(to, lambda file: figure.savefig(file, format=suffix, dpi=100), overwrite=overwrite)
     return drawn, left_out
 
 
@@ -169,11 +173,11 @@ def _draw_example(tiles: "list[Axes]", example: Example) -> None:
     tiles[3].set_xlabel(f"lam {example.lam:.2f}", fontsize=7, labelpad=1)
 
 
-def _check_target(to: Path) -> None:
+def _suffix(to: Path) -> str:
     from matplotlib.figure import Figure
 
     known = Figure().canvas.get_supported_filetypes()
-    if to.suffix.lower().removeprefix(".") not in known:
+    suffix = to.suffix.lower().removeprefix(".")
+    if suffix not in known:
         raise ValueError(f"to: got {str(to)!r}, which must end in .png, .pdf, .svg or another kind of picture")
-    if not to.parent.is_dir():
-        raise ValueError(f"to: {to.parent} is not a folder; make it first")
+    return suffix

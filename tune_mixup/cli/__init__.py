@@ -18,6 +18,7 @@ from tune_mixup.cli.dashboard import dashboard
 from tune_mixup.cli.errors import code_and_line
 from tune_mixup.cli.explain import explain
 from tune_mixup.cli.gallery import gallery
+from tune_mixup.cli.once import OnceCommand
 from tune_mixup.cli.results import evaluate, export, leaderboard
 from tune_mixup.cli.sweep import resume, sweep
 from tune_mixup.cli.train import train
@@ -88,7 +89,7 @@ def app() -> typer.Typer:
     )
     made.callback()(_root)
     for verb, example in VERBS.items():
-        made.command(epilog=f"Example: {example}")(verb)
+        made.command(cls=OnceCommand, epilog=f"Example: {example}")(verb)
     return made
 
 

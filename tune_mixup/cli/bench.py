@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tune_mixup.cli.options import DataRoot, Json, Settings, parse_settings
+from tune_mixup.cli.options import DataRoot, Json, Settings, named, parse_settings
 from tune_mixup.cli.train import configuration
 
 if TYPE_CHECKING:
@@ -36,7 +36,9 @@ def bench(
     space: Annotated[
         str | None, typer.Option(metavar="SPACE", help="A search space; takes its first baseline.")
     ] = None,
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="An exported file, or plain settings.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(parser=named, metavar="FILE", help="An exported file, or plain settings.")
+    ] = None,
     rank: Annotated[int | None, typer.Option(metavar="N", help="Which of an exported file's. Default: 1.")] = None,
     set_: Settings = None,
     data_root: DataRoot = None,

@@ -23,7 +23,8 @@ def code_and_line(error: BaseException) -> tuple[int, str]:
         case KeyboardInterrupt() | typer.Abort():
             return INTERRUPTED, "interrupted"
         case typer.TyperException():
-            return error.exit_code, _one_line(f"{error.format_message()} (--help shows the options)")
+            words = error.format_message().replace(": Value error, ", ": ")  # which some versions of typer put there
+            return error.exit_code, _one_line(f"{words} (--help shows the options)")
         case OSError(filename=str(filename), strerror=str(reason)):
             return BAD_INPUT, _one_line(f"{filename}: {reason}")
         case ValueError() | OSError():

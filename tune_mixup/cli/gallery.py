@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tune_mixup.cli.options import DataRoot, Json, Seed, Settings, parse_settings
+from tune_mixup.cli.options import DataRoot, Force, Json, Seed, Settings, named, parse_settings
 
 if TYPE_CHECKING:
     from tune_mixup.mixing import Mixer
 
 
 def gallery(
-    to: Annotated[Path, typer.Option(metavar="FILE", help="The picture; its suffix says how: .png, .pdf or .svg.")],
+    to: Annotated[
+        Path, typer.Option(parser=named, metavar="FILE", help="The picture; its suffix says how: .png, .pdf or .svg.")
+    ],
     data: Annotated[str | None, typer.Option(metavar="NAME", help="The data set. Default: digits.")] = None,
     mixers: Annotated[
         str | None,
@@ -23,10 +25,11 @@ def gallery(
     set_: Settings = None,
     seed: Seed = None,
     data_root: DataRoot = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Draw pairs, masks and mixed images of every method, with their lam; trains nothing."""
-    settings = parse_settings(set_, data_root)
+    settings = parse_settings(set_, data_root, seed=seed, data=data)
     own = any(key.startswith("mixing.") for key in settings)
     if own and mixers is not None:
         raise ValueError("gallery: got --mixers and --set mixing; give one, for the settings are of one method")
@@ -34,13 +37,12 @@ def gallery(
     from tune_mixup.config import TrialConfig
 
     chosen = {} if own else _methods(mixers)
-    given = {**({} if data is None else {"data.name": data}), **({} if seed is None else {"seed": seed})}
-    config = TrialConfig.from_dotted(given, settings)
-    to = to.expanduser()
+    config = TrialConfig.from_dotted(settings)
 
     from tune_mixup.analysis.gallery import gallery as run
 
-    drawn, left_out = run(config, chosen or {config.mixing.name: config.mixing}, to, num_examples=examples)
+    methods = chosen or {config.mixing.name: config.mixing}
+    drawn, left_out = run(config, methods, to, num_examples=examples, overwrite=force)
     if as_json:
         lams = {name: [example.lam for example in row] for name, row in drawn.items()}
         print(json.dumps({"file": str(to), "lam": lams, "left_out": left_out}))

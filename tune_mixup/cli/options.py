@@ -12,6 +12,18 @@ import typer
 from tune_mixup.options import Flag, said
 from tune_mixup.record.names import is_sweep
 
+
+def named(given: str | Path) -> Path:
+    """The path that an option names, `~` being the home folder. An empty text is refused: it would mean this folder."""
+    text = str(given)
+    if not text.strip():
+        raise ValueError(f"got {text!r}, must be a path; give . for the current folder")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"got {text!r}, whose home folder is not known; write the path in full") from error
+
+
 Space = Annotated[str, typer.Argument(help="A space that ships (quickstart, mixup, ...) or the path of a .py file.")]
 Name = Annotated[str, typer.Argument(help="Name of the sweep under --root, or the path of its folder.")]
 Settings = Annotated[
@@ -21,7 +33,8 @@ Settings = Annotated[
 DataRoot = Annotated[
     str | None, typer.Option(metavar="DIR", help="Where data sets live; else TUNE_MIXUP_DATA, else ~/data.")
 ]
-Root = Annotated[Path, typer.Option(metavar="DIR", help="Where sweeps live.")]
+Root = Annotated[Path, typer.Option(parser=named, metavar="DIR", help="Where sweeps live.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
 Seed = Annotated[int | None, typer.Option(metavar="N", help="Base of all random numbers. Default: 0.")]
 Address = Annotated[
     str | None,
@@ -29,17 +42,30 @@ Address = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
 
+SETTING_FLAGS = {"data.root": "--data-root", "seed": "--seed", "data.name": "--data"}
+"""Settings of a trial that have an option of their own in some verb."""
 
-def parse_settings(assignments: Sequence[str] | None, data_root: str | None = None) -> dict[str, Any]:
-    """The settings of `--set` by dotted key, over `data_root` as `data.root`; of two for a key the last one wins.
+
+def parse_settings(
+    assignments: Sequence[str] | None,
+    data_root: str | None = None,
+    *,
+    seed: int | None = None,
+    data: str | None = None,
+) -> dict[str, Any]:
+    """The settings of `--set` by dotted key, and those of the other options that verbs have for a trial's settings.
 
     Values are YAML (1.2 core schema) scalars, lists or mappings. Raises ValueError for an assignment without `=` or
-    key, and for a value that is no YAML.
+    key, for a value that is no YAML, for a key that is set twice, and for one that an option sets too.
     """
     from tune_mixup.reading import parse_yaml
     from tune_mixup.schema import flatten
 
-    settings: dict[str, Any] = {} if data_root is None else {"data.root": data_root}
+    given = {"data.root": data_root, "seed": seed, "data.name": data}
+    if data_root is not None:
+        given["data.root"] = str(_root(data_root))
+    settings: dict[str, Any] = {}
+    keys: set[str] = set()
     for assignment in assignments or ():
         key, equals, text = assignment.partition("=")
         key = key.strip()
@@ -47,10 +73,24 @@ def parse_settings(assignments: Sequence[str] | None, data_root: str | None = No
             raise ValueError(f"--set: got {assignment!r}, must be KEY=VALUE, such as mixing.alpha=0.4")
         try:
             value = parse_yaml(text)
+            values = flatten({key: value})
         except ValueError as error:
             raise ValueError(f"--set {key}: got {text!r}, which is no YAML value ({error}); put it in quotes") from None
-        settings.update(flatten({key: value}))
-    return settings
+        if twice := next((one for one in (key, *values) if one in keys), None):
+            raise ValueError(f"--set {twice} is given twice; keep one of the two")
+        keys |= {key, *values}
+        settings |= values
+    for key in said(given):
+        if key in settings:
+            raise ValueError(f"{SETTING_FLAGS[key]} and --set {key} are the same setting; give one of the two")
+    return {**said(given), **settings}
+
+
+def _root(text: str) -> Path:
+    try:
+        return named(text)
+    except ValueError as error:
+        raise ValueError(f"--data-root: {error}") from None
 
 
 def taking(declared: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -101,8 +141,11 @@ def _spelled(key: str, flag: Flag) -> str:
 
 
 def sweep_path(name: str, root: Path) -> Path:
-    """The folder of a sweep given by its name under `root`, or by a path (with a separator, or to a sweep's folder)."""
-    path = Path(name).expanduser()
+    """The folder of a sweep given by its name under `root`, or by a path (with a separator, or to a sweep's folder).
+
+    Raises ValueError for an empty name.
+    """
+    path = named(name)
     is_path = len(path.parts) > 1 or path.is_absolute() or name in (".", "..")
     if is_path or (not (root / name).exists() and is_sweep(path)):
         return path

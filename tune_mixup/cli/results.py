@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tune_mixup.cli.errors import Interrupted
-from tune_mixup.cli.options import Address, Json, Name, Root, sweep_path
+from tune_mixup.cli.options import Address, Force, Json, Name, Root, named, sweep_path
 from tune_mixup.display import display
 
 
@@ -17,8 +17,9 @@ def leaderboard(
     name: Name,
     top: Annotated[int | None, typer.Option(metavar="N", help="Only the first N rows.")] = None,
     format: Annotated[
-        str, typer.Option(metavar="NAME", help="table, markdown, or csv or json, which have every column and digit.")
-    ] = "table",
+        str | None,
+        typer.Option(metavar="NAME", help="table (default), markdown, or csv or json, with every column and digit."),
+    ] = None,
     root: Root = Path("sweeps"),
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
@@ -26,10 +27,12 @@ def leaderboard(
     from tune_mixup.analysis import leaderboard as analysis
     from tune_mixup.analysis.sweep import load_sweep
 
+    if as_json and format not in (None, "json"):
+        raise ValueError(f"got --json and --format {format}; give one of the two")
     record = load_sweep(sweep_path(name, root)).record
     board = analysis.leaderboard(record, top)
     note = analysis.rule(record)
-    wanted = "json" if as_json else format
+    wanted = "json" if as_json else format or "table"
     print(analysis.render(board, wanted, note=note))
     if wanted == "csv":
         print(note, file=sys.stderr)
@@ -37,8 +40,12 @@ def leaderboard(
 
 def export(
     name: Name,
-    to: Annotated[Path, typer.Option(metavar="FILE", help="The suffix says how: .yaml, .json, .csv or .parquet.")],
+    to: Annotated[
+        Path,
+        typer.Option(parser=named, metavar="FILE", help="The suffix says how: .yaml, .json, .csv or .parquet."),
+    ],
     top: Annotated[int, typer.Option(metavar="N", help="How many of the best.")] = 1,
+    force: Force = False,
     root: Root = Path("sweeps"),
     as_json: Json = False,
 ) -> None:
@@ -47,8 +54,7 @@ def export(
     from tune_mixup.analysis.sweep import load_sweep
 
     record = load_sweep(sweep_path(name, root)).record
-    to = to.expanduser()
-    count = write(record, top, to)
+    count = write(record, top, to, overwrite=force)
     if as_json:
         print(json.dumps({"file": str(to), "configurations": count}))
         return

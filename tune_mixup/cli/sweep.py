@@ -54,12 +54,12 @@ def sweep(
     settings = parse_settings(set_, data_root)
     from tune_mixup.cluster.sweep import sweep as run
 
-    path = root.expanduser() / (options.get("name") or Path(space).stem)
+    path = root / (options.get("name") or Path(space).stem)
     _follow(
         lambda listener: run(
             space,
             settings,
-            root=root.expanduser(),
+            root=root,
             address=address,
             warm_start=None if from_ is None else sweep_path(from_, root),
             listener=listener,

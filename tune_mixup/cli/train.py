@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tune_mixup.cli.errors import Interrupted
-from tune_mixup.cli.options import DataRoot, Json, Seed, Settings, parse_settings
+from tune_mixup.cli.options import DataRoot, Json, Seed, Settings, named, parse_settings
 
 if TYPE_CHECKING:
     from tune_mixup.config import TrialConfig
@@ -18,11 +18,16 @@ if TYPE_CHECKING:
 
 
 def train(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The trial's folder; an interrupted trial there goes on.")],
+    out: Annotated[
+        Path,
+        typer.Option(parser=named, metavar="DIR", help="The trial's folder; an interrupted trial there goes on."),
+    ],
     space: Annotated[
         str | None, typer.Option(metavar="SPACE", help="A search space; takes its first baseline.")
     ] = None,
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="An exported file, or plain settings.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(parser=named, metavar="FILE", help="An exported file, or plain settings.")
+    ] = None,
     rank: Annotated[int | None, typer.Option(metavar="N", help="Which of an exported file's. Default: 1.")] = None,
     set_: Settings = None,
     seed: Seed = None,
@@ -38,9 +43,10 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train one configuration, without Ray; the test split stays closed."""
-    settings = parse_settings(set_, data_root)
-    if seed is not None:
-        settings = {"seed": seed, **settings}
+    from tune_mixup.record.targets import check_trial
+
+    settings = parse_settings(set_, data_root, seed=seed)
+    check_trial(out)
     trial = configuration(space, config, rank, settings)
 
     from tune_mixup.training.divergence import why_diverged
@@ -77,10 +83,6 @@ def configuration(space: str | None, file: Path | None, rank: int | None, settin
 
     Raises ValueError unless exactly one of `space` and `file` is given, and for a rank that the file does not have.
     """
-    from tune_mixup.analysis.export import read_configurations
-    from tune_mixup.config import TrialConfig
-    from tune_mixup.space_files import load_space
-
     if (space is None) == (file is None):
         raise ValueError(
             "train: got " + ("neither" if space is None else "both") + " of --space and --config; give one"
@@ -88,14 +90,35 @@ def configuration(space: str | None, file: Path | None, rank: int | None, settin
     if space is not None:
         if rank is not None:
             raise ValueError("--rank: chooses from a file's configurations; give it with --config only")
+        from tune_mixup.space_files import load_space
+
         loaded = load_space(space)
+        from tune_mixup.config import TrialConfig
+
         return TrialConfig.from_dotted(loaded.fixed, _first_point(loaded, settings), settings)
     assert file is not None
-    found = read_configurations(file)
+    from tune_mixup.analysis.configurations import read_configurations
+
+    found = read_configurations(file)  # before torch is imported: a file that is no good is told of at once
     rank = 1 if rank is None else rank
     if not 1 <= rank <= len(found):
         raise ValueError(f"--rank: got {rank}, but {file} holds {len(found)}; give 1 to {len(found)}")
-    return TrialConfig.from_dotted(found[rank - 1], settings)
+    return _of_file(file, found[rank - 1], settings)
+
+
+def _of_file(file: Path, values: Mapping[str, Any], settings: Mapping[str, Any]) -> "TrialConfig":
+    """The configuration in a file under `settings`. Raises ValueError that names the file where the fault is there."""
+    from tune_mixup.config import TrialConfig
+
+    try:
+        return TrialConfig.from_dotted(values, settings)
+    except ValueError as error:
+        try:
+            TrialConfig.from_dotted(values)
+        except ValueError as alone:
+            if str(alone) == str(error):
+                raise ValueError(f"{file}: {error}") from None
+        raise
 
 
 def _first_point(space: "SearchSpace", settings: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -94,6 +94,11 @@ def _class_names(folder: Path) -> tuple[str, ...]:
     class_names = _folders(folder / "train")
     if not class_names:
         raise ValueError(f"{folder / 'train'} holds no folders; it needs one for each class, with images in it")
+    if len(class_names) == 1:
+        raise ValueError(
+            f"{folder / 'train'} has the one class {class_names[0]!r}, and telling it from nothing can't be learnt; "
+            "there must be two or more"
+        )
     for part in _parts(folder):
         unknown = [name for name in _folders(folder / part) if name not in class_names]
         if unknown:

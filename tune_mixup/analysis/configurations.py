@@ -1,0 +1,41 @@
+"""Reading configurations from a file: exported ones, or the plain settings that a person wrote."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tune_mixup.analysis.formats import FORMATS
+from tune_mixup.analysis.seal import opened
+from tune_mixup.given_files import read_file
+from tune_mixup.schema import flatten, nest
+
+
+def read_configurations(path: Path) -> list[dict[str, Any]]:
+    """The configurations in an exported file, best first, or the one in a plain YAML or JSON file.
+
+    Each is nested plain values, to be parsed by `TrialConfig`; a plain file may have nested or dotted keys. An exported
+    file comes back equal, whatever it went through: raises ValueError when it can't, when the file is of another kind,
+    damaged or too large, and FileNotFoundError when there is none.
+    """
+    suffix = ".yaml" if path.suffix.lower() == ".yml" else path.suffix.lower()
+    if suffix not in FORMATS:
+        raise ValueError(f"{path}: got the suffix {path.suffix!r}, must be one of {', '.join(FORMATS)}")
+    try:
+        values = FORMATS[suffix].read(read_file(path, most_bytes=FORMATS[suffix].most_bytes))
+        if isinstance(values, Mapping) and "configurations" in values:
+            values = opened(values)
+        elif isinstance(values, Mapping):
+            values = [values]
+        if not isinstance(values, list) or not values or not all(isinstance(v, Mapping) and v for v in values):
+            raise ValueError("it holds no configuration")
+        return [nest(flatten(value)) for value in values]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path}: can't be read as configurations ({_in_short(error)}); give a file that `tune-mixup export` "
+            "wrote, or a plain YAML file of settings such as mixing.alpha: 0.4"
+        ) from None
+
+
+def _in_short(error: Exception) -> str:
+    words = " ".join(str(error).split())
+    return words if len(words) <= 300 else f"{words[:297]}..."

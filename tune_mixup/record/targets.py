@@ -1,0 +1,97 @@
+"""What a command may write to where a person names a file or a folder: never what belongs to a sweep.
+
+All of these are decided by where the path really leads, with links followed. Whatever is refused is refused before
+anything is written, folders included.
+"""
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from tune_mixup.record.files import write_atomically
+from tune_mixup.record.names import SWEEP
+from tune_mixup.record.trial_folder import TrialFolder
+
+MARKS = (SWEEP, "study.journal", "trials")
+"""What lies in a sweep's folder. Two of them tell it: one may be lost, and other programs have a sweep.yaml too."""
+
+
+def check_file(to: Path | str, *, overwrite: bool) -> Path:
+    """The file that `to` leads to, which may be written. Raises ValueError in one line where it may not.
+
+    It must lie outside of every sweep, and be a file or nothing yet; a file only with `overwrite`.
+    """
+    path = _resolved(to)
+    mode = _mode(Path(to))
+    if mode is not None and stat.S_ISDIR(mode):
+        raise ValueError(f"{to} is a folder, must be a file; name a file in it")
+    if mode is not None and not stat.S_ISREG(mode):
+        raise ValueError(f"{to} is a pipe or a device, must be a file; give another path")
+    _refuse_within_sweep(to, path)
+    if mode is not None and not overwrite:
+        raise ValueError(f"{to} exists; give another path, or --force (in Python: overwrite=True) to replace it")
+    _refuse_below_file(to, path.parent)
+    return path
+
+
+def write_file(to: Path | str, write: Callable[[BinaryIO], object], *, overwrite: bool) -> None:
+    """Write the file whole or not at all, with the folders that are missing. Raises as `check_file` does, and OSError.
+
+    An existing file stays as it is until the new one is whole.
+    """
+    path = check_file(to, overwrite=overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, write)
+
+
+def check_trial(out: Path | str) -> None:
+    """Raise ValueError unless a trial may be kept in the folder `out`, which may be new, empty or hold a trial.
+
+    The trials of a sweep are the sweep's own.
+    """
+    path = _resolved(out)
+    _refuse_within_sweep(out, path)
+    _refuse_below_file(out, path)
+    if path.is_dir() and not TrialFolder(path).config.exists():
+        others = sorted(name for name in os.listdir(path) if not name.startswith("."))
+        if others:
+            raise ValueError(f"{out} holds {others[0]} and is no trial's folder; give a new or an empty one")
+
+
+def check_root(root: Path | str) -> None:
+    """Raise ValueError unless sweeps may be made in the folder `root`: not in a sweep, and not below a file."""
+    path = _resolved(root)
+    _refuse_within_sweep(root, path)
+    _refuse_below_file(root, path)
+
+
+def _resolved(path: Path | str) -> Path:
+    if not str(path):
+        raise ValueError("got an empty path; give one, and . for the current folder")
+    try:
+        return Path(path).expanduser().resolve()
+    except (OSError, RuntimeError) as error:
+        raise ValueError(f"{path} leads nowhere ({error}); give another path") from None
+
+
+def _mode(path: Path) -> int | None:
+    """What is at a path, links followed; None where nothing is. A link that leads nowhere counts as a file."""
+    try:
+        return path.expanduser().stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return stat.S_IFREG if path.expanduser().is_symlink() else None
+
+
+def _refuse_within_sweep(given: Path | str, path: Path) -> None:
+    for folder in (path, *path.parents):
+        if sum((folder / mark).exists() for mark in MARKS) > 1:
+            raise ValueError(f"{given} lies in the sweep {folder}, whose files are its own; give a path outside of it")
+
+
+def _refuse_below_file(given: Path | str, folder: Path) -> None:
+    """Raise ValueError where `folder`, or what it lies in, is there and is no folder."""
+    for above in (folder, *folder.parents):
+        if above.exists() and not above.is_dir():
+            raise ValueError(f"{given} can't be made, since {above} is no folder; give another path")
