@@ -195,8 +195,8 @@ def hundred_megabytes(path):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda path: path.mkdir(), "it is a folder, must be a file"),
-        (os.mkfifo, "it is a pipe or a device, must be a file"),
+        (lambda path: path.mkdir(), "it is no regular file"),
+        (os.mkfifo, "it is no regular file"),
         (lambda path: path.write_bytes(b""), "must define SPACE = SearchSpace(...), got NoneType"),
         (lambda path: path.write_bytes(bytes(range(256))), "fails when imported"),
         (lambda path: path.write_bytes("ALPHA = 'é'".encode("latin-1")), "fails when imported: SyntaxError"),

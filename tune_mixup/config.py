@@ -132,6 +132,12 @@ class TrialConfig(Schema):
             merged.update(flatten(layer))
         return cls.parse(nest(merged))
 
+    def of_data(self, fingerprint: str | None) -> Self:
+        """The same for data of this content, known by its fingerprint; None: for whatever data are there."""
+        if fingerprint == self.data.fingerprint:
+            return self
+        return self.model_copy(update={"data": self.data.model_copy(update={"fingerprint": fingerprint})})
+
     def plain(self) -> dict[str, Any]:
         """Nested plain values, as written to YAML and accepted by `parse`, here and in other processes.
 
@@ -146,10 +152,15 @@ class TrialConfig(Schema):
         return values
 
     def identity(self) -> str:
-        """Hash of the setting without seed and paths; settings that train identically share it."""
+        """Hash of the setting, with the content of the data where that is known, without seed and paths.
+
+        Settings that train identically share it.
+        """
         simplest = self.model_copy(update={"mixing": self.mixing.canonical(), "loss": self.loss.canonical()})
         values = simplest.model_dump(mode="json", exclude={"seed": True, "data": {"root": True, "path": True}})
         if not self.training.metrics:  # which came later than the first identities
             del values["training"]["metrics"]
+        if self.data.fingerprint is None:  # likewise
+            del values["data"]["fingerprint"]
         text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]

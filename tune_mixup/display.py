@@ -1,15 +1,21 @@
-"""What a running sweep looks like: one live table on a terminal, plain lines elsewhere, JSON lines for machines."""
+"""What a running sweep looks like: one live table on a terminal, plain lines elsewhere, JSON lines for machines.
+
+Nothing here stops a sweep: who listens is dropped with a line in the log when it fails, and so is the stream.
+"""
 
 import json
+import logging
 import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, TextIO
 
 from tune_mixup.record.names import trial_name
+from tune_mixup.streams import Forgiving, forgiving
+from tune_mixup.words import short
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,17 +29,58 @@ ENDED = ("COMPLETE", "PRUNED", "FAIL")
 
 def display(as_json: bool, stream: TextIO | None = None) -> AbstractContextManager["Listener"]:
     """The display that suits `stream` (default: stdout); listens while the block runs."""
-    stream = sys.stdout if stream is None else stream
+    stream = forgiving(sys.stdout if stream is None else stream, "stdout")
     if as_json:
-        return _json_lines(stream)
+        return _guarded(_json_lines(stream), stream)
     if stream.isatty() and os.environ.get("TERM", "dumb") != "dumb":
-        return _live_table(stream)
-    return _plain_lines(stream)
+        return _guarded(_live_table(stream), stream)
+    return _guarded(_plain_lines(stream), stream)
 
 
-def showing(listener: "Listener | None") -> AbstractContextManager["Listener"]:
-    """`listener` itself; where there is none, the display for a person."""
-    return nullcontext(listener) if listener is not None else display(as_json=False)
+@contextmanager
+def showing(listener: "Listener | None") -> Iterator["Listener"]:
+    """`listener`, guarded; where there is none, the display for a person."""
+    if listener is not None:
+        yield Guard(listener)
+    else:
+        with display(as_json=False) as shown:
+            yield shown
+
+
+class Guard:
+    """A listener that is dropped when it fails: a sweep does not stop because nobody watches it.
+
+    A KeyboardInterrupt is no failure: by it a listener may end the sweep.
+    """
+
+    def __init__(self, listener: "Listener") -> None:
+        self._listener: Listener | None = listener
+
+    def __call__(self, progress: "Progress") -> None:
+        """Tell the listener, if it has not failed yet."""
+        if self._listener is None:
+            return
+        try:
+            self._listener(progress)
+        except Exception as fault:
+            self._listener = None
+            logging.getLogger(__name__).warning(
+                f"the listener of {progress.name} failed ({short(fault)}); it hears no more, and the sweep goes on"
+            )
+
+
+@contextmanager
+def _guarded(shown: AbstractContextManager["Listener"], stream: TextIO) -> Iterator["Listener"]:
+    """The display, which may fail, and whose stream may; either is told once, while the sweep goes on."""
+
+    def listen(progress: "Progress") -> None:
+        guarded(progress)
+        if isinstance(stream, Forgiving):
+            stream.report()
+
+    with shown as draw:
+        guarded = Guard(draw)
+        yield listen
 
 
 @contextmanager
@@ -73,7 +120,10 @@ def _live_table(stream: TextIO) -> Iterator["Listener"]:
         if newest is None:
             return "starting Ray ..."
         progress, heard, message = newest
-        return table(progress, message, since_s=time.monotonic() - heard)
+        try:
+            return table(progress, message, since_s=time.monotonic() - heard)
+        except Exception as fault:  # in a thread of rich's, whose end nobody would hear of
+            return f"sweep {progress.name}: can't be drawn ({short(fault)})"
 
     def listen(progress: "Progress") -> None:
         nonlocal newest

@@ -2,8 +2,9 @@
 
 import codecs
 import os
-import stat
 from pathlib import Path
+
+from tune_mixup.opening import open_regular
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -16,22 +17,14 @@ _MARKS = (
 
 
 def read_file(path: Path, *, most_bytes: int) -> bytes:
-    """The content of a regular file. Pipes and devices are not waited for.
+    """The content of a regular file.
 
-    Raises ValueError for what is no regular file and for a larger one, of which no more than `most_bytes` is read;
-    FileNotFoundError and other OSErrors name the file.
+    Raises ValueError for a larger one, of which no more than `most_bytes` is read, and OSError that names the file for
+    one that is missing, a folder, a pipe or a device, without waiting for it.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        status = os.fstat(descriptor)
-        if stat.S_ISDIR(status.st_mode):
-            raise ValueError("it is a folder, must be a file")
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError("it is a pipe or a device, must be a file")
-        with open(descriptor, "rb", closefd=False) as file:
-            content = b"" if status.st_size > most_bytes else file.read(most_bytes + 1)
-    finally:
-        os.close(descriptor)
+    with open_regular(path) as file:
+        status = os.fstat(file.fileno())
+        content = b"" if status.st_size > most_bytes else file.read(most_bytes + 1)
     if (size := max(status.st_size, len(content))) > most_bytes:
         raise ValueError(f"it has {size:,} bytes or more, must be at most {most_bytes:,}")
     return content

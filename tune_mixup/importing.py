@@ -13,6 +13,7 @@ from typing import Any, TypeGuard
 
 from tune_mixup.schema import suggest
 from tune_mixup.time_limits import TookTooLong, limited
+from tune_mixup.words import short
 
 NOT_FOR_OTHERS = frozenset({"__main__", "__mp_main__"})
 """Names of the module that a process was started with, which is another one in every process."""
@@ -103,6 +104,4 @@ def _remind(module_name: str) -> None:
 
 
 def _failing(path: str, module_name: str, error: BaseException) -> ValueError:
-    words = " ".join(str(error).split())
-    words = words if len(words) <= 300 else f"{words[:297]}..."
-    return ValueError(f"got {path!r}, but importing {module_name} fails: {type(error).__name__}: {words}; mend it")
+    return ValueError(f"got {path!r}, but importing {module_name} fails: {short(error)}; mend it")

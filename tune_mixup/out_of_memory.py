@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from tune_mixup.torch_internals import error_code
+from tune_mixup.words import text_of
 
 MEMORY_ALLOCATION = 2
 """`cudaErrorMemoryAllocation`, by CUDA's number."""
@@ -57,11 +58,11 @@ def is_out_of_memory(error: BaseException, *, ran_short: Callable[[], bool] = me
     was being handled when they were raised, as when the end of a capture fails after an allocation in it, and where
     `ran_short()`. So does any other RuntimeError that came of a plain one, such as the compiler's.
     """
-    if not isinstance(error, RuntimeError) or any(NOT_IN_A_CAPTURE in str(one) for one in (error, *_before(error))):
+    if not isinstance(error, RuntimeError) or any(NOT_IN_A_CAPTURE in text_of(one) for one in (error, *_before(error))):
         return False
     if _plainly(error):
         return True
-    ambiguous = any(words in str(error) for words in MAY_MEAN_IT)
+    ambiguous = any(words in text_of(error) for words in MAY_MEAN_IT)
     if isinstance(error, torch.AcceleratorError) and not ambiguous:
         return False  # a lost context stays lost, whatever came before it
     return any(_plainly(earlier) for earlier in _before(error)) or (ambiguous and ran_short())
@@ -72,8 +73,8 @@ def _plainly(error: BaseException) -> bool:
         return True
     if isinstance(error, torch.AcceleratorError):
         code = error_code(error)
-        return code == MEMORY_ALLOCATION if code is not None else "error: out of memory" in str(error)
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in SAYS_SO)
+        return code == MEMORY_ALLOCATION if code is not None else "error: out of memory" in text_of(error)
+    return isinstance(error, RuntimeError) and any(words in text_of(error) for words in SAYS_SO)
 
 
 def _before(error: BaseException) -> Iterator[BaseException]:

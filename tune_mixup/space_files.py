@@ -15,6 +15,7 @@ from tune_mixup.outside import beside, found_on_path, importing_from, imports_of
 from tune_mixup.schema import describe, suggest
 from tune_mixup.search_space import SearchSpace
 from tune_mixup.time_limits import TookTooLong, limited
+from tune_mixup.words import short
 
 MOST_BYTES = 1_000_000
 """How large a file of a space may be."""
@@ -115,8 +116,7 @@ def _run(path: Path, folders: list[Path]) -> SearchSpace:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        said = _in_short(error)
-        raise ValueError(f"{path} fails when imported: {type(error).__name__}: {said}; {_advice(error)}") from None
+        raise ValueError(f"{path} fails when imported: {short(error)}; {_advice(error)}") from None
     finally:
         del sys.modules[module.__name__]
         if outer is not None:
@@ -129,11 +129,6 @@ def _run(path: Path, folders: list[Path]) -> SearchSpace:
 def _remind(path: Path) -> None:
     if sys.stderr is not None:
         print(f"tune-mixup: {path} still runs after {REMIND_S:g} s", file=sys.stderr, flush=True)
-
-
-def _in_short(error: BaseException) -> str:
-    words = " ".join(str(error).split())
-    return words if len(words) <= 300 else f"{words[:297]}..."
 
 
 def _advice(error: BaseException) -> str:

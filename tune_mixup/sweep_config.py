@@ -96,6 +96,8 @@ class SweepConfig(Parts):
         parts = Parts.parse({key: given.pop(key) for key in Parts.model_fields if key in given})
         return super(Parts, cls).parse({**given, **dict(parts)})
 
+    data: dict[str, str] = {}
+    """The content that trials train on: `Dataset.source()` -> fingerprint, noted when the sweep begins."""
     modules: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """Files of the modules from outside that parts are in, and folders of packages: workers need them, and `resume`."""
 
@@ -183,7 +185,8 @@ class SweepConfig(Parts):
 
     def trial(self, params: Params) -> TrialConfig:
         """The configuration of the trial at a point of the space. Raises ValueError naming each bad key."""
-        return TrialConfig.from_dotted({"seed": self.seed}, self.space.fixed, params)
+        trial = TrialConfig.from_dotted({"seed": self.seed}, self.space.fixed, params)
+        return trial.of_data(self.data.get(trial.data.source(), trial.data.fingerprint))
 
     def check(self) -> None:
         """Try every baseline, both ends and every choice of the space. Raises ValueError for the first that fails."""

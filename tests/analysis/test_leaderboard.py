@@ -92,14 +92,24 @@ def test_less_is_better_for_a_loss(tmp_path):
     assert "val_nll at their last epoch (less is better)" in rule(record)
 
 
-def test_a_value_that_is_missing_or_not_finite_never_ranks_above_a_number(tmp_path):
+def test_what_a_folder_says_never_changes_a_rank(tmp_path):
     record = make(tmp_path)
-    for accuracy in (0.5, 0.5, 0.25, 0.5):
+    for accuracy in (0.5, 0.75, 0.25, 0.5):
         add(record, TrialState.COMPLETE, ERM, [accuracy])
-    for number, value in ((0, math.nan), (1, math.inf), (3, -math.inf)):
+    for number, value in ((0, math.nan), (1, 0.1), (3, -math.inf)):
         record.folder.trial(number).rewrite_epochs([{"epoch": 1, "val_accuracy": value}])
-    assert leaderboard(record)["trial"].tolist() == [2, 0, 1, 3]
-    assert [row["val_accuracy"] for row in rows(leaderboard(record))] == [0.25, None, None, None]
+    record.folder.trial(2).rewrite_epochs([])
+    board = leaderboard(record)
+    assert board["trial"].tolist() == [1, 0, 3, 2] and board["epoch"].tolist() == [1] * 4
+    assert [row["val_accuracy"] for row in rows(board)] == [0.75, 0.5, 0.5, 0.25]
+
+
+def test_a_value_that_is_not_finite_never_ranks_above_a_number(tmp_path):
+    record = make(tmp_path)
+    for accuracy in (math.inf, 0.25, -math.inf):
+        add(record, TrialState.COMPLETE, ERM, [accuracy])
+    assert leaderboard(record)["trial"].tolist() == [1, 0, 2]
+    assert [row["val_accuracy"] for row in rows(leaderboard(record))] == [0.25, None, None]
 
 
 def test_a_sweep_without_trials_has_an_empty_board(tmp_path):

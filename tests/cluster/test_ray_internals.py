@@ -18,7 +18,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 from tune_mixup.cluster.connection import QUIET
-from tune_mixup.cluster.ray_internals import cause_of_death, take_back_waiting, worker_of
+from tune_mixup.cluster.ray_internals import LOOPBACK_ONLY, cause_of_death, take_back_waiting, worker_of
 
 INSTALLED = Path(ray.__file__).parent
 KILLED = "its worker died (killed, or out of the host's memory)"
@@ -112,6 +112,15 @@ def test_init_takes_the_folder_for_its_files(monkeypatch):
     assert '"_temp_dir"' in source, "ray.init no longer takes _temp_dir, the folder of a private Ray's files"
     with pytest.raises(RuntimeError, match="Unknown keyword"):
         ray.init(address="local", _temporary_folder=tempfile.gettempdir())
+
+
+def test_without_clusters_a_node_is_at_the_loopback_address(monkeypatch):
+    from ray._private import ray_constants, services, worker
+
+    monkeypatch.setattr(worker, "_global_node", None)
+    assert {ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0"} == LOOPBACK_ONLY, "the variable has another name"
+    monkeypatch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", False)
+    assert services.get_node_ip_address() == "127.0.0.1", "ENABLE_RAY_CLUSTER no longer decides where Ray listens"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import first_use
 import numpy as np
@@ -102,9 +103,9 @@ def test_a_full_disk_leaves_nothing_half_and_sends_the_cache_to_the_root(folder,
     pixels = write_folder(folder)
     save = torch.save
 
-    def full(stored, path):
-        save(stored, path)
-        if folder in path.parents:
+    def full(stored, file):
+        save(stored, file)
+        if folder in Path(os.readlink(f"/proc/self/fd/{file.fileno()}")).parents:
             raise RuntimeError("PytorchStreamWriter failed writing file data/0:\nfile write failed")
 
     monkeypatch.setattr(torch, "save", full)

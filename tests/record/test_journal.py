@@ -1,6 +1,8 @@
 import errno
 import json
 import os
+import random
+from collections import Counter
 
 import optuna
 import pytest
@@ -67,7 +69,7 @@ def test_after_a_power_cut_all_whole_operations_are_there_and_work_goes_on(path,
         kept = repair(path)
         left = path.read_bytes()
         assert left in (b"".join(complete), b"".join(complete[:-1]))  # a line that garbage ran into is torn too
-        assert (kept.read_bytes() if kept else b"") == (whole[:cut] + garbage)[len(left) :]
+        assert (kept.kept.read_bytes() if kept else b"") == (whole[:cut] + garbage)[len(left) :]
         assert repair(path) is None and path.read_bytes() == left
         study = search(path, 1)
         assert study.trials[-1].state == TrialState.COMPLETE
@@ -91,6 +93,81 @@ def test_damage_in_the_middle_is_refused_and_nothing_changed(path):
         assert "\n" not in str(caught.value)
     assert path.read_bytes() == b"".join(lines)
     assert len(list(path.parent.glob("*torn*"))) == 0
+
+
+def test_every_flipped_bit_is_found_and_nothing_but_a_last_report_is_cut_for_it(path):
+    study = load(path)
+    study.ask(SPACE).report(0.5, 1)  # so that the last line is a report, which comes back from the trial's folder
+    whole = path.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    draw = random.Random(0)
+    found = Counter()
+    for bit in draw.sample(range(8 * len(whole)), 1500):
+        changed = bytearray(whole)
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(changed)
+        try:
+            cut = repair(path)
+        except ValueError as error:
+            assert str(path) in str(error) and "\n" not in str(error) and path.read_bytes() == changed
+            found["refused"] += 1
+            continue
+        if cut is None:  # the end of the last line
+            assert path.read_bytes() == whole
+        else:
+            assert path.read_bytes() == b"".join(lines[:-1]) and cut.lines in ((), ("set trial intermediate value",))
+            assert cut.kept.read_bytes() == bytes(changed)[len(whole) - len(lines[-1]) :]
+        found["mended"] += 1
+    assert sum(found.values()) == 1500 and found["refused"] > 1200 and found["mended"] > 20
+
+
+def test_a_missing_line_is_found_wherever_it_was(path):
+    whole = path.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    for missing in range(len(lines) - 1):  # the last one: the trials' folders tell
+        left = b"".join(lines[:missing] + lines[missing + 1 :])
+        path.write_bytes(left)
+        for touch in (repair, load):
+            with pytest.raises(ValueError, match=f"before line {missing + 1} is missing|line {missing + 1} is damaged"):
+                touch(path)
+        assert path.read_bytes() == left
+
+
+@pytest.mark.parametrize(("trial_ends", "says"), [(False, "set trial intermediate value"), (True, "set trial state")])
+def test_a_last_line_that_was_changed_is_cut_only_where_it_comes_back_from_elsewhere(path, trial_ends, says):
+    study = load(path)
+    trial = study.ask(SPACE)
+    trial.report(0.5, 7)
+    if trial_ends:
+        study.tell(trial, 0.5)
+    content = path.read_bytes()
+    place = content.rindex(b"0.5")
+    changed = content[:place] + b"0.7" + content[place + 3 :]
+    path.write_bytes(changed)
+    if trial_ends:
+        for touch in (repair, load):
+            with pytest.raises(ValueError, match=f"was changed since it was written .{says}"):
+                touch(path)
+        assert path.read_bytes() == changed and len(list(path.parent.glob("*torn*"))) == 0
+    else:
+        assert repair(path).lines == (says,)
+        assert load(path).trials[-1].intermediate_values == {}
+
+
+def test_a_journal_of_before_is_read_and_what_is_added_to_it_has_checksums(path):
+    plain = [json.loads(line) for line in path.read_bytes().splitlines()]
+    for line in plain:
+        del line["crc"]
+    old = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in plain).encode()
+    path.write_bytes(old)
+    before = seen(load(path))
+    study = search(path, 1)
+    content = path.read_bytes()
+    assert seen(study)[:3] == before and content.startswith(old) and b'"crc"' in content[len(old) :]
+    changed = content.replace(b'"op_code":4', b'"op_code":9', 1)
+    path.write_bytes(changed)  # in a line of before: the checksum of the first new line covers all lines up to it
+    with pytest.raises(ValueError, match="missing|damaged"):
+        load(path)
 
 
 def test_a_failed_write_leaves_nothing_of_itself(path, monkeypatch):

@@ -1,17 +1,18 @@
 import multiprocessing
 import os
+import shutil
 
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
-from tune_mixup.record import tables
+from tune_mixup.record import making, tables
 from tune_mixup.record.folder import SweepFolder
 from tune_mixup.record.study import Outcome
 from tune_mixup.record.sweep_record import SweepRecord
 
-CONFIG = {"name": "gm", "space": {"fixed": {}, "free": {"mixing.alpha": {}}}}
+CONFIG = {"name": "gm", "metric": "val_accuracy", "space": {"fixed": {}, "free": {"mixing.alpha": {}}}}
 
 
 @pytest.fixture
@@ -98,7 +99,9 @@ def test_a_sweep_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
         SweepRecord.create(tmp_path, "gm", CONFIG, direction="maximize")
     monkeypatch.undo()
     assert not list(tmp_path.iterdir())
-    (tmp_path / f".gm.{os.getpid()}.making" / "trials").mkdir(parents=True)  # as SIGKILL would have left it
+    (left := tmp_path / ".gm.0123456789abcdef.making").mkdir()  # as SIGKILL would have left it, an hour ago
+    (left / "trials").mkdir()
+    os.utime(left, (0, 0))
     (tmp_path / "gm").mkdir()
     assert SweepRecord.create(tmp_path, "gm", CONFIG, direction="maximize").study.asked() == []
     assert [path.name for path in tmp_path.iterdir()] == ["gm"]
@@ -112,7 +115,6 @@ def test_of_two_that_make_the_same_sweep_the_slower_one_is_refused(tmp_path, mon
         SweepRecord.create(tmp_path, "gm", {**CONFIG, "seed": 1}, direction="maximize")
         write(record, config)
 
-    monkeypatch.setattr(os, "getpid", lambda: 0)
     monkeypatch.setattr(SweepFolder, "write_config", overtaken)
     with pytest.raises(ValueError, match="exists"):
         SweepRecord.create(tmp_path, "gm", CONFIG, direction="maximize")
@@ -152,6 +154,34 @@ def hold(path, held, release):
     with SweepRecord.open(path).folder.working():
         held.set()
         release.wait(30)
+
+
+def test_what_is_being_made_is_left_alone(tmp_path):
+    with SweepFolder.making(tmp_path, "gm") as made:
+        os.utime(made.path, (0, 0))  # locked, however old
+        SweepRecord.create(tmp_path, "gm", CONFIG, direction="maximize")
+        assert made.path.exists()
+        shutil.rmtree(tmp_path / "gm")
+    assert [path.name for path in tmp_path.iterdir()] == ["gm"]
+
+
+def test_a_planted_link_is_not_made_in(tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setattr(making.secrets, "token_hex", lambda size: "foreseen")
+    (tmp_path / ".gm.foreseen.making").symlink_to(elsewhere)
+    with pytest.raises(FileExistsError):
+        SweepRecord.create(tmp_path, "gm", CONFIG, direction="maximize")
+    assert not list(elsewhere.iterdir())
+
+
+def test_deleting_its_lock_lets_nobody_into_a_sweep(record):
+    with record.folder.working():
+        (record.path / "lock").unlink()
+        with pytest.raises(ValueError, match="another process"), SweepRecord.open(record.path).folder.working():
+            pass
+    with SweepRecord.open(record.path).folder.working():
+        pass
 
 
 def test_one_process_works_on_a_sweep_at_a_time_and_a_killed_one_does_not_hold_it(record):

@@ -5,6 +5,7 @@ import random
 import pytest
 from fake_worker import create, plan, step, work
 
+from tune_mixup.record.journal import Journal
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.search.replay import replay
 from tune_mixup.search.session import Session
@@ -54,17 +55,18 @@ def test_a_killed_sweep_comes_out_the_same_when_made_again(tmp_path):
 
 
 def test_what_was_not_so_is_found(tmp_path):
-    """A value that was changed in the journal after the fact, and a point that no sampler drew."""
+    """A value that was changed after the fact, in a journal that was written anew with fitting checksums."""
     config = plan(sampler="tpe", trials=12, strata="none", control_fraction=0)
     record = create(tmp_path, config)
     work(Session.open(record, config))
     whole = list(replay(SweepRecord.open(record.path)))
     (report,) = [e for e in whole if e.kind == "ask" and e.trial == 11]
     path = record.path / "study.journal"
-    lines = path.read_text().splitlines(keepends=True)
-    first = next(i for i, line in enumerate(lines) if '"op_code":7' in line and '"trial_id":2,' in line)
-    lines[first] = lines[first].replace('"intermediate_value":0.', '"intermediate_value":7.')
-    path.write_text("".join(lines))
+    operations = list(Journal(path).read_logs(0))
+    first = next(one for one in operations if one["op_code"] == 7 and one["trial_id"] == 2)
+    first["intermediate_value"] += 7
+    path.write_bytes(b"")
+    Journal(path).append_logs(operations)
     changed = list(replay(SweepRecord.open(record.path)))
     assert len([e for e in changed if e.again is False]) > 0 and report.again
     assert changed[0].again, "what came before the change is as it was"

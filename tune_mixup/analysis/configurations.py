@@ -8,6 +8,7 @@ from tune_mixup.analysis.formats import FORMATS
 from tune_mixup.analysis.seal import opened
 from tune_mixup.given_files import read_file
 from tune_mixup.schema import flatten, nest
+from tune_mixup.words import said
 
 
 def read_configurations(path: Path) -> list[dict[str, Any]]:
@@ -31,11 +32,6 @@ def read_configurations(path: Path) -> list[dict[str, Any]]:
         return [nest(flatten(value)) for value in values]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{path}: can't be read as configurations ({_in_short(error)}); give a file that `tune-mixup export` "
+            f"{path}: can't be read as configurations ({said(error)}); give a file that `tune-mixup export` "
             "wrote, or a plain YAML file of settings such as mixing.alpha: 0.4"
         ) from None
-
-
-def _in_short(error: Exception) -> str:
-    words = " ".join(str(error).split())
-    return words if len(words) <= 300 else f"{words[:297]}..."

@@ -9,6 +9,7 @@ from tune_mixup.analysis.formats import FORMATS, Document
 from tune_mixup.analysis.leaderboard import direction, leaderboard, rows
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.record.targets import check_file, write_file
+from tune_mixup.search.settings import settings_of
 
 VALIDATION_ONLY = (
     "All metrics are on the validation split that the search itself used, so the best of many trials looks better than "
@@ -64,7 +65,7 @@ def _document(record: SweepRecord, top: int) -> Document:
                 "trial": row["trial"],
                 "epoch": row["epoch"],
                 "metrics": {key: value for key, value in row.items() if key.startswith("val_")},
-                "config": record.folder.trial(row["trial"]).read_config(),
+                "config": settings_of(record, row["trial"]),
             }
             for row in best
         ],

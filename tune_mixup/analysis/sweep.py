@@ -99,10 +99,11 @@ class Sweep:
         return self.trial_config(self.best.trial)
 
     def trial_config(self, number: int) -> "TrialConfig":
-        """The whole configuration of a trial. Raises FileNotFoundError for one that has never begun to train."""
+        """The whole configuration of a trial, from its folder, or from the study where that is damaged or missing."""
         from tune_mixup.config import TrialConfig
+        from tune_mixup.search.settings import settings_of
 
-        return TrialConfig.parse(self.record.folder.trial(number).read_config())
+        return TrialConfig.parse(settings_of(self.record, number))
 
     @override
     def __repr__(self) -> str:

@@ -14,6 +14,7 @@ import typer
 from tune_mixup import __version__
 from tune_mixup.cli.bench import bench
 from tune_mixup.cli.check import check
+from tune_mixup.cli.dashboard import dashboard
 from tune_mixup.cli.errors import code_and_line
 from tune_mixup.cli.explain import explain
 from tune_mixup.cli.gallery import gallery
@@ -21,6 +22,7 @@ from tune_mixup.cli.once import OnceCommand
 from tune_mixup.cli.results import evaluate, export, leaderboard
 from tune_mixup.cli.sweep import resume, sweep
 from tune_mixup.cli.train import train
+from tune_mixup.streams import fill_closed, forgiving_output, give_up, tell
 
 VERBS: dict[Callable[..., None], str] = {
     check: "tune-mixup check generalized_mixup --set data.name=cifar10",
@@ -31,6 +33,7 @@ VERBS: dict[Callable[..., None], str] = {
     export: "tune-mixup export gm --top 3 --to best.yaml",
     explain: "tune-mixup explain gm 12",
     evaluate: "tune-mixup evaluate gm --top 3 --seeds 3",
+    dashboard: "tune-mixup dashboard gm",
     gallery: "tune-mixup gallery --data cifar10 --to gallery.png",
     bench: "tune-mixup bench --space mixup --set data.name=cifar10",
 }
@@ -43,20 +46,26 @@ def main() -> None:
     Parts that lie in the current folder are found, as with `python -m`, but behind all that is installed.
     """
     sys.path.append(os.getcwd())
+    fill_closed()
     code = run(sys.argv[1:])
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read has gone, as in `tune-mixup ... | head`; exiting would flush once more
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = code or 1
+    give_up(sys.stdout)
+    give_up(sys.stderr)
     sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command and return its exit code: 0 done, 1 a run failed, 2 bad input, 130 interrupted.
 
-    What went wrong is one line on stderr; the environment variable TUNE_MIXUP_TRACEBACK=1 adds where.
+    What went wrong is one line on stderr; the environment variable TUNE_MIXUP_TRACEBACK=1 adds where. Output that
+    nobody can take (a closed pipe, a full disk) stops no command; one that is done all the same ends with 1.
     """
+    with forgiving_output() as shown:
+        code = _run(arguments)
+        arrived = shown is None or shown.finish()
+        return code or int(not arrived)
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
         code = app()(args=list(arguments) or ["--help"], prog_name="tune-mixup", standalone_mode=False)
         if code == 130:  # typer turns an interrupt that no verb has explained into this code
@@ -66,7 +75,7 @@ def run(arguments: Sequence[str]) -> int:
         if os.environ.get("TUNE_MIXUP_TRACEBACK", "0") not in ("", "0"):
             traceback.print_exc()
         code, line = code_and_line(error)
-        print(f"tune-mixup: {line}", file=sys.stderr, flush=True)
+        tell(line)
         return code
 
 

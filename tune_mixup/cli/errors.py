@@ -4,9 +4,11 @@ import re
 
 import typer
 
-MOST_CHARACTERS = 2000
-"""What is shown of an error's text."""
+from tune_mixup.words import one_line, text_of
+
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+LINE_LIMIT = 4000
+"""Characters of the line; all faults of a configuration may stand in one."""
 
 
 class Interrupted(Exception):
@@ -26,17 +28,15 @@ def code_and_line(error: BaseException) -> tuple[int, str]:
         case OSError(filename=str(filename), strerror=str(reason)):
             return BAD_INPUT, _one_line(f"{filename}: {reason}")
         case ValueError() | OSError():
-            return BAD_INPUT, _one_line(str(error))
+            return BAD_INPUT, _one_line(text_of(error))
         case RuntimeError() if type(error) is RuntimeError:
-            return FAILED, _one_line(str(error))
+            return FAILED, _one_line(text_of(error))
     # Neither the user's mistake nor a failure that was foreseen, so its kind is worth naming.
     where = "TUNE_MIXUP_TRACEBACK=1 shows where"
-    return FAILED, _one_line(f"{type(error).__name__}: {error}; {where}")
+    return FAILED, f"{type(error).__name__}: {_one_line(text_of(error))}; {where}"
 
 
 def _one_line(text: str) -> str:
     if re.search(r'^\s*File ".*", line \d+', text, re.MULTILINE):  # an error from a worker brings its traceback along
         text = text.strip().splitlines()[-1]
-    line = " ".join(text[:MOST_CHARACTERS].split())
-    line = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in line)
-    return line if len(text) <= MOST_CHARACTERS else f"{line}..."
+    return one_line(text, LINE_LIMIT)

@@ -17,6 +17,7 @@ from typing_extensions import override
 from tune_mixup.cluster.halt import Halt
 from tune_mixup.cluster.messages import from_ray
 from tune_mixup.cluster.ray_internals import cause_of_death, take_back_waiting
+from tune_mixup.data.base import DataFault
 from tune_mixup.record.facts import Assignment, Ending, Report
 from tune_mixup.record.files import StorageFault
 from tune_mixup.search.disk import Keeper
@@ -49,6 +50,8 @@ class Clerk:
         ending = report.ending or Ending(kind="stopped")
         if ending.kind == "storage_fault":
             self.halt.now(StorageFault(ending.errno, ending.why, ending.file))
+        if ending.kind == "data_fault":
+            self.halt.now(DataFault(ending.why))
         if ending.kind == "interrupted":  # the file may have been made by hand, to stop a sweep from another host
             self.halt.now(KeyboardInterrupt())
         if self.halt.reason is None or self.halt.interrupted:
@@ -117,6 +120,7 @@ class RecordSearcher(Searcher):
             rungs=tuple(session.rungs(begin.number)),
             gpus=begin.place.gpus,
             gpu_type=begin.place.gpu_type,
+            heard=begin.heard,
             config=json.dumps(begin.config.plain()),
         ).plain()
 

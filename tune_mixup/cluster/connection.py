@@ -4,19 +4,20 @@ import contextlib
 import logging
 import os
 import secrets
-import shutil
 import socket
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tune_mixup.cluster.environment import environment, levels_kept
-from tune_mixup.cluster.ray_internals import read_token_again, start_private
+from tune_mixup.cluster.private_folder import MARK, private_folder
+from tune_mixup.cluster.ray_internals import LOOPBACK_ONLY, read_token_again, start_private
 from tune_mixup.measuring.nodes import Node
 from tune_mixup.outside import module_folders
+from tune_mixup.streams import stand_ins
 from tune_mixup.sweep_config import SweepConfig
+from tune_mixup.words import said
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -72,7 +73,7 @@ def connected(
     """
     variables = {name: os.environ.get(name, value) for name, value in (worker_variables or {}).items()}
     quietly = {name: value for name, value in QUIET.items() if name not in os.environ}
-    with environment(quietly), levels_kept(["ray"]):
+    with environment(quietly), levels_kept(["ray"]), stand_ins():
         import ray
 
         if ray.is_initialized():
@@ -101,8 +102,9 @@ def _cluster(address: str, variables: Mapping[str, str], modules: Sequence[str])
             runtime_env=needs,
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"no Ray cluster answers at {address}: {reason}; start one or leave out --address") from None
+        raise ValueError(
+            f"no Ray cluster answers at {address}: {said(error)}; start one or leave out --address"
+        ) from None
     try:
         yield
     finally:
@@ -119,23 +121,21 @@ def _private(variables: Mapping[str, str]) -> Iterator[Path]:
     """
     import ray
 
-    folder = Path(tempfile.mkdtemp(prefix="tm-"))  # short: the path of a socket below it may have 107 characters
     own_token = "RAY_AUTH_MODE" not in os.environ
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)} if own_token else {}
     try:
-        with environment(token):
+        with private_folder() as folder, environment(token):
             if own_token:
                 read_token_again()
-            with environment(variables):
-                start_private(folder)
             try:
+                with environment({**variables, **LOOPBACK_ONLY, MARK: str(folder)}):
+                    start_private(folder / "r")
                 yield folder
             finally:
                 ray.shutdown()
     finally:
         if own_token:
             read_token_again()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _python_path(modules: Sequence[str]) -> dict[str, str]:
@@ -152,7 +152,9 @@ def _knock(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
     except OSError as error:
-        raise ValueError(f"no Ray cluster answers at {address}: {error}; start one or leave out --address") from None
+        raise ValueError(
+            f"no Ray cluster answers at {address}: {said(error)}; start one or leave out --address"
+        ) from None
 
 
 def _nodes() -> list[Node]:

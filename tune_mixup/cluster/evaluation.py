@@ -20,6 +20,7 @@ from tune_mixup.config import TrialConfig
 from tune_mixup.display import showing
 from tune_mixup.record.names import is_sweep, trial_name
 from tune_mixup.record.sweep_record import SweepRecord
+from tune_mixup.record.tables import known_rows
 from tune_mixup.samplers.random_search import RandomSearch
 from tune_mixup.search.standing import Listener
 from tune_mixup.stopping.never import Never
@@ -68,11 +69,12 @@ def evaluate(
 
 def _plan(record: SweepRecord, config: SweepConfig, trials: Sequence[int], seeds: int) -> SweepConfig:
     """The sweep that retrains: each setting on each fresh seed, as points of the same space with a free seed."""
-    asked = record.study.asked()
+    asked = {trial.number: trial for trial in record.study.asked()}
     for trial in trials:
-        if not 0 <= trial < len(asked):
-            raise ValueError(f"the sweep {record.name!r} has no trial {trial}; it has 0 to {len(asked) - 1}")
-    used = {config.seed, *(trial.params.get("seed", config.seed) for trial in asked)}
+        if trial not in asked:
+            there = f"it has {min(asked)} to {max(asked)}" if asked else "it has none"
+            raise ValueError(f"the sweep {record.name!r} has no trial {trial}; {there}")
+    used = {config.seed, *(one.params.get("seed", config.seed) for one in asked.values())}
     fresh = range(max(used) + 1, max(used) + 1 + seeds)
     space = config.space
     points = tuple({**asked[trial].params, "seed": seed} for trial in trials for seed in fresh)
@@ -106,7 +108,7 @@ def _test(folder: str) -> dict[str, float]:
     from tune_mixup.record.trial_folder import TrialFolder
     from tune_mixup.training.trainer import Trainer
 
-    trainer = Trainer(TrialConfig.parse(TrialFolder(Path(folder)).read_config()), folder=folder)
+    trainer = Trainer(TrialConfig.parse(TrialFolder(Path(folder)).read_config()), folder=folder)  # mended by `resume`
     trainer.run()  # nothing to do, unless the checkpoint of the trained model was lost since
     return trainer.test()
 
@@ -121,7 +123,7 @@ def _row(
 ) -> dict[str, Any]:
     from statistics import fmean, stdev
 
-    history = record.folder.trial(trial).read_epochs()
+    history = known_rows(record, record.study.trial(trial), metric=config.metric)
     row: dict[str, Any] = {
         "trial": trial,
         f"search_{config.metric}": history[-1].get(config.metric) if history else None,

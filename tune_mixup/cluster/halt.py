@@ -7,11 +7,12 @@ stops everything at once.
 
 import contextlib
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+
+from tune_mixup.streams import tell
 
 GRACE_S = 20.0
 """How long epochs may go on after SIGTERM or SIGHUP; hosts are taken away 30 s after it, or later."""
@@ -81,8 +82,7 @@ class Signals:
         else:
             signal.setitimer(signal.ITIMER_REAL, GRACE_S)
             words = f"{signal.Signals(number).name}: epochs that end within {GRACE_S:g} s are saved"
-        with contextlib.suppress(OSError):  # the terminal may be gone
-            print(f"tune-mixup: {words}", file=sys.stderr, flush=True)
+        tell(words)
 
 
 @contextlib.contextmanager

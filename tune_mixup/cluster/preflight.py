@@ -1,35 +1,46 @@
-"""The last check before a sweep is written down: that its settings fit the data, tried where the trials would run."""
+"""The last check before a sweep begins or goes on: that its settings fit the data, tried where the trials would run."""
 
 import json
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import torch
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.base import forget_data
 from tune_mixup.sweep_config import SweepConfig
+from tune_mixup.words import said
 
 
-def check_data(config: SweepConfig, *, here: bool) -> int:
-    """Load the data of every kind of trial once; returns the bytes of the largest checkpoint to expect.
+class Found(NamedTuple):
+    """What the data say of a sweep that fits them."""
+
+    checkpoint_bytes: int
+    """The most that a checkpoint takes."""
+    data: dict[str, str]
+    """The content of each data set: `Dataset.source()` -> fingerprint."""
+
+
+def check_data(config: SweepConfig, *, here: bool) -> Found:
+    """Load the data of every kind of trial once.
 
     On a worker, or in this process (`here`), as befits a Ray of this host only: a worker would have to import all of
     torch for it, and Ray gives no worker that has run a task to an actor.
-    Raises ValueError with the first fault, in one line. What takes long the first time, a download or decoding a folder
+    Raises ValueError with the first fault, in one line; data with another content than the configuration knows of are
+    one. What takes long the first time, a download or decoding a folder
     of images, is then done before the trials start.
     """
     kinds = [trial.plain() for trial in _kinds(config)]
     if here:
         with torch.random.fork_rng(devices=[]):
-            fault, checkpoint_bytes = _try(kinds)
-        forget_data()
+            fault, checkpoint_bytes, data = _try(kinds)
     else:
         import ray
 
-        fault, checkpoint_bytes = ray.get(ray.remote(num_cpus=config.cpus, max_retries=0)(_try).remote(kinds))
+        fault, checkpoint_bytes, data = ray.get(ray.remote(num_cpus=config.cpus, max_retries=0)(_try).remote(kinds))
     if fault is not None:
         raise ValueError(fault)
-    return int(checkpoint_bytes)
+    return Found(int(checkpoint_bytes), dict(data))
 
 
 def _kinds(config: SweepConfig) -> Iterable[TrialConfig]:
@@ -47,16 +58,26 @@ def _whole(settings: dict[str, object]) -> dict[str, object]:
     return {key: value for key, value in settings.items() if not isinstance(value, float)}
 
 
-def _try(configs: list[dict[str, object]]) -> tuple[str | None, int]:
+def _try(configs: list[dict[str, object]]) -> tuple[str | None, int, dict[str, str]]:
+    """The first fault, the bytes of the largest checkpoint, and the fingerprint of each source of data."""
+    forget_data()  # a process that has read them before would not see that they are gone
+    try:
+        return _look(configs)
+    finally:
+        forget_data()
+
+
+def _look(configs: list[dict[str, object]]) -> tuple[str | None, int, dict[str, str]]:
     from tune_mixup.measuring.checkpoint_size import expected_bytes
     from tune_mixup.training.fitting import load_fitting
 
-    largest = 0
+    largest, found = 0, {}
     for values in configs:
         config = TrialConfig.parse(values)
         try:
             data = load_fitting(config, device=torch.device("cpu"))
         except (ValueError, OSError) as error:
-            return str(error).splitlines()[0], 0
+            return said(error, 1000), 0, {}
+        found[config.data.source()] = data.fingerprint
         largest = max(largest, expected_bytes(config, channels=data.channels, num_classes=data.num_classes))
-    return None, largest
+    return None, largest, found

@@ -20,17 +20,31 @@ HOST_GONE = re.compile(r"node has died|node died|node was terminated", re.IGNORE
 """What Ray says of a worker whose host has gone."""
 
 
-def start_private(folder: Path) -> None:
-    """Start a Ray on this host that nobody else is told of, with all its files in `folder`, and connect to it."""
-    import ray
+LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""What makes a process of Ray listen on the loopback address alone; otherwise Ray does so where firewalls would ask."""
 
-    ray.init(
-        address="local",
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        _temp_dir=str(folder),
-    )
+
+def start_private(folder: Path) -> None:
+    """Start a Ray on this host that nobody else is told of, with all its files in `folder`, and connect to it.
+
+    It listens on the loopback address only; its processes must inherit `LOOPBACK_ONLY`. Ray gives all that it makes
+    the mode 0777, `folder` too, so that it has to lie in one that nobody else can enter.
+    """
+    import ray
+    from ray._private import ray_constants
+
+    clusters = ray_constants.ENABLE_RAY_CLUSTER  # from the environment, when Ray was imported
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _temp_dir=str(folder),
+        )
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = clusters
 
 
 def read_token_again() -> None:

@@ -15,6 +15,7 @@ from tune_mixup.cluster.connection import Connected, connected_for
 from tune_mixup.cluster.halt import Halt, Signals, interruptible
 from tune_mixup.cluster.preflight import check_data
 from tune_mixup.cluster.probing import decide, warn_of_gpus
+from tune_mixup.data.base import DataFault
 from tune_mixup.display import showing
 from tune_mixup.measuring.auto import check_resources
 from tune_mixup.measuring.nodes import Node, asking_for
@@ -78,9 +79,9 @@ def start(
         nodes = ray.nodes
         warn_of_gpus(config, nodes, here=ray.folder is not None)
         check_resources(config, nodes)
-        checkpoint_bytes = check_data(config, here=ray.folder is not None)
+        checkpoint_bytes, data = check_data(config, here=ray.folder is not None)
         decision = decide(config, nodes, Packed())
-        config = decision.applied(config)
+        config = decision.applied(config.replace(data=data))
         concurrent = _concurrency(config, nodes, decision)
         check_space(Path(root), config, checkpoint_bytes=checkpoint_bytes, concurrent=concurrent)
         record = SweepRecord.create(Path(root), config.name, config.model_dump(mode="json"), direction=config.direction)
@@ -108,8 +109,8 @@ def resume(
 ) -> Sweep:
     """Go on with a sweep: finish what was promised, or what `changes` promise now. No finished trial runs again.
 
-    Raises ValueError when there is no such sweep, when another process works on it, or when `trials` is fewer than
-    were begun.
+    Raises ValueError, with no trial touched, when there is no such sweep, when another process works on it, when
+    `trials` is fewer than were begun, when its data are not there or have another content than when it began.
     """
     record = SweepRecord.open(path)
     with showing(listener) as listener, interruptible() as signals, record.folder.working():
@@ -117,6 +118,8 @@ def resume(
         with connected_for(config, address) as ray:
             nodes = ray.nodes
             warn_of_gpus(config, nodes, here=ray.folder is not None)
+            if _is_anything_left(record, config):
+                config = config.replace(data=check_data(config, here=ray.folder is not None).data)
             known = Packed.parse(record.study.sweep_facts().packing or {})
             decision = decide(config, nodes, known)
             config = decision.applied(config)
@@ -144,6 +147,11 @@ def _resumed(record: SweepRecord, changes: Mapping[str, Any]) -> SweepConfig:
     if config.trials < begun:
         raise ValueError(f"trials: got {config.trials}, but {begun} were begun already; give at least {begun}")
     return config
+
+
+def _is_anything_left(record: SweepRecord, config: SweepConfig) -> bool:
+    asked = record.study.asked()
+    return len(asked) < config.trials or not all(trial.state.is_finished() for trial in asked)
 
 
 def _concurrency(config: SweepConfig, nodes: Sequence[Node], decision: Packed) -> int:
@@ -195,6 +203,11 @@ def _run(
             f"stopped: {halt.reason.filename} can't be written or read ({halt.reason.strerror}); what was recorded is "
             f"whole, so put that right and go on with `tune-mixup resume {record.path}`"
         ) from halt.reason
+    if isinstance(halt.reason, DataFault):
+        raise RuntimeError(
+            f"stopped: {halt.reason}; no trial has failed by it, so put that right and go on with `tune-mixup resume "
+            f"{record.path}`"
+        ) from None
     if isinstance(halt.reason, NoRoom):
         raise RuntimeError(str(halt.reason)) from None
     if halt.reason is not None:

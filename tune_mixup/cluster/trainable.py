@@ -5,17 +5,18 @@ import errno
 import gc
 import json
 import os
-import traceback
+import platform
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from ray import tune
 from typing_extensions import override
 
 from tune_mixup.cluster.messages import to_ray
 from tune_mixup.config import TrialConfig
+from tune_mixup.data.base import DataFault
+from tune_mixup.locks import Held, Lock
 from tune_mixup.measuring.device import device_for
 from tune_mixup.out_of_memory import forget_failures, is_out_of_memory
 from tune_mixup.record.facts import Assignment, Ending, Report
@@ -24,6 +25,7 @@ from tune_mixup.record.trial_folder import TrialFolder
 from tune_mixup.training.process import set_threads
 from tune_mixup.training.trainer import Trainer
 from tune_mixup.training.warm import forget
+from tune_mixup.words import first_line, trace
 
 LOCK_TIMEOUT_S = 60.0
 """How long a trial waits for a worker that outlived its driver to let go of the trial's folder."""
@@ -50,8 +52,10 @@ class MixupTrainable(tune.Trainable):
         """
         self.assignment = Assignment.parse(config)
         self.trainer: Trainer | None = None
+        self.told = 0
+        """Epochs that the driver has heard of."""
         self.folder = TrialFolder(Path(self.assignment.folder))
-        self.lock = FileLock(self.folder.path / "lock")
+        self.lock = Lock(self.folder.path / "lock", folder=True)
         self.stopping = Path(self.assignment.stopping)
         self.between_epochs = True
         """Whether the weights are those of a finished epoch."""
@@ -65,14 +69,16 @@ class MixupTrainable(tune.Trainable):
             self.between_epochs = True
         except StorageFault as fault:
             ending = _storage_fault(fault)
+        except DataFault as fault:
+            ending = Ending(kind="data_fault", why=f"on host {platform.node()}: {first_line(fault)}")
         except LockedOut:
             ending = Ending(kind="locked_out", why=f"another process held its folder for {LOCK_TIMEOUT_S:g} s")
         except Exception as error:
             if is_out_of_memory(error):
-                ending = Ending(kind="out_of_memory", why=_first_line(error))
+                ending = Ending(kind="out_of_memory", why=first_line(error))
             else:
                 ending = self._failed(error)
-        history = self.trainer.history if self.trainer is not None else []
+        history = self.trainer.history[: self.told] if self.trainer is not None else []
         report = Report(row=history[-1] if history else None, ending=ending)
         if ending is not None:
             self.cleanup()
@@ -103,15 +109,22 @@ class MixupTrainable(tune.Trainable):
         self.lock.release()
 
     def _epoch(self) -> Ending | None:
-        """Train an epoch, if there is one left; what the trial ended by, None while it goes on."""
+        """Train an epoch, if there is one left; what the trial ended by, None while it goes on.
+
+        Epochs that only the trial's folder knows, as after a power cut, are told first, one for each call.
+        """
         interrupted = Ending(kind="interrupted")
         if self.trainer is None:
             if self.stopping.exists():
                 return interrupted
             self.trainer = self._begin()
+            self.told = min(self.assignment.heard, self.trainer.epoch)
         trainer = self.trainer
-        if not trainer.done:
+        if self.told == trainer.epoch and not trainer.done:
             trainer.train_epoch()
+        self.told = min(self.told + 1, trainer.epoch)
+        if self.told < trainer.epoch:
+            return None
         if trainer.done:
             return Ending(kind="diverged" if trainer.diverged else "completed")
         if self.stopping.exists():
@@ -123,8 +136,8 @@ class MixupTrainable(tune.Trainable):
         with storage(self.folder.path):
             self.folder.path.mkdir(exist_ok=True)
             try:
-                self.lock.acquire(timeout=LOCK_TIMEOUT_S)
-            except Timeout:
+                self.lock.acquire(LOCK_TIMEOUT_S)
+            except Held:
                 raise LockedOut from None
         assignment = self.assignment
         set_threads(assignment.threads)
@@ -136,12 +149,12 @@ class MixupTrainable(tune.Trainable):
         if isinstance(error, OSError) and error.errno in FULL:
             return _storage_fault(error)
         try:
-            self.folder.write_error(traceback.format_exc())
+            self.folder.write_error(trace(error))
         except StorageFault as fault:
             return _storage_fault(fault)
         if isinstance(error, torch.AcceleratorError) and _context_is_lost():
             os._exit(1)  # the GPU context is lost: the next trial needs a new process, and so does this one
-        return Ending(kind="failed", why=_first_line(error))
+        return Ending(kind="failed", why=first_line(error))
 
 
 def _context_is_lost() -> bool:
@@ -156,7 +169,3 @@ def _context_is_lost() -> bool:
 def _storage_fault(error: OSError) -> Ending:
     file = str(error.filename or "a disk")
     return Ending(kind="storage_fault", why=error.strerror, errno=error.errno, file=file)
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]

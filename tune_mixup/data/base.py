@@ -3,6 +3,7 @@
 Shapes: N examples, K classes, C channels, H x W pixels.
 """
 
+import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from tune_mixup.data.augment import Augment, measure, prepare
 from tune_mixup.data.batches import Unbalanced
+from tune_mixup.data.fingerprint import DIGITS, of_tensors
 from tune_mixup.data.stratify import split
 from tune_mixup.parts import Part
 from tune_mixup.schema import merge
@@ -75,6 +77,9 @@ class Dataset(Part, ABC):
     """Whether batches are drawn at random or hold every class equally often."""
     unbalanced: Unbalanced = "drop"
     """How stratified batches treat unequal classes: the epoch ends with the smallest, or small ones come again."""
+    fingerprint: str | None = Field(default=None, pattern=f"^[0-9a-f]{{{DIGITS}}}$")
+    """Of the content that must be there, training and validation images with their classes; empty: any. A trial notes
+    it, so that it never goes on with other data, whatever their path."""
 
     @field_validator("augment", mode="before")
     @classmethod
@@ -107,6 +112,18 @@ class Dataset(Part, ABC):
         """A validation set that comes with the data, on the CPU; None: it is split off the training set."""
         return None
 
+    def known_fingerprint(self) -> str | None:
+        """The fingerprint where it is known without a look at every pixel; None: it is taken of what was read."""
+        return None
+
+    def source(self) -> str:
+        """The settings that say which data are meant, as JSON: what this data set has beside those of every other."""
+        return json.dumps(self.model_dump(mode="json", exclude=Dataset.model_fields.keys() - {"name"}), sort_keys=True)
+
+
+class DataFault(ValueError):
+    """Data that can't be read, or are not those that a trial has had so far. It says nothing about the trial."""
+
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
@@ -120,6 +137,8 @@ class TrainingData:
     mean: Tensor
     std: Tensor
     class_names: tuple[str, ...]
+    fingerprint: str = ""
+    """Of the content of the whole data set, its test split apart; empty where there are no images."""
     _prepared: dict[tuple[int, str], Tensor] = field(default_factory=dict, repr=False)
 
     def prepared(self, augment: Augment) -> Tensor:
@@ -154,9 +173,17 @@ def load(dataset: Dataset, *, seed: int, device: torch.device) -> TrainingData:
     """The training and validation splits of `dataset` for `seed`, on `device`.
 
     Read once per process: equal arguments return the same object, also when only augmentation or batches differ.
-    Raises ValueError for data that are missing, damaged or too few.
+    Raises ValueError for data that are too few, and DataFault for those that are missing or damaged, or that have
+    another fingerprint than the one they must have.
     """
-    return _load_once(_without_batching(dataset), seed, device)
+    data = _load_once(_without_batching(dataset), seed, device)
+    if dataset.fingerprint not in (None, data.fingerprint):
+        raise DataFault(
+            f"data.fingerprint: the data that {dataset.source()} names have changed: got {data.fingerprint}, must be "
+            f"{dataset.fingerprint}, as when this was first trained; bring those back, or train anew on what is there "
+            "now (another sweep, or --set data.fingerprint=null)"
+        )
+    return data
 
 
 def load_test(dataset: Dataset, *, device: torch.device) -> Split:
@@ -171,15 +198,14 @@ def forget_data() -> None:
 
 
 def _without_batching(dataset: Dataset) -> Dataset:
-    return dataset.replace(augment=Augment(), batches="shuffled", unbalanced="drop")
+    return dataset.replace(augment=Augment(), batches="shuffled", unbalanced="drop", fingerprint=None)
 
 
 @lru_cache(maxsize=2)  # two, because a process that changes its seed must not hold every split it ever made
 def _load_once(dataset: Dataset, seed: int, device: torch.device) -> TrainingData:
-    whole, class_names = dataset.read_train()
+    whole, class_names, own_validation, fingerprint = _read(dataset)
     if len(class_names) < 2:
         raise ValueError(f"data.name={dataset.name} has {len(class_names)} classes, must be at least 2 to learn from")
-    own_validation = dataset.read_validation()
     train_index, validation_index = split(
         whole.targets,
         fraction=dataset.validation_fraction if own_validation is None else 0,
@@ -196,7 +222,19 @@ def _load_once(dataset: Dataset, seed: int, device: torch.device) -> TrainingDat
         mean=_per_channel("mean", dataset.mean, measured_mean).to(device),
         std=_per_channel("std", dataset.std, measured_std).to(device),
         class_names=class_names,
+        fingerprint=fingerprint,
     )
+
+
+def _read(dataset: Dataset) -> tuple[Split, tuple[str, ...], Split | None, str]:
+    """The training set, the names of its classes, the validation set if there is one, and their fingerprint."""
+    try:
+        whole, class_names = dataset.read_train()
+        own_validation = dataset.read_validation()
+        known = dataset.known_fingerprint()
+    except (ValueError, OSError) as error:
+        raise DataFault(str(error)) from error
+    return whole, class_names, own_validation, known or of_tensors([*whole, *(own_validation or ())], class_names)
 
 
 @lru_cache(maxsize=1)

@@ -4,7 +4,9 @@ Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009. Paddi
 Residual Learning for Image Recognition", CVPR 2016, section 4.2.
 """
 
+import os
 from abc import abstractmethod
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -12,7 +14,7 @@ from typing_extensions import override
 
 from tune_mixup.data.augment import Augment
 from tune_mixup.data.base import Dataset, PerChannel, Shape, Split
-from tune_mixup.data.download import open_or_download
+from tune_mixup.data.download import beside, open_or_download
 
 
 class Cifar(Dataset):
@@ -48,12 +50,31 @@ class Cifar(Dataset):
                 return None
 
         def download() -> None:
-            source(self.root, download=True)
+            _download(source, self.root, self.name)
 
         expected = f"the folder {source.base_folder} (or {source.filename})"
         found = open_or_download(self.root, self.name, open_files=open_files, download=download, expected=expected)
         images = torch.from_numpy(found.data).permute(0, 3, 1, 2).contiguous()
         return Split(images, torch.tensor(found.targets)), tuple(found.classes)
+
+
+def _download(source: Any, root: Path, name: str) -> None:
+    """Unpack torchvision's archive, that in `root` or else a new one, beside the final place; then move the files.
+
+    Torchvision unpacks no archive but the one whose checksum it knows, so that its size is known as well; but it writes
+    through links, and names in a shared folder can be foreseen.
+    """
+    from torchvision.datasets.utils import check_integrity
+
+    with beside(root, name) as partial:
+        archive = root / source.filename
+        if archive.is_file() and check_integrity(str(archive), source.tgz_md5):
+            (partial / source.filename).symlink_to(archive.resolve())
+        source(partial, download=True)
+        folder = root / source.base_folder
+        folder.mkdir(exist_ok=True)
+        for file in (partial / source.base_folder).iterdir():
+            os.replace(file, folder / file.name)
 
 
 class Cifar10(Cifar):

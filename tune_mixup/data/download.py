@@ -1,12 +1,17 @@
 """Data sets that are downloaded on first use: once, however many workers start together."""
 
-from collections.abc import Callable
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from http.client import HTTPException
 from pathlib import Path
 from tarfile import TarError
 from typing import TypeVar
 
-from filelock import FileLock
+from tune_mixup.locks import Lock
+from tune_mixup.words import one_line, text_of
 
 Opened = TypeVar("Opened")
 
@@ -24,22 +29,33 @@ def open_or_download(
         return opened
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / f".{name}.lock"):
+        with Lock(root / f".{name}.lock"):
             opened = open_files()
             if opened is None:
                 download()
                 opened = open_files()
     except (OSError, RuntimeError, EOFError, HTTPException, TarError) as error:
-        raise ValueError(_explain(root, name, expected, str(error) or type(error).__name__)) from error
+        raise ValueError(_explain(root, name, expected, text_of(error) or type(error).__name__)) from error
     if opened is None:
         raise ValueError(_explain(root, name, expected, "what came is not complete"))
     return opened
 
 
+@contextlib.contextmanager
+def beside(root: Path, name: str) -> Iterator[Path]:
+    """A new folder in `root` for a download, whose name nobody can foresee, deleted when the block ends.
+
+    What killed downloads have left is deleted first; nobody else may be downloading meanwhile.
+    """
+    for remains in root.glob(f".{name}.*partial"):
+        if not remains.is_symlink() and remains.stat().st_uid == os.getuid():
+            shutil.rmtree(remains, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f".{name}.", suffix=".partial", dir=root) as folder:
+        yield Path(folder)
+
+
 def _explain(root: Path, name: str, expected: str, reason: str) -> str:
-    reason = " ".join(reason.split())
-    reason = reason if len(reason) <= 200 else reason[:197] + "..."
     return (
-        f"{name} is not in {root} and can't be downloaded ({reason}); put {expected} there,"
+        f"{name} is not in {root} and can't be downloaded ({one_line(reason, 200)}); put {expected} there,"
         " or set data.root (or TUNE_MIXUP_DATA) to a folder that has it"
     )

@@ -5,7 +5,6 @@ arXiv:1708.07747. Padding 4 and flips as in Zhong et al., "Random Erasing Data A
 """
 
 import os
-import shutil
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +12,7 @@ from typing_extensions import override
 
 from tune_mixup.data.augment import Augment
 from tune_mixup.data.base import Dataset, Shape, Split
-from tune_mixup.data.download import open_or_download
+from tune_mixup.data.download import beside, open_or_download
 from tune_mixup.data.idx import read_idx
 
 _CLASS_NAMES = (
@@ -97,9 +96,7 @@ def _download(root: Path, raw: Path) -> None:
     """Download beside the final place and move all files at once, so that nobody ever sees a part of them."""
     from torchvision.datasets import FashionMNIST
 
-    partial = root / ".fashion_mnist.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    FashionMNIST(partial, download=True)
-    raw.mkdir(parents=True, exist_ok=True)
-    os.replace(partial / "FashionMNIST" / "raw", raw)
-    shutil.rmtree(partial)
+    with beside(root, "fashion_mnist") as partial:
+        FashionMNIST(partial, download=True)
+        raw.mkdir(parents=True, exist_ok=True)
+        os.replace(partial / "FashionMNIST" / "raw", raw)

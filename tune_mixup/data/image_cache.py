@@ -1,73 +1,74 @@
 """Decoded images in one file, made by one process while the others wait."""
 
-import os
 import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from filelock import FileLock
 
 from tune_mixup.data.base import Split
+from tune_mixup.locks import Lock
+from tune_mixup.words import said
+from tune_mixup.writing import remove_unfinished, replace
 
 
 class Contents(NamedTuple):
-    """The classes of a data set and its parts (train, test, val)."""
+    """The classes of a data set, its parts (train, test, val), and the fingerprint of what was decoded."""
 
     class_names: tuple[str, ...]
     parts: dict[str, Split]
+    fingerprint: str
 
 
-def cached(files: Sequence[Path], *, fingerprint: str, build: Callable[[], Contents]) -> Contents:
-    """The contents stored under `fingerprint` in the first of `files` that has them, else built and stored.
+def cached(files: Sequence[Path], *, stamp: str, build: Callable[[], Contents]) -> Contents:
+    """The contents stored under `stamp` in the first of `files` that has them, else built and stored.
 
-    A file that is damaged or has another fingerprint is replaced in one step, so that readers see the old or the new
+    A file that is damaged or has another stamp is replaced in one step, so that readers see the old or the new
     one. Raises ValueError when none of the files can be written.
     """
     for file in files:
-        contents = _load(file, fingerprint)
+        contents = _load(file, stamp)
         if contents is not None:
             return contents
     reasons = []
     for file in files:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(file.with_suffix(".lock")):
-                contents = _load(file, fingerprint)  # perhaps made while this process waited
+            with Lock(file.with_suffix(".lock")):
+                contents = _load(file, stamp)  # perhaps made while this process waited
                 if contents is None:
                     contents = build()
-                    _store(file, fingerprint, contents)
+                    _store(file, stamp, contents)
             return contents
         except OSError as error:
-            reasons.append(f"{file.parent} ({error.strerror or ' '.join(str(error).split())})")
+            reasons.append(f"{file.parent} ({error.strerror or said(error)})")
     raise ValueError(
         f"decoded images can't be stored in {' or '.join(reasons)}; set data.root to a folder that can be written"
     )
 
 
-def _load(file: Path, fingerprint: str) -> Contents | None:
-    """None for a file that is absent, damaged or of another fingerprint; images stay on disk until they are read."""
+def _load(file: Path, stamp: str) -> Contents | None:
+    """None for a file that is absent, damaged or of another stamp; images stay on disk until they are read."""
     try:
         stored = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-        if stored["fingerprint"] != fingerprint:
+        if stored["stamp"] != stamp:
             return None
         parts = {part: Split(*tensors) for part, tensors in stored["parts"].items()}
-        return Contents(tuple(stored["class_names"]), parts)
+        return Contents(tuple(stored["class_names"]), parts, str(stored["fingerprint"]))
     except (OSError, EOFError, RuntimeError, ValueError, TypeError, KeyError, pickle.UnpicklingError):
         return None
 
 
-def _store(file: Path, fingerprint: str, contents: Contents) -> None:
+def _store(file: Path, stamp: str, contents: Contents) -> None:
     stored = {
-        "fingerprint": fingerprint,
+        "stamp": stamp,
+        "fingerprint": contents.fingerprint,
         "class_names": list(contents.class_names),
         "parts": {part: tuple(tensors) for part, tensors in contents.parts.items()},
     }
-    partial = file.with_suffix(".partial")
+    remove_unfinished(file)
     try:
-        torch.save(stored, partial)
+        replace(file, lambda opened: torch.save(stored, opened))
     except RuntimeError as error:  # torch's word for a full disk
-        partial.unlink(missing_ok=True)
-        raise OSError(f"{partial} can't be written: {error}") from error
-    os.replace(partial, file)
+        raise OSError(f"{file} can't be written: {said(error)}") from error

@@ -6,6 +6,7 @@ changed (by name, size and time of change).
 
 import hashlib
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +16,12 @@ import torch
 from typing_extensions import override
 
 from tune_mixup.data.base import Dataset, Folder, Split
+from tune_mixup.data.fingerprint import of_parts
 from tune_mixup.data.image_cache import Contents, cached
 from tune_mixup.data.image_decode import decode, is_image
 
-_FORMAT = 1
-"""Part of every fingerprint: raised when what a cache file holds changes its meaning."""
+_FORMAT = 2
+"""Part of every stamp: raised when what a cache file holds changes its meaning."""
 
 
 class _File(NamedTuple):
@@ -59,6 +61,11 @@ class ImageFolder(Dataset):
     def read_test(self) -> Split:
         return self._read().parts["test"]
 
+    @override
+    def known_fingerprint(self) -> str:
+        """Of the names and bytes of all images in `train/` and `val/`, read when they were decoded."""
+        return self._read().fingerprint
+
     def _read(self) -> Contents:
         class_names = _class_names(self.path)
         files = _list(self.path)
@@ -66,7 +73,7 @@ class ImageFolder(Dataset):
         away = f"{self.path.name}-{hashlib.blake2b(os.fsencode(self.path), digest_size=6).hexdigest()}"
         return cached(
             (self.path / ".tune_mixup" / f"{kind}.pt", self.root / "imagefolder" / away / f"{kind}.pt"),
-            fingerprint=_fingerprint(class_names, files),
+            stamp=_stamp(class_names, files),
             build=lambda: _decode_all(self.path, class_names, files, channels=self.channels),
         )
 
@@ -120,7 +127,7 @@ def _list(folder: Path) -> list[_File]:
 
 
 def _walk(folder: Path | str, relative: str) -> Iterator[tuple[str, int, int]]:
-    """Relative path, size in bytes and time of change of every file below; strings, as Path objects cost a second."""
+    """Relative path, bytes and time of change of every regular file below; strings, as Path objects cost a second."""
     with os.scandir(folder) as entries:
         for entry in entries:
             here = f"{relative}/{entry.name}"
@@ -130,10 +137,11 @@ def _walk(folder: Path | str, relative: str) -> Iterator[tuple[str, int, int]]:
                 yield from _walk(entry.path, here)
             else:
                 status = entry.stat()
-                yield here, status.st_size, status.st_mtime_ns
+                if stat.S_ISREG(status.st_mode):  # reading a FIFO or a device would not come to an end
+                    yield here, status.st_size, status.st_mtime_ns
 
 
-def _fingerprint(class_names: tuple[str, ...], files: list[_File]) -> str:
+def _stamp(class_names: tuple[str, ...], files: list[_File]) -> str:
     lines = [repr((_FORMAT, class_names)), *(f"{file.relative}\0{file.size} {file.mtime_ns}" for file in files)]
     return hashlib.blake2b("\n".join(lines).encode(errors="surrogateescape"), digest_size=16).hexdigest()
 
@@ -146,11 +154,17 @@ def _decode_all(folder: Path, class_names: tuple[str, ...], files: list[_File], 
         without = [f"{part}/{name}" for name in folders if not by_class[part, name]] if folders else [part]
         if without:
             raise ValueError(f"{folder / without[0]} holds no images; add some (png, jpg, ...) or remove the folder")
-    images = decode([folder / file.relative for file in files], channels=channels)
+    images, digests = decode([folder / file.relative for file in files], channels=channels)
     number = {name: k for k, name in enumerate(class_names)}
     targets = torch.tensor([number[file.class_name] for file in files])
     parts = {}
     for part in _parts(folder):
         chosen = torch.tensor([file.part == part for file in files])
         parts[part] = Split(images[chosen], targets[chosen])
-    return Contents(class_names, parts)
+    trained = [
+        part
+        for file, digest in zip(files, digests, strict=True)
+        if file.part != "test"  # which nothing but `evaluate` opens
+        for part in (file.relative, digest)
+    ]
+    return Contents(class_names, parts, of_parts([repr((channels, class_names)), *trained]))

@@ -9,6 +9,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from tune_mixup.data.base import Dataset, Shape, Split
+from tune_mixup.data.fingerprint import of_parts
 from tune_mixup.seeding import generator
 
 _GRID = 4
@@ -48,6 +49,10 @@ class Synthetic(Dataset):
     def read_test(self) -> Split:
         """`num_test` examples of the same patterns with other noise."""
         return self._make(self.num_test, _TEST)
+
+    @override
+    def known_fingerprint(self) -> str:
+        return of_parts([self.source()])  # which they follow from
 
     def _patterns(self) -> Tensor:
         """Float [K, C, H, W] in 0..1."""

@@ -58,6 +58,8 @@ class Assignment(Fact):
     """Its share of a GPU, at most 1."""
     gpu_type: str = ""
     """The type of GPU that it must have; empty for any."""
+    heard: int = 0
+    """The last epoch that the record knows of."""
     config: str
     """The `TrialConfig` as JSON: one text, because Ray keeps several copies of each value."""
 
@@ -70,11 +72,20 @@ class Ending(Fact):
     """What a trial's run ended by. Only a worker that dies says nothing."""
 
     kind: Literal[
-        "completed", "stopped", "diverged", "failed", "out_of_memory", "storage_fault", "locked_out", "interrupted"
+        "completed",
+        "stopped",
+        "diverged",
+        "failed",
+        "out_of_memory",
+        "storage_fault",
+        "data_fault",
+        "locked_out",
+        "interrupted",
     ]
     """completed: it has trained to its end; stopped: as the driver had said; diverged: the loss is no number any more
     or has exploded; failed: by a fault of its own; out_of_memory: of its device; storage_fault: a disk is full or gone;
-    locked_out: another process holds its folder; interrupted: the sweep is being stopped."""
+    data_fault: its data can't be read or have changed since the sweep began; locked_out: another process holds its
+    folder; interrupted: the sweep is being stopped."""
     why: str | None = None
     """One line, where the kind does not say it all."""
     errno: int | None = None

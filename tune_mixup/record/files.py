@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from tune_mixup.writing import replace
+
 
 class StorageFault(OSError):
     """A folder that is worked in can't be written or read: the disk is full, read-only, failing or gone.
@@ -26,19 +28,19 @@ def storage(path: Path) -> Iterator[None]:
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file so that readers and crashes see the old content or the new, never a part.
+    """Write a file so that readers, crashes and power cuts see the old content or the new, never a part.
 
     The folder must exist: one that has vanished under a running sweep must not be made again elsewhere. Raises
     StorageFault when the disk is full, read-only or gone; the old content is then still there.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with storage(path):
-        try:
-            with open(unfinished, "wb") as file:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(unfinished, path)
-        finally:
-            with contextlib.suppress(OSError):  # the fault above is the one to hear of
-                unfinished.unlink(missing_ok=True)
+        replace(path, write)
+
+
+def sync(path: Path) -> None:
+    """Have a file's content on the disk, whichever process of this host has written it; one that is not there may be.
+
+    Raises OSError when the disk fails.
+    """
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+        os.fsync(file.fileno())

@@ -13,24 +13,27 @@ Only the process that holds the lock writes here; workers write to their trial's
 """
 
 import contextlib
-import json
-import os
+import logging
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
+from tune_mixup.locks import Held, Lock
 from tune_mixup.reading import dump_yaml, parse_yaml
-from tune_mixup.record.files import storage, write_atomically
+from tune_mixup.record.files import storage, sync, write_atomically
 from tune_mixup.record.journal import repair
+from tune_mixup.record.lines import open_text, seal_text
+from tune_mixup.record.making import made_beside
 from tune_mixup.record.names import SCRATCH, SWEEP, is_sweep, trial_name
+from tune_mixup.record.rows import append_row, end_last_row, read_rows, write_rows
 from tune_mixup.record.targets import check_root
 from tune_mixup.record.trial_folder import TrialFolder
+from tune_mixup.writing import sync_folder
 
-FORMAT = 1
-"""Of the record. 0, which no file says, had the settings of sampler and stopping rule beside each other."""
+FORMAT = 2
+"""Of the record. 0, which no file says, had the settings of sampler and stopping rule beside each other; 1 had no
+checksums."""
 
 
 class SweepFolder:
@@ -46,7 +49,7 @@ class SweepFolder:
         self._runs = path / "runs.jsonl"
         self._metered = path / "metered.jsonl"
         self._openings = self.evaluations / "test_split.jsonl"
-        self._lock = FileLock(path / "lock", timeout=0)
+        self._lock = Lock(path / "lock", folder=True)
 
     @classmethod
     @contextlib.contextmanager
@@ -57,19 +60,14 @@ class SweepFolder:
         """
         cls.check_free(root, name)
         path = root.expanduser().resolve() / name
-        made = path.with_name(f".{name}.{os.getpid()}.making")
-        shutil.rmtree(made, ignore_errors=True)
-        folder = cls(made)
-        folder.trials.mkdir(parents=True)
         try:
-            yield folder
-            try:
-                os.rename(made, path)
-            except OSError:
-                cls.check_free(root, name)
-                raise
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
+            with made_beside(path) as made:
+                folder = cls(made)
+                folder.trials.mkdir()
+                yield folder
+        except OSError:
+            cls.check_free(root, name)
+            raise
 
     @classmethod
     def check_free(cls, root: Path, name: str) -> None:
@@ -91,9 +89,21 @@ class SweepFolder:
     def config(self) -> dict[str, Any]:
         """The sweep's configuration as nested plain values, `format` among them where the record has one.
 
-        Raises ValueError for a record of a later format than this version knows.
+        Raises ValueError for a file that is damaged, and for a record of a later format than this version knows.
         """
-        values: dict[str, Any] = parse_yaml((self.path / SWEEP).read_text())
+        file = self.path / SWEEP
+        try:
+            text, sealed = open_text(file.read_bytes())
+            values = parse_yaml(text)
+            if not isinstance(values, dict):
+                raise ValueError("it holds no settings")
+            if values.get("format", 0) == FORMAT and not sealed:
+                raise ValueError("its last line, the checksum, is missing")
+        except ValueError as error:
+            raise ValueError(
+                f"{file} can't be read as a sweep's configuration ({error}); restore it from a copy, or drop its last "
+                "line if it was changed by hand"
+            ) from None
         found = values.get("format", 0)
         if not isinstance(found, int) or found > FORMAT:
             raise ValueError(
@@ -104,25 +114,32 @@ class SweepFolder:
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Replace the configuration, as `resume --trials` does; the record then has today's format."""
-        text = dump_yaml({"format": FORMAT, **config})
-        write_atomically(self.path / SWEEP, lambda file: file.write(text.encode()))
+        content = seal_text(dump_yaml({"format": FORMAT, **config}))
+        write_atomically(self.path / SWEEP, lambda file: file.write(content))
 
     @contextlib.contextmanager
     def working(self) -> Iterator[None]:
         """Hold the sweep's lock, and first mend what a killed process may have left.
 
-        Raises ValueError when another process works on the sweep or when the study is damaged beyond its last line.
+        Raises ValueError when another process works on the sweep, and when the configuration or the study is damaged
+        beyond the torn end of a write: nothing is changed then.
         """
         try:
-            self._lock.acquire()
-        except Timeout:
+            self._lock.acquire(0)
+        except Held:
             raise ValueError(
                 f"another process is working on the sweep {self.name!r}; wait for it or stop it first"
             ) from None
         try:
-            repair(self.journal)
+            self.config()
+            cut = repair(self.journal)
+            if cut is not None and cut.lines:
+                logging.getLogger(__name__).warning(
+                    f"{self.journal}: the damaged end was moved to {cut.kept.name}: {', '.join(cut.lines)}"
+                )
             with storage(self.path):
-                _cut_torn_line(self._metered)
+                end_last_row(self._metered)
+                end_last_row(self._openings)
                 self.trials.mkdir(exist_ok=True)
                 self.stopping.unlink(missing_ok=True)
                 for remains in self.path.glob(".*.tmp"):
@@ -137,59 +154,45 @@ class SweepFolder:
         """Write down that the process that began at `began` (Unix seconds) has worked for `worked_s` so far."""
         runs = {run["began"]: run for run in self.runs()}
         runs[began] = {**runs.get(began, {}), "began": began, "worked_s": worked_s}
-        _write_rows(self._runs, runs.values())
+        write_rows(self._runs, runs.values())
 
     def runs(self) -> list[dict[str, float]]:
         """Each process that worked on the sweep: `began` (Unix seconds) and `worked_s`.
 
         In a record of format 0 also `gpu_s`, the GPU-seconds of its epochs.
         """
-        return _read_rows(self._runs)
+        return read_rows(self._runs, numbers=("began", "worked_s"))
 
     def meter(self, row: Mapping[str, float]) -> None:
         """Write down what one epoch took of a GPU: `trial`, `epoch`, `epoch_s` and its share, `gpus`."""
-        with storage(self._metered), open(self._metered, "ab") as file:
-            file.write(json.dumps(dict(row)).encode() + b"\n")
+        append_row(self._metered, row)
 
     def metered(self) -> list[dict[str, float]]:
-        """Every epoch that took GPU time, up to a line that a crash has torn."""
-        return _read_rows(self._metered)
+        """Every epoch that took GPU time."""
+        return read_rows(self._metered, numbers=("trial", "epoch", "epoch_s", "gpus"))
+
+    def settle(self, number: int) -> None:
+        """Have on the disk what a power cut could take of a trial, before anything is recorded that builds on it."""
+        trial = self.trial(number)
+        if trial.path.exists():
+            with storage(trial.path):
+                sync(trial.epochs)
+                sync_folder(trial.path)
+                sync_folder(self.trials)
+                sync(self._metered)
 
     def note_opening(self, values: Mapping[str, Any]) -> None:
         """Write down that the test split was opened, for what, and what it said."""
-        self.evaluations.mkdir(exist_ok=True)
-        _write_rows(self._openings, (*self.openings(), dict(values)))
+        with storage(self._openings):
+            self.evaluations.mkdir(exist_ok=True)
+            append_row(self._openings, values)
+            sync(self._openings)
+            sync_folder(self.evaluations)
 
     def openings(self) -> list[dict[str, Any]]:
         """Every opening of the test split so far, oldest first."""
-        return _read_rows(self._openings)
+        return read_rows(self._openings, numbers=("trial",))
 
     def remove(self) -> None:
         """Delete the folder of a sweep that could not start."""
         shutil.rmtree(self.path)
-
-
-def _cut_torn_line(path: Path) -> None:
-    content = path.read_bytes() if path.exists() else b""
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        os.truncate(path, whole)
-
-
-def _read_rows(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    rows = []
-    with storage(path):
-        lines = path.read_bytes().split(b"\n")[:-1]
-    for line in lines:
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break
-    return rows
-
-
-def _write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    text = "".join(json.dumps(dict(row)) + "\n" for row in rows)
-    write_atomically(path, lambda file: file.write(text.encode()))

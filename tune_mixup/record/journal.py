@@ -1,24 +1,40 @@
 """The file behind a study: one line per operation, only ever appended to, and mended where a power cut tore its end.
 
 Optuna replays the lines when it opens the study. Its own file backend does the same work, but leaves its lock behind
-when a process is killed, takes a torn last line followed by a new one for the end of the world, and waits for the disk
-after every report.
+when a process is killed, takes a torn last line followed by a new one for the end of the world, waits for the disk
+after every report, and does not see when a line has changed or is missing.
 """
 
 import contextlib
 import errno
-import json
 import os
-from collections.abc import Generator
+import re
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from filelock import FileLock
 from optuna.storages.journal import BaseJournalBackend
 from typing_extensions import override
 
+from tune_mixup.locks import Lock
 from tune_mixup.optuna_internals import JournalOperation
 from tune_mixup.record.files import storage
+from tune_mixup.record.lines import Line, opened, seal
+
+_OPERATION = re.compile(rb'"op_code":\s*(\d+)')
+
+
+class _Place(NamedTuple):
+    """A point between two lines of a journal."""
+
+    number: int = 0
+    """Lines before it."""
+    position: int = 0
+    """Bytes before it."""
+    crc: int = 0
+    """Of the lines before it."""
+    sealed: bool = False
+    """Whether one of them has a checksum, as all later ones then have."""
 
 
 class Journal(BaseJournalBackend):
@@ -26,30 +42,26 @@ class Journal(BaseJournalBackend):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = FileLock(path.with_name(f"{path.name}.lock"))
-        self._read = (0, 0)
-        """How many lines were read so far, and where the next one begins."""
+        self._lock = Lock(path.with_name(f"{path.name}.lock"))
+        self._read = _Place()
+        """Up to where it was read."""
 
     @override
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
         """The operations from number `log_number_from` on; what a torn last line holds is left out.
 
-        Raises ValueError when a damaged line is followed by whole ones, and StorageFault when the file can't be read.
+        Raises ValueError when more than the end of a write is damaged or missing, and StorageFault when the file can't
+        be read.
         """
-        number, position = self._read if self._read[0] == log_number_from else (0, 0)
+        start = self._read if self._read.number == log_number_from else _Place()
         with storage(self.path), open(self.path, "rb") as file:
-            file.seek(position)
+            file.seek(start.position)
             lines = file.read().split(b"\n")[:-1]
-        for place, line in enumerate(lines):
-            operation = _parse(line)
-            if operation is None:
-                if any(_parse(later) is not None for later in lines[place + 1 :]):
-                    raise ValueError(_damaged(self.path, number + 1))
-                return
-            number, position = number + 1, position + len(line) + 1
-            self._read = (number, position)
-            if number > log_number_from:
-                yield operation
+        whole = list(_whole(lines, start))
+        end = whole[-1][0] if whole else start
+        _check_tail(self.path, lines[len(whole) :], end)  # first: Optuna acts on what it is given
+        self._read = end
+        yield from (operation for place, operation in whole if place.number > log_number_from)
 
     @override
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
@@ -58,10 +70,13 @@ class Journal(BaseJournalBackend):
         They are on the disk on return, but for reports: one that a power cut takes comes back from its trial's folder,
         or is trained again with the same numbers.
         """
-        content = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
         only_reports = all(log["op_code"] == JournalOperation.SET_TRIAL_INTERMEDIATE_VALUE for log in logs)
         with storage(self.path), self._lock, open(self.path, "ab", buffering=0) as file:
             before = file.tell()
+            crc, content = self._crc_at(before), b""
+            for log in logs:
+                line, crc = seal(log, before=crc)
+                content += line
             try:
                 if file.write(content) < len(content):
                     raise OSError(errno.ENOSPC, "No space left on device")
@@ -72,47 +87,98 @@ class Journal(BaseJournalBackend):
                     file.truncate(before)
                 raise
 
+    def _crc_at(self, size: int) -> int:
+        """The checksum of all lines, of which others may have added some since this object has read."""
+        if self._read.position != size:
+            for _ in self.read_logs(self._read.number):
+                pass
+        return self._read.crc
 
-def repair(path: Path) -> Path | None:
-    """Cut off a last line that a crash has torn; returns the file that keeps what was cut, None when all was whole.
 
-    Nobody else may be writing. Raises ValueError when a damaged line is followed by whole ones: then more is lost than
-    a torn end, and nothing is changed.
+class Cut(NamedTuple):
+    """What `repair` has taken from the end of a journal."""
+
+    kept: Path
+    """The file that has it now."""
+    lines: tuple[str, ...]
+    """What whole lines it held, each in words; empty for the torn end of a write."""
+
+
+def repair(path: Path) -> Cut | None:
+    """Cut off what a crash has torn at the end; None when all was whole.
+
+    Nobody else may be writing. Raises ValueError when more than the end of a write is damaged or missing: when whole
+    lines follow, when a line was whole once and said something else than an epoch's value, which can be had from the
+    trial's folder, and when a line before is missing. Nothing is changed then.
     """
     with storage(path):
         content = path.read_bytes()
-    whole, damaged_line = 0, None
-    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
-        if _parse(line) is None:
-            damaged_line = damaged_line or number
-        elif damaged_line is not None:
-            raise ValueError(_damaged(path, damaged_line))
-        else:
-            whole += len(line) + 1
-    torn = content[whole:]
-    if not torn:
+    *lines, rest = content.split(b"\n")
+    places = [place for place, _ in _whole(lines, _Place())]
+    end = places[-1] if places else _Place()
+    tail = lines[end.number :]
+    _check_tail(path, tail, end)
+    if not content[end.position :]:
         return None
-    kept = path.with_name(f"{path.name}.torn-{whole}")
     with storage(path):
-        if damaged_line is None and _parse(torn) is not None:  # only the end of the line is missing
-            with open(path, "ab") as file:
-                file.write(b"\n")
-            return None
-        kept.write_bytes(torn)
-        os.truncate(path, whole)
-    return kept
+        for line in () if tail else (rest, rest[:-1]):  # only the line's end is missing, or is another byte
+            if list(_whole([line], end)):
+                with open(path, "r+b") as file:
+                    file.seek(end.position + len(line))
+                    file.write(b"\n")
+                return None
+        kept = path.with_name(f"{path.name}.torn-{end.position}")
+        kept.write_bytes(content[end.position :])
+        os.truncate(path, end.position)
+    return Cut(kept, tuple(_words(line) for line in tail if _was_whole(line)))
 
 
-def _parse(line: bytes) -> dict[str, Any] | None:
-    try:
-        operation = json.loads(line)
-    except ValueError:
-        return None
-    return operation if isinstance(operation, dict) and "op_code" in operation else None
+def _whole(lines: Sequence[bytes], start: _Place) -> Iterator[tuple[_Place, dict[str, Any]]]:
+    """The operations up to the first line that is damaged or not the next one, each with the place behind it."""
+    place = start
+    for content in lines:
+        line = opened(content, before=place.crc)
+        if not _is_operation(line) or not line.follows or (place.sealed and not line.sealed):
+            return
+        assert line.values is not None
+        place = _Place(place.number + 1, place.position + len(content) + 1, line.crc, line.sealed)
+        yield place, line.values
 
 
-def _damaged(path: Path, line: int) -> str:
-    return (
-        f"{path}: line {line} is damaged and whole lines follow it, so more is lost than the end of a write; restore "
-        "the file from a copy, or move that line elsewhere if you know what it said"
-    )
+def _check_tail(path: Path, lines: Sequence[bytes], end: _Place) -> None:
+    """Raise ValueError when lines that are not whole, or do not follow, were more than the end of a write."""
+    first = end.number + 1
+    for index, content in enumerate(lines):
+        if _is_operation(line := opened(content, before=end.crc)) and index:
+            what = f"line {first} is damaged and whole lines follow it"
+        elif _is_operation(line) and not line.follows:
+            what = f"a line before line {first} is missing"
+        elif _was_whole(content) and _codes(content) != {JournalOperation.SET_TRIAL_INTERMEDIATE_VALUE}:
+            what = f"line {first + index} was changed since it was written ({_words(content)})"
+        else:
+            continue
+        raise ValueError(
+            f"{path}: {what}, so more is lost than the end of a write; restore the file from a copy, or cut it before "
+            f"line {first} if you can do without what follows"
+        )
+
+
+def _is_operation(line: Line) -> bool:
+    return line.values is not None and isinstance(line.values.get("op_code"), int)
+
+
+def _was_whole(content: bytes) -> bool:
+    """Whether a damaged line was written to its end: it still ends with a checksum, or like an operation."""
+    line = opened(content)
+    return line.sealed or _is_operation(line)
+
+
+def _codes(content: bytes) -> set[int]:
+    """The operations that a damaged line still names; of two lines, where the break between them is gone."""
+    return {int(code) for code in _OPERATION.findall(content)}
+
+
+def _words(content: bytes) -> str:
+    """What a damaged line was, as far as it still says."""
+    known = [code.name.lower().replace("_", " ") for code in JournalOperation if code in _codes(content)]
+    return " and ".join(known) or "it no longer says what it was"

@@ -1,9 +1,12 @@
-"""A record as pandas tables."""
+"""A record as pandas tables. What the study knows of an epoch goes before what the trial's folder says."""
 
 from typing import TYPE_CHECKING
 
+from optuna.trial import FrozenTrial
+
 from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
+from tune_mixup.record.trial_folder import Epoch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,9 +19,9 @@ def trials(record: SweepRecord) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    rows = []
+    rows, metric = [], str(record.folder.config()["metric"])
     for trial in record.study.asked():
-        epochs = record.folder.trial(trial.number).read_epochs()
+        epochs = known_rows(record, trial, metric=metric)
         last = dict(epochs[-1]) if epochs else {"epoch": 0}
         row = {"trial": trial.number, "state": trial.state.name, "epoch": int(last.pop("epoch"))}
         row["reason"] = facts_of(trial).reason or ""
@@ -30,9 +33,21 @@ def epochs(record: SweepRecord) -> "pd.DataFrame":
     """One row per trial and finished epoch: trial, epoch and all metrics."""
     import pandas as pd
 
+    metric = str(record.folder.config()["metric"])
     rows = [
         {"trial": trial.number, **epoch}
         for trial in record.study.asked()
-        for epoch in record.folder.trial(trial.number).read_epochs()
+        for epoch in known_rows(record, trial, metric=metric)
     ]
     return pd.DataFrame(rows, columns=None if rows else ["trial", "epoch"])
+
+
+def known_rows(record: SweepRecord, trial: FrozenTrial, *, metric: str) -> list[Epoch]:
+    """A trial's epochs in order: the rows of its folder, and where it lacks one, the study's value of the `metric`.
+
+    Where both have a value the study's counts: by it was decided.
+    """
+    rows = {int(row["epoch"]): row for row in record.folder.trial(trial.number).read_epochs()}
+    for epoch, value in trial.intermediate_values.items():
+        rows[epoch] = {**rows.get(epoch, {"epoch": epoch}), metric: value}
+    return [rows[epoch] for epoch in sorted(rows)]

@@ -9,14 +9,15 @@ notes.txt              what went wrong and was mended, such as a damaged checkpo
 lock                   held by the process that trains the trial
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tune_mixup.reading import dump_yaml, parse_yaml
-from tune_mixup.record.files import storage, write_atomically
+from tune_mixup.record.files import storage, sync, write_atomically
+from tune_mixup.record.lines import open_text, seal_text
+from tune_mixup.record.rows import append_row, read_rows, write_rows
 
 CHECKPOINT = "checkpoint.pt"
 """The newest state."""
@@ -37,35 +38,51 @@ class TrialFolder:
 
     def write_config(self, values: Mapping[str, Any]) -> None:
         """Keep the whole configuration, nested plain values, as YAML."""
-        text = dump_yaml(dict(values))
-        write_atomically(self.config, lambda file: file.write(text.encode()))
+        content = seal_text(dump_yaml(dict(values)))
+        write_atomically(self.config, lambda file: file.write(content))
 
     def read_config(self) -> dict[str, Any]:
-        """The configuration as nested plain values. Raises FileNotFoundError when the trial has none yet."""
-        values = parse_yaml(self.config.read_text())
-        return dict(values)
+        """The configuration as nested plain values.
+
+        Raises FileNotFoundError when the trial has none yet, and ValueError when it is damaged.
+        """
+        try:
+            text, _ = open_text(self.config.read_bytes())
+            values = parse_yaml(text)
+            if not isinstance(values, dict):
+                raise ValueError("it holds no settings")
+        except ValueError as error:
+            raise ValueError(f"{self.config} can't be read as a configuration: {error}") from None
+        return values
+
+    def has_whole_config(self) -> bool:
+        """Whether the configuration is there and as it was written; looked at without reading its settings.
+
+        One without a checksum, of an earlier version, counts as whole when its last section is there.
+        """
+        try:
+            text, sealed = open_text(self.config.read_bytes())
+            return sealed or (text.endswith("\n") and "\ntraining:\n" in text)
+        except (OSError, ValueError):
+            return False
 
     def append_epoch(self, report: Epoch) -> None:
         """Add one finished epoch. Raises StorageFault when that can't be written."""
-        with storage(self.epochs), open(self.epochs, "ab") as file:
-            file.write(json.dumps(report).encode() + b"\n")
+        append_row(self.epochs, report)
+
+    def sync_epochs(self) -> None:
+        """Have the finished epochs on the disk, before a state is there that comes after them."""
+        with storage(self.epochs):
+            sync(self.epochs)
 
     def rewrite_epochs(self, reports: Sequence[Epoch]) -> None:
         """Replace all epochs: what a resumed trial has not kept in its checkpoint it will train again."""
-        text = "".join(json.dumps(report) + "\n" for report in reports)
-        write_atomically(self.epochs, lambda file: file.write(text.encode()))
+        write_rows(self.epochs, reports)
 
     def read_epochs(self) -> list[Epoch]:
-        """The finished epochs in order, up to the first line that a crash or a power cut has damaged."""
-        if not self.epochs.exists():
-            return []
-        reports: list[Epoch] = []
-        for line in self.epochs.read_bytes().split(b"\n")[:-1]:
-            try:
-                reports.append(json.loads(line))
-            except ValueError:
-                break
-        return reports
+        """The finished epochs in order, each once; those whose line was damaged are missing."""
+        rows = {row["epoch"]: row for row in read_rows(self.epochs, numbers=("epoch",)) if row["epoch"] >= 1}
+        return [rows[epoch] for epoch in sorted(rows)]
 
     def write_snapshot(self, epoch: int, arrays: Mapping[str, Any]) -> None:
         """Keep named NumPy arrays for an epoch (finished epochs, counted from 1)."""
@@ -78,11 +95,11 @@ class TrialFolder:
 
     def write_error(self, text: str) -> None:
         """Keep a failed trial's traceback."""
-        write_atomically(self.error, lambda file: file.write(text.encode()))
+        write_atomically(self.error, lambda file: file.write(text.encode("utf-8", "backslashreplace")))
 
     def note(self, text: str) -> None:
         """Add a line, with the time, to what went wrong and was mended."""
-        with storage(self.notes), open(self.notes, "a") as file:
+        with storage(self.notes), open(self.notes, "a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {text}\n")
 
     def checkpoints(self) -> list[Path]:

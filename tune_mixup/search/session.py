@@ -19,6 +19,7 @@ from tune_mixup.search.asking import Asking
 from tune_mixup.search.control_group import ControlGroup
 from tune_mixup.search.endings import fault_of, is_at_end, outcome_of
 from tune_mixup.search.ledger import Ledger
+from tune_mixup.search.mending import mend, set_strays_aside, unbroken
 from tune_mixup.search.repeats import serve
 from tune_mixup.search.seats import Seats
 from tune_mixup.search.shares import FixedShares, Place, Shares
@@ -34,6 +35,8 @@ class Begin(NamedTuple):
     number: int
     config: TrialConfig
     place: Place
+    heard: int
+    """The last epoch that the record knows of; the worker tells of later ones that it finds, before it trains."""
 
 
 class Session:
@@ -53,6 +56,7 @@ class Session:
         `shares` places the trials; without it each has the configuration's share of a GPU.
         """
         session = cls(record, config, shares=shares or FixedShares(record, config), listener=listener)
+        set_strays_aside(record)
         session.asking.enqueue_first_points()
         session._restore()
         return session
@@ -122,6 +126,7 @@ class Session:
             stop = self._decide(number, epoch, value)
         used_up = self.ledger.used_up()
         if not stop and used_up is not None and epoch < self._epochs(number):
+            self.record.folder.settle(number)
             self.record.study.decide(
                 number, Decision(epoch=epoch, stop=True, why=f"epoch {epoch}: {used_up}", by="budget")
             )
@@ -139,6 +144,7 @@ class Session:
             self.report(number, row)
         trial = self.record.study.trial(number)
         outcome = outcome_of(trial, epochs=self._epochs(number), failed=failed, fault=self._fault(row))
+        self.record.folder.settle(number)
         self.record.study.finish(number, outcome)
         self.shares.release(number)
         self._note(number)
@@ -214,6 +220,8 @@ class Session:
             return False
         decision = self.rule.report(number, epoch, value, self._seat(number))
         if decision is not None:
+            if decision.stop:
+                self.record.folder.settle(number)
             self.record.study.decide(number, decision)
         return decision is not None and decision.stop
 
@@ -237,6 +245,8 @@ class Session:
         """Tell the rule what the record holds, decide what a killed process could not, take up what is unfinished."""
         undecided, unfinished = [], []
         for trial in self.record.study.asked():
+            if trial.state.is_finished():
+                self._mend(trial)
             if trial.state.is_finished() and facts_of(trial).served is not None:
                 continue  # its values are another trial's, which has a say of its own
             last, decided = trial.last_step, {decision.epoch for decision in facts_of(trial).decisions}
@@ -260,18 +270,24 @@ class Session:
         self._note(trial.number)
         if self._serve(trial.number):
             return
-        epochs = self.record.folder.trial(trial.number).read_epochs()
-        self.ledger.take_over(trial.number, [row for row in epochs if row["epoch"] <= (trial.last_step or 0)])
+        known = trial.last_step or 0
+        epochs = unbroken(self.record.folder.trial(trial.number).read_epochs(), after=known)
+        self.ledger.take_over(trial.number, [row for row in epochs if row["epoch"] <= known])
         for row in epochs:
             self.report(trial.number, row)
         last = epochs[-1] if epochs else None
         if self._has_ended(trial.number, last) or facts_of(trial).reason is not None:
+            self._mend(self.record.study.trial(trial.number))
             self.complete(trial.number, last)
         else:
             self.queue.append(trial.number)
 
+    def _mend(self, trial: FrozenTrial) -> None:
+        mend(self.record, trial, metric=self.config.metric, settings=lambda: self._config(trial.number).plain())
+
     def _begin(self, number: int) -> Begin:
-        return Begin(number, self._config(number), self.shares.take(number))
+        heard = self.record.study.trial(number).last_step or 0
+        return Begin(number, self._config(number), self.shares.take(number), heard)
 
     def _serve(self, number: int) -> bool:
         """End a trial whose setting was trained before with what that brought; False where nothing is to be served."""

@@ -6,15 +6,18 @@ from typing import Any, NamedTuple
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
+from tune_mixup.config import TrialConfig
 from tune_mixup.distributions import contains
 from tune_mixup.record.facts import TrialFacts
 from tune_mixup.record.names import trial_name
 from tune_mixup.record.sweep_record import SweepRecord
+from tune_mixup.record.tables import known_rows
 from tune_mixup.schema import flatten
+from tune_mixup.search.settings import settings_of
 from tune_mixup.search_space import Params
 from tune_mixup.sweep_config import SweepConfig
 
-FREE_TO_DIFFER = ("seed", "data.root", "data.path")
+FREE_TO_DIFFER = ("seed", "data.root", "data.path", "data.fingerprint")
 
 
 class Imported(NamedTuple):
@@ -35,14 +38,14 @@ def import_trials(record: SweepRecord, config: SweepConfig, other: SweepRecord) 
 
     A trial is used when everything that the new space fixes is equal (seed and paths apart), so that its values mean
     the same. `config.outside` says what to do with parameters out of range: leave the trial out, move it to the nearest
-    point of the space, or raise ValueError.
+    point of the space, or raise ValueError. Raises ValueError for a trial of data with another content.
     """
     used, clipped, dropped = 0, 0, Counter[str]()
     for trial in other.study.asked():
         if trial.state not in (TrialState.COMPLETE, TrialState.PRUNED):
             continue
-        settings = flatten(other.folder.trial(trial.number).read_config())
-        rows = other.folder.trial(trial.number).read_epochs()
+        settings = flatten(settings_of(other, trial.number))
+        rows = known_rows(other, trial, metric=str(other.folder.config()["metric"]))
         values = {int(row["epoch"]): row[config.metric] for row in rows if config.metric in row}
         if not rows or len(values) < len(rows):
             dropped[f"{config.metric} was not measured"] += 1
@@ -58,6 +61,7 @@ def import_trials(record: SweepRecord, config: SweepConfig, other: SweepRecord) 
         if (different := _difference(config, settings, point)) is not None:
             dropped[f"{different} differs"] += 1
             continue
+        _check_content(config.trial(point), settings, f"trial {trial.number} of {other.name}")
         last = values[max(values)]
         record.study.optuna.add_trial(
             create_trial(
@@ -71,6 +75,16 @@ def import_trials(record: SweepRecord, config: SweepConfig, other: SweepRecord) 
         )
         used, clipped = used + 1, clipped + bool(moved)
     return Imported(used, clipped, dict(dropped))
+
+
+def _check_content(trial: TrialConfig, settings: dict[str, Any], name: str) -> None:
+    """Raise ValueError for a trial of data with another content; trials of before they noted it may be of any."""
+    found, expected = settings.get("data.fingerprint"), trial.data.fingerprint
+    if None not in (found, expected) and found != expected:
+        raise ValueError(
+            f"{name} was trained on data with the fingerprint {found}, but those of this sweep have {expected}, so its "
+            "values mean something else; leave out --from, or bring those data back"
+        )
 
 
 def _point(config: SweepConfig, settings: dict[str, Any]) -> tuple[Params | None, list[str]]:

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import torch
 
 from tune_mixup.record.files import storage, write_atomically
+from tune_mixup.writing import sync_folder
 
 UNREADABLE = (
     RuntimeError,
@@ -46,24 +47,32 @@ def save(state: dict[str, Any], path: Path) -> None:
         if path.exists():
             os.replace(path, _beside(path, "previous"))
         os.replace(fresh, path)
+        sync_folder(path.parent)
 
 
-def load(path: Path, on_damage: Callable[[Path], object] = lambda path: None) -> dict[str, Any] | None:
+def load(
+    path: Path,
+    on_damage: Callable[[Path], object] = lambda path: None,
+    is_ours: Callable[[Any], bool] = lambda state: True,
+) -> dict[str, Any] | None:
     """The newest whole state at `path`, on the CPU; None when there is none: training then starts from the first epoch.
 
-    A truncated or damaged file is moved aside, so that saving never replaces a whole one by it, `on_damage` is told,
-    and the previous one is tried. Raises StorageFault when a file can't be read at all: then it may yet be whole.
+    A file that is truncated, damaged or not one of ours is moved aside, so that saving never replaces a whole one by
+    it, `on_damage` is told, and the one before is tried. Raises StorageFault when a file can't be read at all: then it
+    may yet be whole.
     """
     for candidate in _candidates(path):
         try:
             state = _read(candidate)
+            if state is None:
+                continue
+            if is_ours(state):
+                return state
         except _Damaged:
-            with storage(candidate):
-                os.replace(candidate, _beside(path, "damaged"))
-            on_damage(candidate)
-            continue
-        if state is not None:
-            return state
+            pass
+        with storage(candidate):
+            os.replace(candidate, _beside(path, "damaged"))
+        on_damage(candidate)
     return None
 
 
@@ -95,9 +104,9 @@ def _beside(path: Path, word: str) -> Path:
     return path.with_name(f"{path.stem}.{word}{path.suffix}")
 
 
-def _candidates(path: Path) -> tuple[Path, Path]:
-    """Where a whole state may be, the newest first."""
-    return path, _beside(path, "previous")
+def _candidates(path: Path) -> tuple[Path, ...]:
+    """Where a whole state may be, the newest first; between the two steps of a save it is beside its place."""
+    return path, _beside(path, "next"), _beside(path, "previous")
 
 
 class _Damaged(Exception):

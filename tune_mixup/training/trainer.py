@@ -23,6 +23,7 @@ from tune_mixup.record.files import storage
 from tune_mixup.record.trial_folder import Epoch, TrialFolder
 from tune_mixup.seeding import generator, global_draws
 from tune_mixup.training import checkpoint
+from tune_mixup.training.claim import claim, is_state_of, newest_state
 from tune_mixup.training.data_facts import DataFacts
 from tune_mixup.training.divergence import has_exploded
 from tune_mixup.training.fitting import draw_batches, load_fitting
@@ -49,13 +50,14 @@ class Trainer:
         Without `folder` nothing is written. `device` defaults to the GPU where there is one. `rungs` are the epochs,
         from 1, after which the trial may be stopped: with `training.eval` of rungs it validates there and at the end.
         Raises ValueError for what is no TrialConfig, when the settings do not fit the data or the device, or when the
-        folder holds another configuration, and StorageFault when the folder can't be read or written.
+        folder holds another configuration or a trial of other data, and StorageFault when the folder can't be read or
+        written. `config` afterwards names the content of the data.
         """
         if not isinstance(config, TrialConfig):
             raise ValueError(_what_it_takes(config))
-        self.config = config
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.data = load_fitting(config, device=self.device)
+        self.config = config = config.of_data(self.data.fingerprint)
         self.rungs = (*rungs, config.training.epochs)
         first = draw_batches(config, self.data, epoch=0)
         self.step = step_for(config, self.data, self.device, batches=first, user=self)
@@ -200,7 +202,7 @@ class Trainer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`. Raises ValueError when it is another configuration's."""
         self._refuse_closed()
-        if (state["identity"], state["seed"]) != (self.config.identity(), self.config.seed):
+        if not is_state_of(self.config, state):
             raise ValueError("the checkpoint belongs to another configuration or seed; give the trial its own folder")
         self.model.load_state_dict(state["model"])
         if "optimizer" in state:
@@ -263,19 +265,13 @@ class Trainer:
         with storage(folder.path):
             folder.path.mkdir(parents=True, exist_ok=True)
         folder.tidy()
-        if folder.config.exists():
-            held = TrialConfig.parse(folder.read_config())
-            if (held.identity(), held.seed) != (self.config.identity(), self.config.seed):
-                raise ValueError(f"{folder.path} holds a trial with another configuration; choose another folder")
-        else:
-            folder.write_config(self.config.plain())
-        damaged: list[str] = []
-        state = checkpoint.load(folder.checkpoint, on_damage=lambda file: damaged.append(file.name))
+        claim(folder, self.config)
+        state, notes = newest_state(folder, self.config)
         if state is not None:
             self.load_state_dict(state)
         self._saved_epoch = self.epoch
-        for name in damaged:
-            folder.note(f"{name} was truncated or damaged; trained on from epoch {self.epoch}")
+        for note in notes:
+            folder.note(f"{note}; trained on from epoch {self.epoch}")
         folder.rewrite_epochs(self.history)
 
     def _keep(self, folder: TrialFolder, report: Epoch, mixer_state: Mapping[str, Tensor]) -> None:
@@ -289,6 +285,7 @@ class Trainer:
             folder.write_snapshot(self.epoch, {name: tensor.numpy() for name, tensor in snapshot.items()})
         folder.append_epoch(report)
         if self.done or time.monotonic() - self._saved_at >= SAVE_SHARE * self._save_s:
+            folder.sync_epochs()  # a power cut must not leave a state that is ahead of them
             self.save()
 
 

@@ -1,0 +1,71 @@
+"""What a power cut, damage or a copy may have taken of a sweep's trial folders, written again from what is whole.
+
+The study says what was measured, and the state of a trial has its whole history. Only whoever holds the sweep's lock
+may mend, and nothing may be training.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from tune_mixup.record.files import storage
+from tune_mixup.record.sweep_record import SweepRecord
+from tune_mixup.record.tables import known_rows
+from tune_mixup.record.trial_folder import Epoch
+from tune_mixup.training import checkpoint
+
+STRAYS = "strays"
+"""Where folders go, in a sweep's own, whose trials its study does not know."""
+
+
+def set_strays_aside(record: SweepRecord) -> None:
+    """Move folders of trials that were never begun out of the way of those that will be.
+
+    They are there when the study is older than the folders, as in a copy of a sweep that was running meanwhile.
+    """
+    begun = {record.folder.trial(trial.number).path.name for trial in record.study.asked()}
+    strays = [path for path in record.folder.trials.iterdir() if re.fullmatch(r"t\d{4,}", path.name)]
+    for path in sorted(path for path in strays if path.name not in begun):
+        with storage(path):
+            aside = record.path / STRAYS
+            aside.mkdir(exist_ok=True)
+            taken = sum(other.name.partition(".")[0] == path.name for other in aside.iterdir())
+            os.rename(path, aside / (f"{path.name}.{taken}" if taken else path.name))
+        logging.getLogger(__name__).warning(
+            f"{path} is of a trial that the study has not begun, so it was moved to {aside}; the study is older than it"
+        )
+
+
+def mend(record: SweepRecord, trial: FrozenTrial, *, metric: str, settings: Callable[[], dict[str, Any]]) -> None:
+    """Write again what is missing or damaged of a trial that trains no more: its epochs and its configuration.
+
+    Epochs come from the trial's state where that is kept, else from the study, which has only their `metric`.
+    """
+    folder, rows = record.folder.trial(trial.number), known_rows(record, trial, metric=metric)
+    if not rows and not folder.path.exists():
+        return  # it has not begun to train
+    with storage(folder.path):
+        folder.path.mkdir(exist_ok=True)
+    missing = {int(row["epoch"]) for row in rows} - {int(row["epoch"]) for row in folder.read_epochs()}
+    if missing:
+        state, _ = checkpoint.peek(folder.checkpoint)
+        history = state.get("history", ()) if isinstance(state, dict) else ()
+        whole = {row["epoch"]: row for row in history}
+        folder.rewrite_epochs([whole.get(row["epoch"], row) for row in rows])
+        source = "its checkpoint" if missing <= whole.keys() else "the study"
+        folder.note(f"the rows of {len(missing)} epochs were missing or damaged; written again from {source}")
+    if not folder.has_whole_config():
+        folder.write_config(settings())
+        folder.note("config.yaml was missing or damaged; written again from the study")
+
+
+def unbroken(rows: Sequence[Epoch], *, after: int) -> list[Epoch]:
+    """The rows of an unfinished trial up to the first gap behind epoch `after`: what is told must be told in order."""
+    end = after
+    for row in rows:
+        end += row["epoch"] == end + 1
+    return [row for row in rows if row["epoch"] <= end]
