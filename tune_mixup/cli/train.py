@@ -100,7 +100,7 @@ def configuration(space: str | None, file: Path | None, rank: int | None, settin
 
 def _first_point(space: "SearchSpace", settings: Mapping[str, Any]) -> Mapping[str, Any]:
     """The first baseline whose branch of the space the settings leave standing; no parameters if there is none."""
-    parents = {parent for parents in space.conditions.values() for parent in parents}
+    parents = space.parents()
     for point in space.baselines:
         if all(settings.get(parent, point.get(parent)) == point.get(parent) for parent in parents & point.keys()):
             return point

@@ -5,11 +5,9 @@ record, and that is all there is to resuming: reports are replayed to fill the r
 """
 
 from collections import deque
-from typing import NamedTuple
 
 from optuna.trial import FrozenTrial
 
-from tune_mixup.config import TrialConfig
 from tune_mixup.record.facts import Decision, Ending, SweepFacts, TrialFacts
 from tune_mixup.record.names import trial_name
 from tune_mixup.record.study import facts_of
@@ -21,19 +19,12 @@ from tune_mixup.search.endings import fault_of, is_at_end, outcome_of
 from tune_mixup.search.ledger import Ledger
 from tune_mixup.search.repeats import serve
 from tune_mixup.search.seats import Seats
-from tune_mixup.search.shares import FixedShares, Place, Shares
+from tune_mixup.search.shares import Begin as Begin
+from tune_mixup.search.shares import FixedShares, Shares
 from tune_mixup.search.standing import Listener, Progress, Standing
 from tune_mixup.search.tally import Tally
 from tune_mixup.stopping.base import Seat
 from tune_mixup.sweep_config import SweepConfig
-
-
-class Begin(NamedTuple):
-    """A trial to run: its number, its configuration, and where."""
-
-    number: int
-    config: TrialConfig
-    place: Place
 
 
 class Session:
@@ -74,7 +65,7 @@ class Session:
         self._config = self.asking.of
         self._tally = Tally(config.direction)
         for trial in record.study.asked():
-            self._tally.note(trial, self._epochs(trial.number) if trial.state.is_finished() else 0)
+            self._tally.note(trial, self.asking.full_epochs(trial) if trial.state.is_finished() else 0)
         self._standing = Standing(record.name, config, self._tally, self.ledger)
         self.queue: deque[int] = deque()
         """Trials that were begun and are to go on."""
@@ -90,16 +81,17 @@ class Session:
             return None
         if self.queue:
             return self._begin(self.queue.popleft())
-        begun = len(self.record.study.asked())
-        if begun >= self.config.trials or self.ledger.used_up() is not None:
-            return None
-        number = begun + self._imported
-        longer = self._lengthen_grace(number)
-        self._note(self.asking.ask(number))
-        if self._serve(number):
-            return self.next()
-        self.tell(f"{trial_name(number)} begins" + longer)
-        return self._begin(number)
+        while (begun := len(self.record.study.asked())) < self.config.trials and self.ledger.used_up() is None:
+            number = begun + self._imported
+            longer = self._lengthen_grace(number)
+            valid = self.asking.ask(number)
+            self._note(number)
+            if not valid:
+                self._tell_invalid(number)
+            elif not self._serve(number):
+                self.tell(f"{trial_name(number)} begins" + longer)
+                return self._begin(number)
+        return None
 
     # What came out
 
@@ -237,9 +229,10 @@ class Session:
         """Tell the rule what the record holds, decide what a killed process could not, take up what is unfinished."""
         undecided, unfinished = [], []
         for trial in self.record.study.asked():
-            if trial.state.is_finished() and facts_of(trial).served is not None:
-                continue  # its values are another trial's, which has a say of its own
-            last, decided = trial.last_step, {decision.epoch for decision in facts_of(trial).decisions}
+            facts = facts_of(trial)
+            if trial.state.is_finished() and (facts.served is not None or facts.invalid is not None):
+                continue  # its values are another trial's, which has a say of its own; or it has none
+            last, decided = trial.last_step, {decision.epoch for decision in facts.decisions}
             for epoch, value in sorted(trial.intermediate_values.items()):
                 if trial.state.is_finished() or epoch != last or epoch in decided:
                     self.rule.note(trial.number, epoch, value, self._seat(trial.number))
@@ -256,8 +249,10 @@ class Session:
 
     def _take_up(self, trial: FrozenTrial) -> None:
         """Bring an unfinished trial's record up to what its folder knows, then end it or queue it again."""
-        self.asking.go_on(trial.number)
+        valid = self.asking.go_on(trial.number)
         self._note(trial.number)
+        if not valid:
+            return self._tell_invalid(trial.number)
         if self._serve(trial.number):
             return
         epochs = self.record.folder.trial(trial.number).read_epochs()
@@ -282,9 +277,13 @@ class Session:
         self.tell(f"{trial_name(number)} {outcome.state.name}: {outcome.reason}")
         return True
 
+    def _tell_invalid(self, number: int) -> None:
+        self.tell(f"{trial_name(number)} FAIL: {self.record.study.facts(number).reason}")
+
     def _note(self, number: int) -> None:
         """Bring the counts up to date, and every few seconds the ledger."""
-        self._tally.note(self.record.study.trial(number), self._epochs(number))
+        trial = self.record.study.trial(number)
+        self._tally.note(trial, self.asking.full_epochs(trial))
         self.ledger.keep_if_due()
 
     # For whoever listens
