@@ -6,7 +6,7 @@ the step decides, and a choice is what stands among the choices.
 
 import json
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 from optuna.distributions import (
     BaseDistribution,
@@ -16,6 +16,7 @@ from optuna.distributions import (
     distribution_to_json,
     json_to_distribution,
 )
+from pydantic import BeforeValidator, PlainSerializer
 
 from tune_mixup.log_steps import LogSteps
 from tune_mixup.plain_values import alike, plain
@@ -47,6 +48,10 @@ def plain_range(distribution: Range) -> dict[str, Any]:
         return {"name": "LogSteps", "attributes": distribution.model_dump(mode="json")}
     form: dict[str, Any] = json.loads(distribution_to_json(distribution))
     return form
+
+
+Distribution = Annotated[Range, BeforeValidator(read_range), PlainSerializer(plain_range, return_type=dict[str, Any])]
+"""A range as a field of settings."""
 
 
 def in_study(distribution: Range) -> BaseDistribution:

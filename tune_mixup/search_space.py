@@ -14,7 +14,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PlainSerializer,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -27,11 +26,13 @@ from tune_mixup.conditions import (
     check_possible,
     holds,
     in_canonical_form,
+    in_order,
     met,
+    needed,
     parents,
 )
 from tune_mixup.constraints import AnyConstraint
-from tune_mixup.distributions import Range, canonical, choices, contains, ends, plain_range, read_range, size, value_at
+from tune_mixup.distributions import Distribution, Range, canonical, choices, contains, ends, size, value_at
 from tune_mixup.plain_values import alike, plain, plain_by_key
 from tune_mixup.schema import Schema, flatten, suggest
 
@@ -47,7 +48,6 @@ DRAWS = 10_000
 """Random points of which, where a space has constraints, one must be found that holds."""
 
 Plain = Annotated[Any, BeforeValidator(plain)]
-Distribution = Annotated[Range, BeforeValidator(read_range), PlainSerializer(plain_range, return_type=dict[str, Any])]
 
 
 class SearchSpace(Schema):
@@ -132,15 +132,7 @@ class SearchSpace(Schema):
 
     def order(self) -> tuple[str, ...]:
         """The free keys, parents before those that depend on them. Raises ValueError on a circle."""
-        ordered: list[str] = []
-        waiting = list(self.free)
-        while waiting:
-            ready = [key for key in waiting if self.parents(key).isdisjoint(waiting)]
-            if not ready:
-                raise ValueError(f"the conditions of {', '.join(waiting)} go round in a circle")
-            ordered += ready
-            waiting = [key for key in waiting if key not in ready]
-        return tuple(ordered)
+        return in_order(list(self.free), self.conditions)
 
     def parents(self, key: str | None = None) -> set[str]:
         """The keys that decide whether `key` exists, or those that decide on any."""
@@ -149,10 +141,7 @@ class SearchSpace(Schema):
 
     def needed(self, key: str, parent: str) -> list[Any]:
         """The values of `parent` with which `key` exists, where its condition lists them; else an empty list."""
-        requirements = [one.get(parent) for one in alternatives(self.conditions.get(key))]
-        if not all(isinstance(requirement, tuple) for requirement in requirements):
-            return []
-        return [value for requirement in requirements if isinstance(requirement, tuple) for value in requirement]
+        return needed(self.conditions.get(key), parent)
 
     def exists(self, key: str, point: Mapping[str, Any]) -> bool:
         """Whether the free parameter `key` exists, given the values of its parents in `point`."""
@@ -277,7 +266,7 @@ class SearchSpace(Schema):
                 yield from self._branches({**point, rest[0]: value}, rest[1:])
 
     def corners(self) -> Iterator[Params]:
-        """Points that between them hold both ends, or every choice, of each parameter; those for which constraints hold.
+        """Points that between them hold both ends, or every choice, of each parameter, as far as the constraints hold.
 
         What constraints name is tried in all combinations of its ends, since they may rule out the outermost ones.
         """

@@ -270,13 +270,13 @@ def plan(
         given["metric"] = f"val_{outside_name(metric)}"
     if Parts.parse({key: given[key] for key in Parts.model_fields}).sampler.finite:
         given.setdefault("trials", sum(1 for _ in loaded.grid()))
+    config = SweepConfig.parse({**given, "space": loaded})
+    config.check()
     if not loaded.free and "trials" not in given:
         raise ValueError(
             "free: the space searches nothing, so all its trials are the same; free a parameter, say how many trials "
             "you want (--trials N), or train it once with `tune-mixup train`"
         )
-    config = SweepConfig.parse({**given, "space": loaded})
-    config.check()
     return config.replace(modules=tuple(module_files(config.model_dump(mode="json"))))
 
 

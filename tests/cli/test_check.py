@@ -22,7 +22,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from tune_mixup.search_space import SearchSpace
 
 SPACE = SearchSpace(
-    fixed={"training.epochs": 7, "data.train_limit": 100},
+    fixed={"data.name": "digits", "training.epochs": 7, "data.train_limit": 100},
     free={
         "mixing.alpha": FloatDistribution(0.125, 2, log=True),
         "mixing.name": CategoricalDistribution(("erm", "mixup")),
