@@ -19,6 +19,7 @@ from tune_mixup.cluster.sweep import resume, start
 from tune_mixup.config import TrialConfig
 from tune_mixup.display import showing
 from tune_mixup.record.names import is_sweep, trial_name
+from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.samplers.random_search import RandomSearch
 from tune_mixup.search.standing import Listener
@@ -72,6 +73,8 @@ def _plan(record: SweepRecord, config: SweepConfig, trials: Sequence[int], seeds
     for trial in trials:
         if not 0 <= trial < len(asked):
             raise ValueError(f"the sweep {record.name!r} has no trial {trial}; it has 0 to {len(asked) - 1}")
+        if facts_of(asked[trial]).invalid is not None:
+            raise ValueError(f"trial {trial} has {facts_of(asked[trial]).reason}; there is nothing to train")
     used = {config.seed, *(trial.params.get("seed", config.seed) for trial in asked)}
     fresh = range(max(used) + 1, max(used) + 1 + seeds)
     space = config.space
