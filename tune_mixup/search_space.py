@@ -161,6 +161,13 @@ class SearchSpace(Schema):
         settings = {**self.assumed, **flatten(self.fixed), **point}
         return next((str(one) for one in self.constraints if not one.holds(settings)), None)
 
+    def allows(self, point: Mapping[str, Any]) -> bool:
+        """Whether all constraints hold; one that can't be looked at does not."""
+        try:
+            return self.broken(point) is None
+        except ValueError:
+            return False
+
     def point(self, choose: Callable[[str, Range], Any]) -> Params:
         """The point whose parameters are what `choose(key, distribution)` gives, asked only for those that exist.
 
@@ -182,8 +189,7 @@ class SearchSpace(Schema):
         Points that a constraint rules out are left out; fewer than asked for come where hardly any other is found.
         """
         most = num_points + DRAWS if self.constraints else num_points
-        holding = (point for point in itertools.islice(self.uniform(seed), most) if self.broken(point) is None)
-        return list(itertools.islice(holding, num_points))
+        return list(itertools.islice(filter(self.allows, itertools.islice(self.uniform(seed), most)), num_points))
 
     def uniform(self, seed: int) -> Iterator[Params]:
         """Random points without end, whether the constraints hold or not."""
@@ -232,9 +238,7 @@ class SearchSpace(Schema):
             conditions={key: conditions[key] for key in self.conditions if key in conditions},
         )
         baselines = [
-            point
-            for index, point in enumerate(kept)
-            if point and point not in kept[:index] and changed.broken(point) is None
+            point for index, point in enumerate(kept) if point and point not in kept[:index] and changed.allows(point)
         ]
         return changed.replace(baselines=tuple(baselines))
 
@@ -251,7 +255,7 @@ class SearchSpace(Schema):
         for place, point in enumerate(self._branches({}, self.order())):
             if place >= GRID:
                 raise ValueError(f"the grid has more than {GRID} points; search fewer values, or take another sampler")
-            if self.broken(point) is None:
+            if self.allows(point):
                 yield point
 
     def _branches(self, point: Params, rest: tuple[str, ...]) -> Iterator[Params]:
@@ -280,7 +284,7 @@ class SearchSpace(Schema):
             for index in range(max((len(some) for some in values.values()), default=1)):
                 chosen = {key: some[index % len(some)] for key, some in values.items()}
                 point = self._of({**chosen, **dict(zip(branching, combination, strict=True))})
-                if self.broken(point) is None:
+                if self.allows(point):
                     yield point
 
     def _of(self, values: Mapping[str, Any]) -> Params:

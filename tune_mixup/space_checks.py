@@ -125,6 +125,8 @@ def with_assumed(space: SearchSpace) -> SearchSpace:
                     f"constraints: {constraint} names {key}, whose default differs between trials; fix it or free it"
                 )
     made = space.replace(assumed={key: value for key, value in found.items() if key not in differing | {"seed"}})
+    for point in _some_points(space):
+        made.broken(point)  # raises for a constraint that can't be looked at
     if not made.baselines and next(_holding(made), None) is None:
         raise ValueError(_nothing_holds(made))
     return made

@@ -36,7 +36,7 @@ def largest(config: SweepConfig) -> TrialConfig:
 
 def _memory(config: SweepConfig, point: Params) -> int:
     try:
-        return expected_memory(config.trial(point)) if config.space.broken(point) is None else -1
+        return expected_memory(config.trial(point)) if config.space.allows(point) else -1
     except ValueError:  # values that do not go together
         return -1
 

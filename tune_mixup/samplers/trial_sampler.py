@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from typing_extensions import override
 
 from tune_mixup.distributions import Range, as_drawn, ends, in_study
-from tune_mixup.optuna_internals import annotate, joint_draw, queued_point
+from tune_mixup.optuna_internals import OtherTrials, annotate, joint_draw, queued_point
 from tune_mixup.record.facts import TrialFacts
 from tune_mixup.samplers.base import Draw, Sampler
 from tune_mixup.search_space import DRAWS, Params, SearchSpace
@@ -76,8 +76,8 @@ class TrialSampler(BaseSampler):
     def _draw_whole(self, space: SearchSpace, study: Study, trial: FrozenTrial) -> Params:
         """The first point for which the constraints hold, or where there is none the last one that was tried."""
         point = Params()
-        for point in self._points(space, study, trial):
-            if _allowed(space, point):
+        for point in self._points(space, OtherTrials(study, trial.number), trial):
+            if space.allows(point):
                 break
         for key, value in TrialFacts(drawn=point).plain().items():
             annotate(study, trial, key, value)
@@ -107,13 +107,6 @@ class TrialSampler(BaseSampler):
             return as_drawn(distribution, alone.sample_independent(study, trial, key, held))
 
         return space.point(choose)
-
-
-def _allowed(space: SearchSpace, point: Params) -> bool:
-    try:
-        return space.broken(point) is None
-    except ValueError:  # of a function that fails at this point
-        return False
 
 
 def _make(sampler: Sampler, draw: Draw) -> BaseSampler:
