@@ -46,7 +46,8 @@ SPACE = SearchSpace(
     ),
 )  # fmt: skip
 RATES = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32]
-SAMPLERS = ["tpe", "random", "qmc", "gp", "cmaes"]
+SAMPLERS = ["tpe", "random", "qmc", pytest.param("gp", marks=pytest.mark.slow), "cmaes"]
+ALL_BUT_ONE_SLOW = ["tpe", *(pytest.param(name, marks=pytest.mark.slow) for name in ("random", "qmc", "gp", "cmaes"))]
 
 
 def check_by_hand(point):
@@ -64,11 +65,11 @@ def check_by_hand(point):
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_no_trial_breaks_a_rule(tmp_path, sampler):
-    config = plan(space=SPACE, sampler=sampler, trials=30, seed=2)
+    config = plan(space=SPACE, sampler=sampler, trials=20, seed=2)
     record = create(tmp_path, config)
     work(Session.open(record, config))
     trials = record.study.asked()
-    assert len(trials) == 30 and all(trial.state != TrialState.FAIL for trial in trials)
+    assert len(trials) == 20 and all(trial.state != TrialState.FAIL for trial in trials)
     for trial in trials:
         check_by_hand(trial.params)
     assert trials[0].params == SPACE.baselines[0]
@@ -77,9 +78,9 @@ def test_no_trial_breaks_a_rule(tmp_path, sampler):
     assert set(shown) <= set(RATES), "tables show the values, not their places"
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", ALL_BUT_ONE_SLOW)
 def test_killed_at_any_write_it_asks_for_the_same_points(tmp_path, sampler):
-    config = plan(space=SPACE, sampler=sampler, trials=5, seed=2)
+    config = plan(space=SPACE, sampler=sampler, trials=5, seed=2, strata="none", control_fraction=0)
     whole = create(tmp_path / "whole", config)
     _, writes = worked_through(whole, config)
     for write in range(1, writes + 1):
@@ -127,8 +128,8 @@ def test_a_function_that_fails_at_a_point_is_no_end_of_the_sweep(tmp_path):
     config = plan(space=space, sampler="random", scheduler="none", trials=6)
     record = create(tmp_path, config)
     work(Session.open(record, config))
+    assert len(record.study.asked()) == 6
     assert all("mixing.alpha" in trial.params for trial in record.study.asked())
-    assert all(trial.state == TrialState.COMPLETE for trial in record.study.asked())
 
 
 def test_a_grid_is_the_points_that_hold(tmp_path):
