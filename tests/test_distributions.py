@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from tune_mixup.distributions import choices, contains, ends, value_at
+from tune_mixup.distributions import canonical, choices, contains, ends, value_at
 
 CHOICES = CategoricalDistribution(("a", 1, None))
 
@@ -69,3 +69,46 @@ def test_a_log_scale_of_whole_numbers_gives_each_its_share():
     found = [value_at(IntDistribution(1, 4, log=True), (index + 0.5) / 10_000) for index in range(10_000)]
     shares = [found.count(value) / 10_000 for value in (1, 2, 3, 4)]
     assert shares == pytest.approx([0.5, 0.2325, 0.1531, 0.1144], abs=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "step", "values"),
+    [
+        (0.1, 0.5, 0.1, [0.1, 0.2, 0.3, 0.4, 0.5]),
+        (0.0, 0.3, 0.1, [0.0, 0.1, 0.2, 0.3]),
+        (1.1, 1.7, 0.2, [1.1, 1.3, 1.5, 1.7]),
+        (-0.2, 0.1, 0.1, [-0.2, -0.1, 0.0, 0.1]),
+        (1e-5, 4e-5, 1e-5, [1e-5, 2e-5, 3e-5, 4e-5]),
+    ],
+)
+def test_steps_are_the_numbers_that_one_would_write(low, high, step, values):
+    """In floats 0.1 + 2 * 0.1 is 0.30000000000000004, which is the same step."""
+    distribution = FloatDistribution(low, high, step=step)
+    assert choices(distribution) == values and ends(distribution) == [values[0], values[-1]]
+    for index, value in enumerate(values):
+        reckoned = low + index * step
+        assert contains(distribution, reckoned) and canonical(distribution, reckoned) == value
+        assert value_at(distribution, (index + 0.5) / len(values)) == value
+    assert not contains(distribution, low - step) and not contains(distribution, high + step)
+    assert not contains(distribution, low + step / 2)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "value", "expected"),
+    [
+        (FloatDistribution(0, 2), 1, 1.0),
+        (IntDistribution(0, 2), 1.0, 1),
+        (CategoricalDistribution((1.0, True)), 1, 1.0),
+        (CategoricalDistribution((2, 1.0)), 1, 1.0),
+        (CHOICES, "elsewhere", "elsewhere"),
+        (FloatDistribution(0, 2), 3, 3),
+    ],
+)
+def test_each_value_has_one_form(distribution, value, expected):
+    found = canonical(distribution, value)
+    assert found == expected and type(found) is type(expected)
+
+
+def test_true_is_in_no_range_of_numbers():
+    assert not contains(CategoricalDistribution((1, 2)), True) and not contains(IntDistribution(0, 2), True)
+    assert not contains(CategoricalDistribution((True, False)), 1)

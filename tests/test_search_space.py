@@ -1,10 +1,17 @@
 import json
+import math
 import random
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from tune_mixup.conditions import Within
+from tune_mixup.config import TrialConfig
 from tune_mixup.distributions import contains
+from tune_mixup.log_steps import LogSteps
 from tune_mixup.search_space import SearchSpace
 from tune_mixup.space_files import load_space
 
@@ -201,3 +208,96 @@ def test_tuples_are_the_lists_that_the_record_gives_back():
 def test_what_is_no_distribution_is_refused_in_one_line(value):
     with pytest.raises(ValueError, match="^free.mixing.alpha: got .*, must be a distribution of Optuna"):
         SearchSpace.parse({"free": {"mixing.alpha": value}})
+
+
+# One form before and after JSON
+
+EPOCHS = {
+    "int": st.integers(1, 5).map(lambda low: IntDistribution(low, low + 6, step=2)),
+    "NumPy": st.integers(1, 5).map(lambda low: IntDistribution(np.int64(low), np.int32(low + 3))),
+    "choices": st.lists(st.integers(1, 9), min_size=1, max_size=3, unique=True).map(
+        lambda some: CategoricalDistribution(list(map(np.int64, some)))
+    ),
+    "log steps": st.integers(1, 4).map(lambda low: LogSteps(low, 8 * low, factor=np.float64(2))),
+}
+STEPPED = st.tuples(st.integers(1, 50), st.integers(1, 30), st.integers(1, 6)).map(
+    lambda it: FloatDistribution(it[0] / 100, it[0] / 100 + it[2] * (it[1] / 1000), step=it[1] / 1000)
+)
+MILESTONES = st.lists(
+    st.tuples(st.sampled_from((0.25, 0.4)), st.sampled_from((0.5, 0.75))), min_size=1, max_size=3, unique=True
+).map(CategoricalDistribution)
+
+
+@st.composite
+def spaces(draw):
+    alpha, milestones = draw(STEPPED), draw(MILESTONES)
+    steps = round((alpha.high - alpha.low) / alpha.step)
+    some = [alpha.low + draw(st.integers(0, steps)) * alpha.step for _ in range(2)]  # as a user would reckon
+    wanted = draw(st.sampled_from([tuple(some), Within(at_least=min(some))]))
+    return SearchSpace(
+        fixed={
+            "data.name": "synthetic",
+            "schedule.name": np.str_("multistep"),
+            "mixing.name": "mixup",
+            "optimizer.momentum": np.float32(0.5),
+            "training.metrics": (),
+        },
+        free={
+            "training.epochs": draw(st.sampled_from(sorted(EPOCHS)).flatmap(EPOCHS.get)),
+            "mixing.alpha": alpha,
+            "schedule.milestones": milestones,
+            "optimizer.nesterov": CategoricalDistribution((np.bool_(True), False)),
+        },
+        conditions={
+            "schedule.milestones": {"mixing.alpha": wanted},
+            "optimizer.nesterov": ({"schedule.milestones": (milestones.choices[0],)}, {"mixing.alpha": wanted}),
+        },
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Choices for a categorical distribution")
+@pytest.mark.filterwarnings("ignore:The distribution is specified by")
+@settings(deadline=None, max_examples=60)
+@given(spaces(), st.integers(0, 2**70))
+def test_a_space_and_its_trials_are_the_same_before_and_after_json(space, seed):
+    again = SearchSpace.parse(json.loads(json.dumps(space.model_dump(mode="json"))))
+    assert again == space
+    assert repr(list(again.grid())) == repr(list(space.grid()))
+    points = space.sample(10, seed=seed)
+    assert repr(again.sample(10, seed=seed)) == repr(points)
+    assert repr(list(again.probes())) == repr(list(space.probes()))
+    for point in points:
+        read = json.loads(json.dumps(point))
+        assert repr(read) == repr(point), "a point is plain"
+        assert [again.exists(key, read) for key in again.free] == [key in point for key in space.free]
+        assert all(contains(again.free[key], value) for key, value in read.items())
+        identities = {
+            TrialConfig.from_dotted(one.fixed, values).identity() for one in (space, again) for values in (point, read)
+        }
+        assert len(identities) == 1
+    baseline = {key: value for key, value in points[0].items()}
+    assert again.replace(baselines=(baseline,)) == space.replace(baselines=(json.loads(json.dumps(baseline)),))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"fixed": {"data.mean": {0.5, 0.4}}}, "fixed.data.mean: got {"),
+        ({"fixed": {"optimizer.lr": math.nan}}, "fixed.optimizer.lr: got nan, must be a plain value: a finite number"),
+        ({"baselines": ({"mixing.name": object()},)}, "baselines.0.mixing.name: got <object"),
+    ],
+)
+def test_what_is_no_plain_value_is_refused_by_its_key(changes, words):
+    with pytest.raises(ValueError) as caught:
+        SearchSpace.parse({"free": {"mixing.name": METHOD}, **changes})
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_grid_that_nobody_can_run_is_refused_at_once():
+    ten = CategoricalDistribution(tuple(range(10)))
+    with pytest.raises(ValueError, match="more than 100000 points"):
+        list(SearchSpace(free={f"p{place}": ten for place in range(6)}).grid())
+    with pytest.raises(ValueError, match="1e.15 values; a grid has at most 100000"):
+        list(SearchSpace(free={"a": IntDistribution(1, 10**15)}).grid())
+    parent = SearchSpace(free={"a": IntDistribution(1, 10**15), "b": ALPHA}, conditions={"b": {"a": (1, 2)}})
+    assert parent.exists("b", {"a": 2})

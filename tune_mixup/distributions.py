@@ -1,56 +1,165 @@
-"""What can be said of one parameter's range without drawing from it: its values, its ends, what lies inside."""
+"""What can be said of one parameter's range without drawing from it: its values, its ends, what lies inside.
 
-from typing import Any
+A range has one canonical form of each of its values, in which it is recorded: 0.1 + 2 * 0.1 is 0.3, for the number of
+the step decides, and a choice is what stands among the choices.
+"""
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+import json
+from decimal import Decimal
+from typing import Annotated, Any
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    distribution_to_json,
+    json_to_distribution,
+)
+from pydantic import BeforeValidator, PlainSerializer
+
+from tune_mixup.log_steps import LogSteps
+from tune_mixup.plain_values import alike, plain
+
+Range = BaseDistribution | LogSteps
+"""What a free parameter is drawn from."""
 
 
-def contains(distribution: BaseDistribution, value: Any) -> bool:
+def read_range(value: object) -> Range:
+    """A range with plain numbers, or one from its JSON form. Raises ValueError for anything else."""
+    if isinstance(value, (FloatDistribution, IntDistribution, LogSteps)):
+        return value  # which turn NumPy's numbers into Python's themselves
+    if isinstance(value, CategoricalDistribution):
+        return CategoricalDistribution([plain(choice) for choice in value.choices])
+    try:
+        if isinstance(value, dict) and value.get("name") == "LogSteps":
+            return LogSteps(**value["attributes"])
+        return json_to_distribution(json.dumps(value))
+    except (KeyError, TypeError, ValueError):
+        got = " ".join(repr(value).split())
+        raise ValueError(
+            f"got {got[:80]}, must be a distribution of Optuna, such as FloatDistribution(0.1, 1.0)"
+        ) from None
+
+
+def plain_range(distribution: Range) -> dict[str, Any]:
+    """The JSON form."""
+    if isinstance(distribution, LogSteps):
+        return {"name": "LogSteps", "attributes": distribution.model_dump(mode="json")}
+    form: dict[str, Any] = json.loads(distribution_to_json(distribution))
+    return form
+
+
+Distribution = Annotated[Range, BeforeValidator(read_range), PlainSerializer(plain_range, return_type=dict[str, Any])]
+"""A range as a field of settings."""
+
+
+def in_study(distribution: Range) -> BaseDistribution:
+    """What Optuna's study holds for the parameter."""
+    return distribution.in_study() if isinstance(distribution, LogSteps) else distribution
+
+
+def contains(distribution: Range, value: Any) -> bool:
     """Whether `value` is in the range, on the step and of the right kind."""
     if isinstance(distribution, CategoricalDistribution):
-        return value in distribution.choices
+        return any(alike(value, choice) for choice in distribution.choices)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
+    if isinstance(distribution, LogSteps):
+        return value > 0 and abs(value / distribution.nearest(value) - 1) < 1e-9
     assert isinstance(distribution, (IntDistribution, FloatDistribution))
-    if not distribution.low <= value <= distribution.high:
-        return False
     if isinstance(distribution, IntDistribution):
-        return value == int(value) and (value - distribution.low) % distribution.step == 0
-    steps = (value - distribution.low) / distribution.step if distribution.step else 0
-    return abs(steps - round(steps)) < 1e-8
+        inside = distribution.low <= value <= distribution.high
+        return inside and value == int(value) and (int(value) - distribution.low) % distribution.step == 0
+    if distribution.step is None:
+        return distribution.low <= value <= distribution.high
+    steps = (value - distribution.low) / distribution.step
+    near = abs(steps - round(steps)) < 1e-8 * max(1.0, abs(steps))
+    return near and 0 <= round(steps) < _count(distribution)
 
 
-def choices(distribution: BaseDistribution) -> list[Any] | None:
+def canonical(distribution: Range, value: Any) -> Any:
+    """The value of the range that `value` is, as it is recorded; what lies outside is left as it is."""
+    if not contains(distribution, value):
+        return value
+    match distribution:
+        case CategoricalDistribution():
+            return next(choice for choice in distribution.choices if alike(value, choice))
+        case LogSteps():
+            return distribution.nearest(value)
+        case IntDistribution():
+            return int(value)
+        case FloatDistribution(step=float(step)):
+            return _step(distribution, round((value - distribution.low) / step))
+    return float(value)
+
+
+def as_drawn(distribution: Range, value: Any) -> Any:
+    """What a sampler's draw from `in_study(distribution)` stands for, in canonical form."""
+    return distribution.nearest(value) if isinstance(distribution, LogSteps) else canonical(distribution, value)
+
+
+def size(distribution: Range) -> int | None:
+    """How many values a finite distribution has, None for a continuous one."""
+    match distribution:
+        case CategoricalDistribution():
+            return len(distribution.choices)
+        case LogSteps():
+            return distribution.points
+        case IntDistribution():
+            return (distribution.high - distribution.low) // distribution.step + 1
+        case FloatDistribution(step=float()):
+            return _count(distribution)
+    return None
+
+
+def choices(distribution: Range) -> list[Any] | None:
     """All values of a finite distribution, None for a continuous one."""
     match distribution:
         case CategoricalDistribution():
             return list(distribution.choices)
+        case LogSteps():
+            return list(distribution.values)
         case IntDistribution():
             return list(range(distribution.low, distribution.high + 1, distribution.step))
-        case FloatDistribution(step=float(step)):
-            count = int((distribution.high - distribution.low) / step + 1e-9)
-            return [distribution.low + index * step for index in range(count + 1)]
+        case FloatDistribution(step=float()):
+            return [_step(distribution, index) for index in range(_count(distribution))]
     return None
 
 
-def ends(distribution: BaseDistribution) -> list[Any]:
+def ends(distribution: Range) -> list[Any]:
     """The lowest and the highest value, or every choice."""
     if isinstance(distribution, CategoricalDistribution):
         return list(distribution.choices)
-    assert isinstance(distribution, (IntDistribution, FloatDistribution))
-    return [distribution.low, distribution.high]
+    assert isinstance(distribution, (IntDistribution, FloatDistribution, LogSteps))
+    return [canonical(distribution, distribution.low), canonical(distribution, distribution.high)]
 
 
-def value_at(distribution: BaseDistribution, position: float) -> Any:
+def value_at(distribution: Range, position: float) -> Any:
     """The value at `position`, in [0, 1), of the way through a distribution, on its own scale."""
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices[int(position * len(distribution.choices))]
+    if isinstance(distribution, LogSteps):
+        return distribution.values[int(position * distribution.points)]
     assert isinstance(distribution, (FloatDistribution, IntDistribution))
-    low, high, step = distribution.low, distribution.high, distribution.step
+    low, high = distribution.low, distribution.high
     if distribution.log:
         wide = isinstance(distribution, IntDistribution)
         value = (low - wide / 2) * ((high + wide / 2) / (low - wide / 2)) ** position
         return min(high, max(low, round(value))) if wide else min(high, max(low, value))
-    if step is not None:
-        return low + step * int(position * (int((high - low) / step + 1e-9) + 1))
+    if isinstance(distribution, IntDistribution):
+        count = (distribution.high - distribution.low) // distribution.step + 1
+        return distribution.low + distribution.step * int(position * count)
+    if distribution.step is not None:
+        return _step(distribution, int(position * _count(distribution)))
     return low + (high - low) * position
+
+
+def _count(distribution: FloatDistribution) -> int:
+    low, high, step = (Decimal(repr(one)) for one in (distribution.low, distribution.high, distribution.step))
+    return int((high - low) / step + Decimal("1e-9")) + 1
+
+
+def _step(distribution: FloatDistribution, index: int) -> float:
+    """The value of a step, as one would write it: in decimal numbers 0.1 + 2 * 0.1 is 0.3."""
+    return float(Decimal(repr(distribution.low)) + index * Decimal(repr(distribution.step)))

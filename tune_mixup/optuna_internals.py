@@ -4,13 +4,14 @@
 """
 
 import json
+from collections.abc import Container
 from typing import Any
 
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, QMCSampler
 from optuna.storages.journal._storage import JournalOperation as JournalOperation  # what the lines of a journal do
 from optuna.study import Study
-from optuna.trial import FrozenTrial, Trial
+from optuna.trial import FrozenTrial, Trial, TrialState
 from typing_extensions import override
 
 POINT_KEY = "fixed_params"
@@ -65,6 +66,24 @@ def joint_draw(trial: FrozenTrial, sampler: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return noted
+
+
+class OtherTrials(Study):
+    """A study as trial `number` finds it when it is begun: without the trial itself.
+
+    GP takes what an earlier draw for a trial has noted there for another trial that runs. Notes are still written.
+    """
+
+    def __init__(self, study: Study, number: int) -> None:
+        self.__dict__.update(study.__dict__)
+        self._number = number
+
+    @override
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        found = super()._get_trials(deepcopy, states, use_cache)
+        return [trial for trial in found if trial.number != self._number]
 
 
 class NumberedQmcSampler(QMCSampler):

@@ -1,8 +1,9 @@
 """The configuration of a sweep: what is searched, for how long, with what, judged by what."""
 
+import itertools
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, Unpack
 
@@ -14,8 +15,18 @@ from tune_mixup.importing import import_paths, imported, is_import_path
 from tune_mixup.metrics import METRICS, Direction, directions, outside_name, read_paths, with_outside
 from tune_mixup.options import Options, said
 from tune_mixup.outside import importing_from, module_files, module_folders
-from tune_mixup.schema import flatten, suggest
+from tune_mixup.plain_values import plain_by_key
+from tune_mixup.schema import Schema, flatten, suggest
 from tune_mixup.search_space import Params, SearchSpace
+from tune_mixup.space_checks import (
+    Invalid,
+    check_data_named,
+    check_ranges,
+    examples,
+    invalid_points,
+    trial_at,
+    with_assumed,
+)
 from tune_mixup.space_files import load_space
 from tune_mixup.stopping.base import Objective, StoppingRule
 from tune_mixup.sweep_parts import FLAT, Parts, dotted, grouped, over_defaults, together
@@ -180,17 +191,26 @@ class SweepConfig(Parts):
 
     def rule(self) -> StoppingRule:
         """The stopping rule at work, told of nothing yet."""
-        point = next(self.space.probes())
-        return self.stopping.rule(self.objective, epochs=self.trial(point).training.epochs)
+        return self.stopping.rule(self.objective, epochs=next(self.examples()).training.epochs)
 
     def trial(self, params: Params) -> TrialConfig:
         """The configuration of the trial at a point of the space. Raises ValueError naming each bad key."""
-        trial = TrialConfig.from_dotted({"seed": self.seed}, self.space.fixed, params)
+        return self._with_content(trial_at(self.space, params, seed=self.seed))
+
+    def examples(self) -> Iterator[TrialConfig]:
+        """Trials that stand for the whole space, at least one. Raises ValueError where no point is valid."""
+        return map(self._with_content, examples(self.space, seed=self.seed))
+
+    def _with_content(self, trial: TrialConfig) -> TrialConfig:
         return trial.of_data(self.data.get(trial.data.source(), trial.data.fingerprint))
+
+    def invalid_points(self) -> Invalid:
+        """How many random points of the space are no valid configuration, so that their trials fail."""
+        return invalid_points(self.space, seed=self.seed)
 
     def check(self) -> None:
         """Try every baseline, both ends and every choice of the space. Raises ValueError for the first that fails."""
-        for point in self.space.probes():
+        for point in itertools.chain(self.space.baselines, self.space.corners()):
             self._check_trial(self.trial(point))
         if self.sampler.finite:
             for point in self.space.grid():
@@ -240,7 +260,7 @@ def plan(
     """
     loaded = space if isinstance(space, SearchSpace) else load_space(space)
     named = {} if isinstance(space, SearchSpace) else {"name": Path(space).stem}
-    given, fixed = together(said(options), settings or {})
+    given, fixed = together(_plain_numbers(options), plain_by_key(flatten(settings or {})))
     given = over_defaults(given, {**named, **dotted(loaded.defaults)})
     if (max_epochs := given.pop("max_epochs", None)) is not None:  # a space's default
         if {"training.epochs": max_epochs, **flatten(loaded.fixed), **loaded.free}["training.epochs"] != max_epochs:
@@ -248,10 +268,13 @@ def plan(
         fixed.setdefault("training.epochs", max_epochs)
         defaults = {key: value for key, value in loaded.defaults.items() if key != "max_epochs"}
         loaded = loaded.replace(defaults=defaults)  # it is fixed now
-    for key in ("space", "modules"):
+    for key in ("space", "modules", "data"):
         if key in given:
             raise ValueError(f"sweep.{key}: there is no such setting; a sweep's {key} is what it was started with")
     loaded = loaded.fix(fixed)
+    check_data_named(loaded)
+    check_ranges(loaded)
+    loaded = with_assumed(loaded)
     if is_import_path(metric := given.get("metric")):
         added = dict.fromkeys([*_added_metrics(loaded), metric])
         loaded = loaded.fix({"training.metrics": list(added)})
@@ -260,4 +283,16 @@ def plan(
         given.setdefault("trials", sum(1 for _ in loaded.grid()))
     config = SweepConfig.parse({**given, "space": loaded})
     config.check()
+    if not loaded.free and "trials" not in given:
+        raise ValueError(
+            "free: the space searches nothing, so all its trials are the same; free a parameter, say how many trials "
+            "you want (--trials N), or train it once with `tune-mixup train`"
+        )
     return config.replace(modules=tuple(module_files(config.model_dump(mode="json"))))
+
+
+def _plain_numbers(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What the options say, NumPy's numbers as Python's; objects for parts stay what they are."""
+    given = said(options)
+    objects = {key: value for key, value in given.items() if isinstance(value, Schema)}
+    return {**plain_by_key({key: value for key, value in given.items() if key not in objects}), **objects}

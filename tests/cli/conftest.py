@@ -9,7 +9,7 @@ from tune_mixup.search_space import SearchSpace
 from tune_mixup.sweep_config import plan
 
 SPACE = SearchSpace(
-    fixed={"mixing.name": "mixup", "training.epochs": 2},
+    fixed={"data.name": "digits", "mixing.name": "mixup", "training.epochs": 2},
     free={"mixing.alpha": FloatDistribution(0, 2), "training.batch_size": CategoricalDistribution((20, 50))},
     baselines=({"mixing.alpha": 0.5, "training.batch_size": 50},),
 )

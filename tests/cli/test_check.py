@@ -22,7 +22,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from tune_mixup.search_space import SearchSpace
 
 SPACE = SearchSpace(
-    fixed={"training.epochs": 7, "data.train_limit": 100},
+    fixed={"data.name": "digits", "training.epochs": 7, "data.train_limit": 100},
     free={
         "mixing.alpha": FloatDistribution(0.125, 2, log=True),
         "mixing.name": CategoricalDistribution(("erm", "mixup")),
@@ -110,7 +110,8 @@ def test_samples_are_valid_points_and_depend_on_the_seed_only(command, space):
 def test_json_has_all_of_it(command, space):
     assert command("check", space, "--json", "--sampler", "random", "--data-root", "/somewhere") == 0
     found = json.loads(command.out)
-    assert found["fixed"] == {"training.epochs": 7, "data.train_limit": 100, "data.root": "/somewhere"}
+    expected = {"data.name": "digits", "training.epochs": 7, "data.train_limit": 100, "data.root": "/somewhere"}
+    assert found["fixed"] == expected
     assert found["free"]["mixing.alpha"]["exists_when"] == {"mixing.name": ["mixup"]}
     assert found["free"]["mixing.alpha"]["distribution"]["attributes"]["low"] == 0.125
     assert found["baselines"] == [{"mixing.name": "erm"}, {"mixing.name": "mixup", "mixing.alpha": 0.5}]

@@ -130,9 +130,10 @@ def test_weights_of_an_epoch_that_failed_are_not_saved(tmp_path, monkeypatch):
     trial.step()
     saved = trial.folder.checkpoint.read_bytes()
     trainer = trial.trainer
-    trainer.epoch += 1  # as if the last finished epoch were not saved yet
+    trainer._saved_epoch = 0  # as if the last finished epoch were not saved yet
 
     def failing():
+        next(trainer.model.parameters()).data += 1
         (tmp_path / "stopping").touch()
         raise ValueError("in the middle of an epoch")
 

@@ -11,8 +11,7 @@ from tune_mixup.cli.options import DataRoot, Json, Settings, Space, parse_settin
 from tune_mixup.options import Options
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
-
+    from tune_mixup.distributions import Range
     from tune_mixup.schema import Schema
     from tune_mixup.search_space import Params
     from tune_mixup.sweep_config import SweepConfig
@@ -34,30 +33,31 @@ def check(
 
     config = plan(space, parse_settings(set_, data_root), **options)
     drawn = config.space.sample(samples, seed=config.seed)
-    for point in drawn:
-        config.trial(point)
     found = _describe(config, drawn)
     print(json.dumps(found, indent=2) if as_json else "\n".join(_lines(found, everything)))
 
 
 def _describe(config: "SweepConfig", drawn: list["Params"]) -> dict[str, Any]:
-    from optuna.distributions import distribution_to_json
-
     from tune_mixup.cli.fields import explain_key
+    from tune_mixup.conditions import in_words as condition_in_words
+    from tune_mixup.distributions import plain_range
     from tune_mixup.schema import flatten
     from tune_mixup.sweep_parts import Parts
 
     space = config.space
+    conditions = space.model_dump(mode="json", include={"conditions"})["conditions"]
     free = {
         key: {
             "range": in_words(space.free[key]),
-            "distribution": json.loads(distribution_to_json(space.free[key])),
-            "exists_when": {parent: list(values) for parent, values in space.conditions.get(key, {}).items()},
+            "distribution": plain_range(space.free[key]),
+            "exists_when": conditions.get(key, {}),
+            "exists_where": condition_in_words(space.conditions.get(key)),
             "meaning": explain_key(key, space),
         }
         for key in space.order()
     }
-    tried = [config.trial(point) for point in space.probes()]
+    tried = list(config.examples())
+    invalid = config.invalid_points()
     return {
         "name": config.name,
         "trials": config.trials,
@@ -82,8 +82,10 @@ def _describe(config: "SweepConfig", drawn: list["Params"]) -> dict[str, Any]:
             for key, value in flatten(tried[0].plain()).items()
             if key not in space.free and key not in flatten(space.fixed)
         },
+        "constraints": [str(constraint) for constraint in space.constraints],
         "baselines": list(space.baselines),
         "samples": drawn,
+        "invalid": {**invalid._asdict(), "words": invalid.words()},
     }
 
 
@@ -102,10 +104,14 @@ def _meaning(part: "Schema", key: str) -> str:
     return " ".join((type(part).model_fields[key].description or "").split())
 
 
-def in_words(distribution: "BaseDistribution") -> str:
+def in_words(distribution: "Range") -> str:
     """The range of a parameter for a person to read."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+    from tune_mixup.log_steps import LogSteps
+
+    if isinstance(distribution, LogSteps):
+        return ", ".join(format(value, "g") for value in distribution.values) + " (log scale)"
     if isinstance(distribution, CategoricalDistribution):
         return "one of " + ", ".join(str(choice) for choice in distribution.choices)
     assert isinstance(distribution, (FloatDistribution, IntDistribution))
@@ -141,10 +147,11 @@ def _lines(found: Mapping[str, Any], everything: bool) -> Iterator[str]:
     yield "\nSearched"
     for key, about in found["free"].items():
         yield f"  {key:{width}}  {about['range']}"
-        conditions = [f"{parent} is {_either(values)}" for parent, values in about["exists_when"].items()]
-        notes = [about["meaning"], "Exists where " + " and ".join(conditions) + "." if conditions else ""]
-        for note in notes:
+        for note in (about["meaning"], about["exists_where"] and f"Exists where {about['exists_where']}."):
             yield from _indented(note, width)
+    if found["constraints"]:
+        yield "\nConstraints, to which all points are drawn"
+        yield from (f"  {constraint}" for constraint in found["constraints"])
     for title, points in (
         ("Baselines, which run first", found["baselines"]),
         (f"Samples, random with seed {found['seed']}", found["samples"]),
@@ -153,7 +160,8 @@ def _lines(found: Mapping[str, Any], everything: bool) -> Iterator[str]:
             yield f"\n{title}"
             for index, point in enumerate(points, start=1):
                 yield f"  {index:2}. " + "  ".join(f"{key}={_short(value)}" for key, value in point.items())
-    yield "\nEverything fits together. Nothing was started and nothing written."
+    fits = f"Note: {found['invalid']['words']}." if found["invalid"]["words"] else "Everything fits together."
+    yield f"\n{fits} Nothing was started and nothing written."
 
 
 def _resources(cpus: float | str, gpus: float | str) -> str:
@@ -168,10 +176,6 @@ def _resources(cpus: float | str, gpus: float | str) -> str:
 def _indented(note: str, width: int) -> list[str]:
     indent = " " * (width + 4)
     return textwrap.wrap(note, 120, initial_indent=indent, subsequent_indent=indent)
-
-
-def _either(values: list[Any]) -> str:
-    return " or ".join(str(value) for value in values)
 
 
 def _short(value: Any) -> str:

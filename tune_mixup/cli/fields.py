@@ -57,8 +57,8 @@ def _schemas(field: FieldInfo, names: Collection[Any]) -> Iterator[type[Schema]]
 
 def _possible_names(name_key: str, key: str, space: SearchSpace) -> list[Any]:
     """The components that the section of `key` may hold where `key` exists."""
-    if name_key in space.conditions.get(key, {}):
-        return list(space.conditions[key][name_key])
+    if needed := space.needed(key, name_key):
+        return needed
     searched = space.free.get(name_key)
     if isinstance(searched, CategoricalDistribution):
         return list(searched.choices)

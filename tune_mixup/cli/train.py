@@ -123,7 +123,7 @@ def _of_file(file: Path, values: Mapping[str, Any], settings: Mapping[str, Any])
 
 def _first_point(space: "SearchSpace", settings: Mapping[str, Any]) -> Mapping[str, Any]:
     """The first baseline whose branch of the space the settings leave standing; no parameters if there is none."""
-    parents = {parent for parents in space.conditions.values() for parent in parents}
+    parents = space.parents()
     for point in space.baselines:
         if all(settings.get(parent, point.get(parent)) == point.get(parent) for parent in parents & point.keys()):
             return point

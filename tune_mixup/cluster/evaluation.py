@@ -19,6 +19,7 @@ from tune_mixup.cluster.sweep import resume, start
 from tune_mixup.config import TrialConfig
 from tune_mixup.display import showing
 from tune_mixup.record.names import is_sweep, trial_name
+from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.record.tables import known_rows
 from tune_mixup.samplers.random_search import RandomSearch
@@ -74,6 +75,8 @@ def _plan(record: SweepRecord, config: SweepConfig, trials: Sequence[int], seeds
         if trial not in asked:
             there = f"it has {min(asked)} to {max(asked)}" if asked else "it has none"
             raise ValueError(f"the sweep {record.name!r} has no trial {trial}; {there}")
+        if facts_of(asked[trial]).invalid is not None:
+            raise ValueError(f"trial {trial} has {facts_of(asked[trial]).reason}; there is nothing to train")
     used = {config.seed, *(one.params.get("seed", config.seed) for one in asked.values())}
     fresh = range(max(used) + 1, max(used) + 1 + seeds)
     space = config.space

@@ -46,8 +46,7 @@ def check_data(config: SweepConfig, *, here: bool) -> Found:
 def _kinds(config: SweepConfig) -> Iterable[TrialConfig]:
     """One trial for each combination of what decides whether a configuration fits its data."""
     kinds: dict[str, TrialConfig] = {}
-    for point in config.space.probes():
-        trial = config.trial(point)
+    for trial in config.examples():
         values = trial.plain()
         decisive = {section: _whole(values[section]) for section in ("data", "model", "mixing", "optimizer")}
         kinds.setdefault(json.dumps([decisive, trial.training.batch_size], sort_keys=True), trial)

@@ -79,6 +79,7 @@ def start(
         nodes = ray.nodes
         warn_of_gpus(config, nodes, here=ray.folder is not None)
         check_resources(config, nodes)
+        _warn_of_invalid_points(config)
         checkpoint_bytes, data = check_data(config, here=ray.folder is not None)
         decision = decide(config, nodes, Packed())
         config = decision.applied(config.replace(data=data))
@@ -130,6 +131,13 @@ def resume(
             shares = shares_for(record, config, nodes, decision)
             _run(record, config, shares, news, concurrent, listener, signals, ray)
     return Sweep(record)
+
+
+def _warn_of_invalid_points(config: SweepConfig) -> None:
+    """Say once which part of the trials will fail because their points are no valid configuration."""
+    if config.trials > len(config.space.baselines) and not config.sampler.finite:
+        if words := config.invalid_points().words():
+            logging.getLogger(__name__).warning(words)
 
 
 def _note(record: SweepRecord, decision: Packed) -> None:

@@ -1,7 +1,6 @@
 """The setting of a search space that needs the most memory, which is what has to fit."""
 
 import functools
-import itertools
 from typing import Any
 
 import torch
@@ -26,7 +25,7 @@ def largest(config: SweepConfig) -> TrialConfig:
     corners have, that needs the most, unless others exist only beside the value that it has.
     """
     points = list(config.space.probes())
-    parents = set(itertools.chain.from_iterable(config.space.conditions.values()))
+    parents = config.space.parents()
     best = max(points, key=lambda point: _memory(config, point))
     for key in config.space.free:
         if key in best and key not in parents and key.startswith(DECISIVE):
@@ -37,7 +36,7 @@ def largest(config: SweepConfig) -> TrialConfig:
 
 def _memory(config: SweepConfig, point: Params) -> int:
     try:
-        return expected_memory(config.trial(point))
+        return expected_memory(config.trial(point)) if config.space.allows(point) else -1
     except ValueError:  # values that do not go together
         return -1
 

@@ -162,6 +162,10 @@ class TrialFacts(Fact):
     """The earlier trial whose result it has: the same setting on the same seed."""
     replicate_seed: int | None = None
     """The fresh seed that it was given because its setting had been asked for before."""
+    drawn: Mapping[str, Any] | None = None
+    """The whole point, where the space has constraints: noted before the first of its parameters is."""
+    invalid: str | None = None
+    """Why its point is no valid configuration; it was never trained."""
     imported: str | None = None
     """SWEEP/TRIAL that it was imported from; it is then no trial of this sweep."""
 

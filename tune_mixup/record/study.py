@@ -74,6 +74,10 @@ class SweepStudy:
         """What the study knows of trial `number`."""
         return optuna_internals.stored_trial(self.optuna, number)
 
+    def heard(self, number: int) -> int:
+        """The last epoch of a trial that has a value, 0 before there is one."""
+        return self.trial(number).last_step or 0
+
     def facts(self, number: int) -> TrialFacts:
         """What is noted of a trial."""
         return facts_of(self.trial(number))

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from tune_mixup.record.facts import Decision
 from tune_mixup.record.folder import SweepFolder
 from tune_mixup.record.names import SWEEP, is_sweep
-from tune_mixup.record.study import SweepStudy
+from tune_mixup.record.study import Outcome, SweepStudy
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,17 @@ class SweepRecord:
             raise ValueError(f"there is no sweep named {path.name!r} in {path.parent}{there}")
         folder = SweepFolder(path)
         return cls(folder, SweepStudy(folder.journal, folder.name))
+
+    def decide(self, number: int, decision: Decision) -> None:
+        """Record what was decided on an unfinished trial; before a stop its epochs are on the disk."""
+        if decision.stop:
+            self.folder.settle(number)
+        self.study.decide(number, decision)
+
+    def finish(self, number: int, outcome: Outcome) -> None:
+        """Record a trial's end, with its epochs on the disk; one that has already ended stays as it is."""
+        self.folder.settle(number)
+        self.study.finish(number, outcome)
 
     @property
     def path(self) -> Path:

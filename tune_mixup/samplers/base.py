@@ -18,11 +18,20 @@ class Draw(NamedTuple):
     """Number of the trial in the study."""
     key: str = ""
     """The parameter that is drawn by itself; empty for those that are drawn together."""
+    attempt: int = 0
+    """How many points were drawn for the trial before that a constraint of the space has ruled out."""
 
     def own_seed(self) -> int:
         """A seed for this draw alone, 32 bits."""
-        digest = hashlib.blake2b(f"{self.seed}/{self.trial}/{self.key}".encode(), digest_size=4).digest()
-        return int.from_bytes(digest, "little")
+        return _bits(f"{self.seed}/{self.trial}/{self.key}" + (f"/{self.attempt}" if self.attempt else ""))
+
+    def common_seed(self) -> int:
+        """A seed for all trials of the sweep: its own one, and another for each further attempt."""
+        return _bits(f"{self.seed}/attempt/{self.attempt}") if self.attempt else self.seed
+
+
+def _bits(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "little")
 
 
 class Sampler(Part, ABC):

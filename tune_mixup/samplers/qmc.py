@@ -16,6 +16,7 @@ from tune_mixup.samplers.base import Draw, Sampler
 class Qmc(Sampler):
     """One scrambled sequence for the whole sweep; a trial's number is its place in it.
 
+    Where a constraint rules that point out, the trial takes the same place of another such sequence.
     Parameters that the first trial lacks are random.
     """
 
@@ -25,4 +26,4 @@ class Qmc(Sampler):
     def make(self, draw: Draw) -> BaseSampler:
         # By the seed of the sequence, parameters that the first trial lacks would be the same in all trials.
         independent = RandomSampler(seed=draw.own_seed())
-        return NumberedQmcSampler(draw.trial, seed=draw.seed, independent=independent)
+        return NumberedQmcSampler(draw.trial, seed=draw.common_seed(), independent=independent)

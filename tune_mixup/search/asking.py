@@ -3,14 +3,18 @@
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState
 
 from tune_mixup.config import TrialConfig
+from tune_mixup.distributions import Range, in_study
 from tune_mixup.optuna_internals import reopened
 from tune_mixup.record.facts import TrialFacts
+from tune_mixup.record.study import Outcome, facts_of
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.samplers import TrialSampler
 from tune_mixup.search.repeats import Repeats
+from tune_mixup.search_space import Params
 from tune_mixup.sweep_config import SweepConfig
 
 
@@ -23,7 +27,7 @@ class Asking:
         self._configs: dict[int, TrialConfig] = {}
         self._repeats = Repeats()
         for trial in record.study.asked():
-            if trial.state.is_finished():
+            if trial.state.is_finished() and facts_of(trial).invalid is None:
                 self._repeats.note(trial.number, self.of(trial.number))
 
     def enqueue_first_points(self) -> None:
@@ -35,32 +39,69 @@ class Asking:
             if known <= index < self.config.trials:
                 study.enqueue_trial(point)
 
-    def ask(self, number: int) -> int:
-        """Begin trial `number`, the next one, at the point that the sampler suggests."""
+    def ask(self, number: int) -> bool:
+        """Begin trial `number`, the next one, at the point that the sampler suggests.
+
+        False where that is no valid configuration: the trial has failed and is not to be trained.
+        """
         self.record.study.optuna.sampler = self._sampler(number)
         return self._suggest_all(self.record.study.optuna.ask())
 
-    def go_on(self, number: int) -> None:
-        """Ask for what is missing of a trial that was begun, perhaps by a process that was killed while it asked."""
+    def go_on(self, number: int) -> bool:
+        """Ask for what is missing of a trial that was begun, perhaps by a process that was killed while it asked.
+
+        False as for `ask`.
+        """
+        known = self.record.study.trial(number)
+        if known.intermediate_values:  # it has trained at this point, whatever an earlier release took for all of it
+            self._accept(number, self.config.trial(known.params))
+            return True
         self.record.study.optuna.sampler = self._sampler(number)
-        self._suggest_all(reopened(self.record.study.optuna, self.record.study.trial(number)))
+        return self._suggest_all(reopened(self.record.study.optuna, known))
 
     def _sampler(self, number: int) -> TrialSampler:
-        return TrialSampler(self.config.sampler, seed=self.config.seed, number=number)
+        return TrialSampler(self.config.sampler, seed=self.config.seed, number=number, space=self.config.space)
 
     def of(self, number: int) -> TrialConfig:
-        """The configuration of a trial that was begun."""
+        """The configuration of a trial that was begun. Raises ValueError for one whose point is none."""
         if number not in self._configs:
             config = self.config.trial(self.record.study.trial(number).params)
             seed = self.record.study.facts(number).replicate_seed
             self._configs[number] = config if seed is None else config.replace(seed=seed)
         return self._configs[number]
 
-    def _suggest_all(self, trial: optuna.Trial) -> int:
+    def full_epochs(self, trial: FrozenTrial) -> int:
+        """Epochs of a trial that is not stopped; 0 for one that has no valid configuration."""
+        return 0 if facts_of(trial).invalid is not None else self.of(trial.number).training.epochs
+
+    def _suggest_all(self, trial: optuna.Trial) -> bool:
         point = self.config.space.point(lambda key, distribution: _suggest(trial, key, distribution))
-        config = self._configs[trial.number] = self._distinct(trial.number, self.config.trial(point))
-        self._repeats.note(trial.number, config)
-        return trial.number
+        try:
+            config = self._config_at(point)
+        except ValueError as error:
+            self._end_invalid(trial.number, " ".join(str(error).split()))
+            return False
+        self._accept(trial.number, config)
+        return True
+
+    def _accept(self, number: int, config: TrialConfig) -> None:
+        config = self._configs[number] = self._distinct(number, config)
+        self._repeats.note(number, config)
+
+    def _config_at(self, point: Params) -> TrialConfig:
+        """The configuration at a point. Raises ValueError where there is none, or a constraint rules it out."""
+        if (broken := self.config.space.broken(point)) is not None:
+            raise ValueError(f"no point was found for which {broken} holds; widen the ranges or the constraint")
+        return self.config.trial(point)
+
+    def _end_invalid(self, number: int, why: str) -> None:
+        """A trial without a configuration fails, and the sampler and the record hear of it.
+
+        Raises ValueError where the space has no valid point at all any more: then the fault is not the trial's.
+        """
+        next(self.config.examples())
+        self.record.study.note(number, TrialFacts(invalid=why))
+        self.record.study.finish(number, Outcome(TrialState.FAIL, f"no valid configuration: {why}"))
 
     def _distinct(self, number: int, config: TrialConfig) -> TrialConfig:
         """The setting itself the first time; asked again, on a fresh seed, or noted as to be served from the record."""
@@ -78,16 +119,12 @@ class Asking:
         return config.replace(seed=seed)
 
 
-def _suggest(trial: optuna.Trial, key: str, distribution: BaseDistribution) -> Any:
-    match distribution:
-        case CategoricalDistribution():
-            return trial.suggest_categorical(key, distribution.choices)
-        case IntDistribution():
-            return trial.suggest_int(
-                key, distribution.low, distribution.high, step=distribution.step, log=distribution.log
-            )
-        case FloatDistribution():
-            return trial.suggest_float(
-                key, distribution.low, distribution.high, step=distribution.step, log=distribution.log
-            )
+def _suggest(trial: optuna.Trial, key: str, distribution: Range) -> Any:
+    match in_study(distribution):
+        case CategoricalDistribution(choices=choices):
+            return trial.suggest_categorical(key, choices)
+        case IntDistribution() as whole:
+            return trial.suggest_int(key, whole.low, whole.high, step=whole.step, log=whole.log)
+        case FloatDistribution() as real:
+            return trial.suggest_float(key, real.low, real.high, step=real.step, log=real.log)
     raise ValueError(f"{key}: {distribution} is none of Optuna's float, int and categorical distributions")

@@ -25,7 +25,7 @@ def explain_sweep(record: SweepRecord) -> dict[str, Any]:
     trials = []
     for trial in record.study.asked():
         trials.append(_about(trial, config, seats, record))
-        if trial.state.is_finished():
+        if trial.state.is_finished() and facts_of(trial).invalid is None:
             group.note(trial, config.trial(trial.params))
     control = group.table(group.spared)
     cuts = (*seats.strata.cuts, None)
@@ -54,28 +54,33 @@ def explain_trial(record: SweepRecord, number: int) -> dict[str, Any]:
         raise ValueError(f"trial: got {number}, but the sweep {record.name!r} has begun no such trial")
     config = SweepConfig.from_record(record.folder.config())
     seats = Seats(config, first=record.study.imported())
-    seat = seats.of(number, config.trial(found[0].params), record.study.sweep_facts().grace)
+    facts = record.study.facts(number)
+    rungs: tuple[int, ...] = ()
+    if facts.invalid is None:
+        rungs = seats.of(number, config.trial(found[0].params), record.study.sweep_facts().grace).rungs
     return {
         "name": record.name,
         "scheduler": config.stopping.name,
         "metric": config.metric,
         **_about(found[0], config, seats, record),
-        "rungs": list(seat.rungs),
-        "decisions": [decision.plain() for decision in record.study.facts(number).decisions],
+        "rungs": list(rungs),
+        "decisions": [decision.plain() for decision in facts.decisions],
     }
 
 
 def _about(trial: FrozenTrial, config: SweepConfig, seats: Seats, record: SweepRecord) -> dict[str, Any]:
-    settings = config.trial(trial.params)
-    seat = seats.of(trial.number, settings)
+    """A trial whose point is no valid configuration has no strength, and is compared with none."""
+    facts = facts_of(trial)
+    settings = None if facts.invalid is not None else config.trial(trial.params)
+    seat = None if settings is None else seats.of(trial.number, settings)
     return {
         "trial": trial.number,
         "state": trial.state.name,
         "epoch": trial.last_step or 0,
-        "strength": strength(settings),
-        "group": seat.group,
-        "control": seat.spared,
-        "reason": facts_of(trial).reason or facts_of(trial).stopped or "",
+        "strength": None if settings is None else strength(settings),
+        "group": "" if seat is None else seat.group,
+        "control": seat is not None and seat.spared,
+        "reason": facts.reason or facts.stopped or "",
     }
 
 

@@ -8,11 +8,12 @@ import logging
 import os
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from optuna.trial import FrozenTrial
 
+from tune_mixup.config import TrialConfig
 from tune_mixup.record.files import storage
+from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.record.tables import known_rows
 from tune_mixup.record.trial_folder import Epoch
@@ -22,7 +23,15 @@ STRAYS = "strays"
 """Where folders go, in a sweep's own, whose trials its study does not know."""
 
 
-def set_strays_aside(record: SweepRecord) -> None:
+def mend_all(record: SweepRecord, metric: str, config_of: Callable[[int], TrialConfig]) -> None:
+    """Bring the folders of all trials that have ended up to the study; `config_of` gives a trial's configuration."""
+    _set_strays_aside(record)
+    for trial in record.study.asked():
+        if trial.state.is_finished() and facts_of(trial).invalid is None:
+            mend(record, trial, metric, config_of)
+
+
+def _set_strays_aside(record: SweepRecord) -> None:
     """Move folders of trials that were never begun out of the way of those that will be.
 
     They are there when the study is older than the folders, as in a copy of a sweep that was running meanwhile.
@@ -40,7 +49,7 @@ def set_strays_aside(record: SweepRecord) -> None:
         )
 
 
-def mend(record: SweepRecord, trial: FrozenTrial, *, metric: str, settings: Callable[[], dict[str, Any]]) -> None:
+def mend(record: SweepRecord, trial: FrozenTrial, metric: str, config_of: Callable[[int], TrialConfig]) -> None:
     """Write again what is missing or damaged of a trial that trains no more: its epochs and its configuration.
 
     Epochs come from the trial's state where that is kept, else from the study, which has only their `metric`.
@@ -59,7 +68,7 @@ def mend(record: SweepRecord, trial: FrozenTrial, *, metric: str, settings: Call
         source = "its checkpoint" if missing <= whole.keys() else "the study"
         folder.note(f"the rows of {len(missing)} epochs were missing or damaged; written again from {source}")
     if not folder.has_whole_config():
-        folder.write_config(settings())
+        folder.write_config(config_of(trial.number).plain())
         folder.note("config.yaml was missing or damaged; written again from the study")
 
 

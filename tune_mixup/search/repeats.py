@@ -47,5 +47,5 @@ def serve(record: SweepRecord, number: int, config: TrialConfig) -> Outcome | No
     for epoch, value in sorted(source.intermediate_values.items()):
         record.study.report(number, epoch, value)
     outcome = Outcome(source.state, f"the same setting and seed as {trial_name(earlier)}: its result")
-    record.study.finish(number, outcome)
+    record.finish(number, outcome)
     return outcome

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import optuna
-from optuna.distributions import BaseDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import TrialState
 from typing_extensions import override
 
+from tune_mixup.distributions import Range, in_study
 from tune_mixup.optuna_internals import JournalOperation, queued_point
 from tune_mixup.record.facts import Decision, TrialFacts
 from tune_mixup.record.journal import Journal
@@ -87,7 +87,9 @@ class _Replay:
                     self.states[number] = TrialState(operation.get("state", TrialState.RUNNING))
                 case JournalOperation.SET_TRIAL_PARAM if number >= imported and number not in self.asked:
                     yield self._ask(number, place)
-                case JournalOperation.SET_TRIAL_SYSTEM_ATTR if number not in self.asked:
+                case JournalOperation.SET_TRIAL_SYSTEM_ATTR if number not in self.asked and not self._drawn(number):
+                    yield self._ask(number, place)
+                case JournalOperation.SET_TRIAL_USER_ATTR if "drawn" in operation["user_attr"]:
                     yield self._ask(number, place)
                 case JournalOperation.SET_TRIAL_INTERMEDIATE_VALUE:
                     yield from self._report(number, int(operation["step"]), float(operation["intermediate_value"]))
@@ -106,22 +108,29 @@ class _Replay:
         what = ", ".join(
             f"{key}={value:.6g}" if isinstance(value, float) else f"{key}={value}" for key, value in params.items()
         )
-        return self._event(number, "ask", what, self._suggested(number, place) == params)
+        again = self._suggested(number, place) == self.config.space.as_recorded(params)
+        return self._event(number, "ask", what, again)
+
+    def _drawn(self, number: int) -> bool:
+        """Whether the trial notes its whole point, which is then when it was asked for."""
+        return self.record.study.facts(number).drawn is not None
 
     def _suggested(self, number: int, place: int) -> Params:
         self.journal.end = place
         study = optuna.load_study(study_name=self.record.name, storage=self.storage)  # a study keeps what it has read
         trial = study.get_trials(deepcopy=False)[number]
-        fixed = queued_point(trial)
-        sampler = TrialSampler(self.config.sampler, seed=self.config.seed, number=number)
+        fixed = self.config.space.as_recorded(queued_point(trial))
+        space = self.config.space
+        sampler = TrialSampler(self.config.sampler, seed=self.config.seed, number=number, space=space)
         joint = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
 
-        def choose(key: str, distribution: BaseDistribution) -> Any:
+        def choose(key: str, distribution: Range) -> Any:
             if key in fixed:
                 return fixed[key]
-            return joint[key] if key in joint else sampler.sample_independent(study, trial, key, distribution)
+            held = in_study(distribution)
+            return joint[key] if key in joint else sampler.sample_independent(study, trial, key, held)
 
-        return self.config.space.point(choose)
+        return space.point(choose)
 
     def _report(self, number: int, epoch: int, value: float) -> Iterator[Event]:
         trial = self.record.study.trial(number)

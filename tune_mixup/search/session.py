@@ -5,11 +5,9 @@ record, and that is all there is to resuming: reports are replayed to fill the r
 """
 
 from collections import deque
-from typing import NamedTuple
 
 from optuna.trial import FrozenTrial
 
-from tune_mixup.config import TrialConfig
 from tune_mixup.record.facts import Decision, Ending, SweepFacts, TrialFacts
 from tune_mixup.record.names import trial_name
 from tune_mixup.record.study import facts_of
@@ -19,24 +17,15 @@ from tune_mixup.search.asking import Asking
 from tune_mixup.search.control_group import ControlGroup
 from tune_mixup.search.endings import fault_of, is_at_end, outcome_of
 from tune_mixup.search.ledger import Ledger
-from tune_mixup.search.mending import mend, set_strays_aside, unbroken
+from tune_mixup.search.mending import mend, mend_all, unbroken
 from tune_mixup.search.repeats import serve
 from tune_mixup.search.seats import Seats
-from tune_mixup.search.shares import FixedShares, Place, Shares
+from tune_mixup.search.shares import Begin as Begin
+from tune_mixup.search.shares import FixedShares, Shares
 from tune_mixup.search.standing import Listener, Progress, Standing
 from tune_mixup.search.tally import Tally
 from tune_mixup.stopping.base import Seat
 from tune_mixup.sweep_config import SweepConfig
-
-
-class Begin(NamedTuple):
-    """A trial to run: its number, its configuration, and where."""
-
-    number: int
-    config: TrialConfig
-    place: Place
-    heard: int
-    """The last epoch that the record knows of; the worker tells of later ones that it finds, before it trains."""
 
 
 class Session:
@@ -56,7 +45,7 @@ class Session:
         `shares` places the trials; without it each has the configuration's share of a GPU.
         """
         session = cls(record, config, shares=shares or FixedShares(record, config), listener=listener)
-        set_strays_aside(record)
+        mend_all(record, metric=config.metric, config_of=session.asking.of)
         session.asking.enqueue_first_points()
         session._restore()
         return session
@@ -78,7 +67,7 @@ class Session:
         self._config = self.asking.of
         self._tally = Tally(config.direction)
         for trial in record.study.asked():
-            self._tally.note(trial, self._epochs(trial.number) if trial.state.is_finished() else 0)
+            self._tally.note(trial, self.asking.full_epochs(trial) if trial.state.is_finished() else 0)
         self._standing = Standing(record.name, config, self._tally, self.ledger)
         self.queue: deque[int] = deque()
         """Trials that were begun and are to go on."""
@@ -94,16 +83,17 @@ class Session:
             return None
         if self.queue:
             return self._begin(self.queue.popleft())
-        begun = len(self.record.study.asked())
-        if begun >= self.config.trials or self.ledger.used_up() is not None:
-            return None
-        number = begun + self._imported
-        longer = self._lengthen_grace(number)
-        self._note(self.asking.ask(number))
-        if self._serve(number):
-            return self.next()
-        self.tell(f"{trial_name(number)} begins" + longer)
-        return self._begin(number)
+        while (begun := len(self.record.study.asked())) < self.config.trials and self.ledger.used_up() is None:
+            number = begun + self._imported
+            longer = self._lengthen_grace(number)
+            valid = self.asking.ask(number)
+            self._note(number)
+            if not valid:
+                self._tell_invalid(number)
+            elif not self._serve(number):
+                self.tell(f"{trial_name(number)} begins" + longer)
+                return self._begin(number)
+        return None
 
     # What came out
 
@@ -117,7 +107,7 @@ class Session:
         if self._fault(row) is not None:
             return True
         stopped = self.record.study.stopped(number)
-        if stopped is not None or epoch <= (self.record.study.trial(number).last_step or 0):
+        if stopped is not None or epoch <= self.record.study.heard(number):
             return stopped is not None
         stop = False
         if self.config.metric in row:  # else there was no validation after this epoch
@@ -126,10 +116,7 @@ class Session:
             stop = self._decide(number, epoch, value)
         used_up = self.ledger.used_up()
         if not stop and used_up is not None and epoch < self._epochs(number):
-            self.record.folder.settle(number)
-            self.record.study.decide(
-                number, Decision(epoch=epoch, stop=True, why=f"epoch {epoch}: {used_up}", by="budget")
-            )
+            self.record.decide(number, Decision(epoch=epoch, stop=True, why=f"epoch {epoch}: {used_up}", by="budget"))
             stop = True
         self._note(number)
         self.tell("")
@@ -144,8 +131,7 @@ class Session:
             self.report(number, row)
         trial = self.record.study.trial(number)
         outcome = outcome_of(trial, epochs=self._epochs(number), failed=failed, fault=self._fault(row))
-        self.record.folder.settle(number)
-        self.record.study.finish(number, outcome)
+        self.record.finish(number, outcome)
         self.shares.release(number)
         self._note(number)
         learnt = self.control.note(self.record.study.trial(number), self._config(number))
@@ -220,9 +206,7 @@ class Session:
             return False
         decision = self.rule.report(number, epoch, value, self._seat(number))
         if decision is not None:
-            if decision.stop:
-                self.record.folder.settle(number)
-            self.record.study.decide(number, decision)
+            self.record.decide(number, decision)
         return decision is not None and decision.stop
 
     def _seat(self, number: int) -> Seat:
@@ -245,11 +229,10 @@ class Session:
         """Tell the rule what the record holds, decide what a killed process could not, take up what is unfinished."""
         undecided, unfinished = [], []
         for trial in self.record.study.asked():
-            if trial.state.is_finished():
-                self._mend(trial)
-            if trial.state.is_finished() and facts_of(trial).served is not None:
-                continue  # its values are another trial's, which has a say of its own
-            last, decided = trial.last_step, {decision.epoch for decision in facts_of(trial).decisions}
+            facts = facts_of(trial)
+            if trial.state.is_finished() and (facts.served is not None or facts.invalid is not None):
+                continue  # its values are another trial's, which has a say of its own; or it has none
+            last, decided = trial.last_step, {decision.epoch for decision in facts.decisions}
             for epoch, value in sorted(trial.intermediate_values.items()):
                 if trial.state.is_finished() or epoch != last or epoch in decided:
                     self.rule.note(trial.number, epoch, value, self._seat(trial.number))
@@ -266,8 +249,10 @@ class Session:
 
     def _take_up(self, trial: FrozenTrial) -> None:
         """Bring an unfinished trial's record up to what its folder knows, then end it or queue it again."""
-        self.asking.go_on(trial.number)
+        valid = self.asking.go_on(trial.number)
         self._note(trial.number)
+        if not valid:
+            return self._tell_invalid(trial.number)
         if self._serve(trial.number):
             return
         known = trial.last_step or 0
@@ -277,17 +262,13 @@ class Session:
             self.report(trial.number, row)
         last = epochs[-1] if epochs else None
         if self._has_ended(trial.number, last) or facts_of(trial).reason is not None:
-            self._mend(self.record.study.trial(trial.number))
+            mend(self.record, self.record.study.trial(trial.number), self.config.metric, self.asking.of)
             self.complete(trial.number, last)
         else:
             self.queue.append(trial.number)
 
-    def _mend(self, trial: FrozenTrial) -> None:
-        mend(self.record, trial, metric=self.config.metric, settings=lambda: self._config(trial.number).plain())
-
     def _begin(self, number: int) -> Begin:
-        heard = self.record.study.trial(number).last_step or 0
-        return Begin(number, self._config(number), self.shares.take(number), heard)
+        return Begin(number, self._config(number), self.shares.take(number), self.record.study.heard(number))
 
     def _serve(self, number: int) -> bool:
         """End a trial whose setting was trained before with what that brought; False where nothing is to be served."""
@@ -298,9 +279,13 @@ class Session:
         self.tell(f"{trial_name(number)} {outcome.state.name}: {outcome.reason}")
         return True
 
+    def _tell_invalid(self, number: int) -> None:
+        self.tell(f"{trial_name(number)} FAIL: {self.record.study.facts(number).reason}")
+
     def _note(self, number: int) -> None:
         """Bring the counts up to date, and every few seconds the ledger."""
-        self._tally.note(self.record.study.trial(number), self._epochs(number))
+        trial = self.record.study.trial(number)
+        self._tally.note(trial, self.asking.full_epochs(trial))
         self.ledger.keep_if_due()
 
     # For whoever listens

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from typing_extensions import override
 
+from tune_mixup.config import TrialConfig
 from tune_mixup.measuring.nodes import ANY_TYPE, Node, fitting, gpu_types, of_type, slots
 from tune_mixup.measuring.packing import Packed
 from tune_mixup.record.facts import SweepFacts, TrialFacts
@@ -20,6 +21,16 @@ class Place(NamedTuple):
     gpus: float
     """Its share of a GPU, at most 1."""
     gpu_type: str = ANY_TYPE
+
+
+class Begin(NamedTuple):
+    """A trial to run: its number, its configuration, and where."""
+
+    number: int
+    config: TrialConfig
+    place: Place
+    heard: int
+    """The last epoch that the record knows of; the worker tells of later ones that it finds, before it trains."""
 
 
 class Shares(ABC):

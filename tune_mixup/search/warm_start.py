@@ -3,11 +3,12 @@
 from collections import Counter
 from typing import Any, NamedTuple
 
-from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
 from tune_mixup.config import TrialConfig
-from tune_mixup.distributions import contains
+from tune_mixup.distributions import Range, canonical, contains, in_study
+from tune_mixup.log_steps import LogSteps
 from tune_mixup.record.facts import TrialFacts
 from tune_mixup.record.names import trial_name
 from tune_mixup.record.sweep_record import SweepRecord
@@ -68,7 +69,7 @@ def import_trials(record: SweepRecord, config: SweepConfig, other: SweepRecord) 
                 state=trial.state,
                 value=last,
                 params=point,
-                distributions={key: config.space.free[key] for key in point},
+                distributions={key: in_study(config.space.free[key]) for key in point},
                 intermediate_values=values,
                 user_attrs=TrialFacts(imported=f"{other.name}/{trial_name(trial.number)}").plain(),
             )
@@ -91,10 +92,10 @@ def _point(config: SweepConfig, settings: dict[str, Any]) -> tuple[Params | None
     """The trial as a point of the space, and what had to be moved; no point where that is impossible."""
     moved = []
 
-    def choose(key: str, distribution: BaseDistribution) -> Any:
+    def choose(key: str, distribution: Range) -> Any:
         value = settings.get(key)
         if contains(distribution, value):
-            return value
+            return canonical(distribution, value)
         moved.append(f"{key}={value!r}")
         return _nearest(distribution, value)
 
@@ -108,15 +109,18 @@ class _Elsewhere(Exception):
     """A value that has no nearest one in its range."""
 
 
-def _nearest(distribution: BaseDistribution, value: Any) -> int | float:
+def _nearest(distribution: Range, value: Any) -> int | float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise _Elsewhere
+    if isinstance(distribution, LogSteps):
+        return distribution.nearest(value)
     if not isinstance(distribution, (IntDistribution, FloatDistribution)):
         raise _Elsewhere
     inside = min(max(value, distribution.low), distribution.high)
     if distribution.step is not None:
         inside = distribution.low + round((inside - distribution.low) / distribution.step) * distribution.step
-    return int(inside) if isinstance(distribution, IntDistribution) else float(inside)
+    nearest: int | float = canonical(distribution, inside)
+    return nearest
 
 
 def _difference(config: SweepConfig, settings: dict[str, Any], point: Params) -> str | None:

@@ -34,6 +34,8 @@ POINT: dict[str, BaseDistribution] = {
 }
 """A parameter of each kind."""
 Point = dict[str, Any]
+HUGE_SEEDS = (2**32 - 1, 2**32, 2**63, 2**64, 10**30)
+"""Where a sampler keeps its seed in 32 or 64 bits, one of these is too large."""
 
 
 class SamplerContract(PartContract[Sampler]):
@@ -69,6 +71,12 @@ class SamplerContract(PartContract[Sampler]):
             assert any(other != first for other in others), "all trials get one point; seed by draw.own_seed()"
             other_seeds = [self._point(ended, ended, seed=seed) for seed in (2, 3, 4)]
             assert any(other != first for other in other_seeds), "the sweep's seed changes nothing; use draw.seed"
+
+    def test_any_seed_will_do(self) -> None:
+        """However large it is; each is another one."""
+        for ended in (0, 12):
+            points = [self._point(ended, ended, seed=seed) for seed in HUGE_SEEDS]
+            assert any(point != points[0] for point in points), "huge seeds all give one point"
 
     def test_a_parameter_by_itself_does_not_depend_on_those_drawn_before(self) -> None:
         """A process that was killed while it asked goes on with the parameters that are missing."""

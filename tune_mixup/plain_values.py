@@ -1,0 +1,69 @@
+"""One plain form for what people write in a space: numbers, texts, lists and mappings, as JSON gives them back.
+
+A tuple is not among choices that are lists, and a NumPy scalar is in no JSON file: both are turned into what the record
+will hold before anything is compared with them.
+"""
+
+import math
+from collections.abc import Mapping
+from os import PathLike, fspath
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+
+def plain(value: Any) -> Any:
+    """The value with lists for tuples and arrays, and Python's numbers and texts for NumPy's and for subclasses.
+
+    Raises ValueError for what JSON can't hold: sets, other objects, keys that are no texts, NaN and infinity.
+    """
+    match value:
+        case None | bool():
+            return value
+        case np.generic() | np.ndarray():
+            return plain(value.tolist())
+        case int():
+            return int(value)
+        case float() if math.isfinite(value):
+            return float(value)
+        case str():
+            return str.__str__(value)
+        case list() | tuple():
+            return [plain(one) for one in value]
+        case Mapping():
+            if not all(isinstance(key, str) for key in value):
+                raise ValueError(f"got {_short(value)}, whose keys must be texts")
+            return {str(key): plain(one) for key, one in value.items()}
+        case BaseModel():
+            return plain(value.model_dump(mode="json"))
+        case PathLike():
+            return plain(fspath(value))
+    raise ValueError(
+        f"got {_short(value)}, must be a plain value: a finite number, a text, true, false, null, or a list of these"
+    )
+
+
+def plain_by_key(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings in plain form. Raises ValueError that names the key of what has none."""
+    found = {}
+    for key, value in settings.items():
+        try:
+            found[key] = plain(value)
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from None
+    return found
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Whether two plain values are the same. 1 and 1.0 are; 1 and true, which Python takes for equal, are not."""
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(alike, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(alike(one[key], other[key]) for key in one)
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
+def _short(value: object) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else text[:77] + "..."
