@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tune_mixup.cli.options import command_for, parse_settings, sweep_path
+from tune_mixup.cli.options import parse_settings, sweep_path
 from tune_mixup.options import parse_amount, parse_duration, said
+from tune_mixup.record.names import command_for
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_an_empty_sweep_has_empty_frames_with_columns(record):
 
 
 def test_a_taken_name_is_refused_and_offers_resume(record, tmp_path):
-    with pytest.raises(ValueError, match="tune-mixup resume gm"):
+    with pytest.raises(ValueError, match=f"tune-mixup resume gm --root {tmp_path}"):
         SweepRecord.create(tmp_path, "gm", CONFIG, direction="maximize")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").touch()

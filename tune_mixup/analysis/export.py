@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tune_mixup.analysis.formats import FORMATS, Document
 from tune_mixup.analysis.leaderboard import direction, leaderboard, rows
+from tune_mixup.record.names import command_for
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.record.targets import check_file, write_file
 from tune_mixup.search.settings import settings_of
@@ -49,7 +50,7 @@ def _document(record: SweepRecord, top: int) -> Document:
     if not best:
         raise ValueError(
             f"no trial of the sweep {record.name!r} is COMPLETE, so there is nothing to export; go on with "
-            f"`tune-mixup resume {record.name}`, with more --trials if all have ended"
+            f"`{command_for('resume', record.path)}`, with more --trials if all have ended"
         )
     metric = record.folder.config()["metric"]
     return {

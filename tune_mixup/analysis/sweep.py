@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from typing_extensions import override
 
 from tune_mixup.record import tables
-from tune_mixup.record.names import is_sweep, trial_name
+from tune_mixup.record.names import command_for, is_sweep, trial_name
 from tune_mixup.record.sweep_record import SweepRecord
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Sweep:
         complete = [trial for trial in self.record.study.asked() if trial.state.name == "COMPLETE"]
         if not complete:
             raise ValueError(
-                f"no trial of the sweep {self.name!r} is COMPLETE yet; go on with `tune-mixup resume {self.name}`"
+                f"no trial of the sweep {self.name!r} is COMPLETE yet; go on with `{command_for('resume', self.path)}`"
             )
         sign = 1 if self.direction == "maximize" else -1
         found = max(complete, key=lambda trial: (sign * float(trial.value or 0.0), -trial.number))

@@ -1,6 +1,5 @@
 """Options that several verbs share, and how their texts become values."""
 
-import shlex
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -150,10 +149,3 @@ def sweep_path(name: str, root: Path) -> Path:
     if is_path or (not (root / name).exists() and is_sweep(path)):
         return path
     return root.expanduser() / name
-
-
-def command_for(verb: str, path: Path, rest: str = "") -> str:
-    """What to type to go on with the sweep in `path`: its name, and its root where that is not the default."""
-    root = path.expanduser().resolve().parent
-    where = "" if root == Path("sweeps").resolve() else f" --root {shlex.quote(str(root))}"
-    return f"tune-mixup {verb} {path.name}{where}{rest}"

@@ -11,6 +11,7 @@ import typer
 from tune_mixup.cli.errors import Interrupted
 from tune_mixup.cli.options import Address, Force, Json, Name, Root, named, sweep_path
 from tune_mixup.display import display
+from tune_mixup.record.names import command_for
 
 
 def leaderboard(
@@ -82,7 +83,8 @@ def evaluate(
     best = [int(number) for number in board.loc[board["state"] == "COMPLETE", "trial"]]
     if not best:
         raise ValueError(
-            f"no trial of the sweep {record.name!r} is COMPLETE; finish one with `tune-mixup resume` first"
+            f"no trial of the sweep {record.name!r} is COMPLETE; finish one with "
+            f"`{command_for('resume', record.path)}` first"
         )
 
     from tune_mixup.cluster.evaluation import evaluate as run

@@ -17,14 +17,13 @@ from tune_mixup.cli.options import (
     Root,
     Settings,
     Space,
-    command_for,
     parse_settings,
     sweep_path,
     taking,
 )
 from tune_mixup.display import display
 from tune_mixup.options import Options, Promise
-from tune_mixup.record.names import is_sweep
+from tune_mixup.record.names import command_for, is_sweep
 
 if TYPE_CHECKING:
     from tune_mixup.analysis.sweep import Sweep

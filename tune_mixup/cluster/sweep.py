@@ -25,7 +25,7 @@ from tune_mixup.quiet import quiet
 from tune_mixup.record.facts import Assignment, SweepFacts
 from tune_mixup.record.files import StorageFault, storage
 from tune_mixup.record.folder import SweepFolder
-from tune_mixup.record.names import SCRATCH, trial_name
+from tune_mixup.record.names import SCRATCH, command_for, trial_name
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.search.disk import Keeper, NoRoom, check_space
 from tune_mixup.search.session import Session
@@ -209,19 +209,19 @@ def _run(
     if isinstance(halt.reason, StorageFault):
         raise RuntimeError(
             f"stopped: {halt.reason.filename} can't be written or read ({halt.reason.strerror}); what was recorded is "
-            f"whole, so put that right and go on with `tune-mixup resume {record.path}`"
+            f"whole, so put that right and go on with `{command_for('resume', record.path)}`"
         ) from halt.reason
     if isinstance(halt.reason, DataFault):
         raise RuntimeError(
-            f"stopped: {halt.reason}; no trial has failed by it, so put that right and go on with `tune-mixup resume "
-            f"{record.path}`"
+            f"stopped: {halt.reason}; no trial has failed by it, so put that right and go on with "
+            f"`{command_for('resume', record.path)}`"
         ) from None
     if isinstance(halt.reason, NoRoom):
         raise RuntimeError(str(halt.reason)) from None
     if halt.reason is not None:
         raise halt.reason
     if session is not None and session.unfinished():
-        raise RuntimeError(f"Ray ended before the sweep did; go on with `tune-mixup resume {record.path}`")
+        raise RuntimeError(f"Ray ended before the sweep did; go on with `{command_for('resume', record.path)}`")
 
 
 def _fit(session: Session, halt: Halt, keeper: Keeper, concurrent: int, ray: Connected) -> None:

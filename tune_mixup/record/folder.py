@@ -25,7 +25,7 @@ from tune_mixup.record.files import storage, sync, write_atomically
 from tune_mixup.record.journal import repair
 from tune_mixup.record.lines import open_text, seal_text
 from tune_mixup.record.making import made_beside
-from tune_mixup.record.names import SCRATCH, SWEEP, is_sweep, trial_name
+from tune_mixup.record.names import SCRATCH, SWEEP, command_for, is_sweep, trial_name
 from tune_mixup.record.rows import append_row, end_last_row, read_rows, write_rows
 from tune_mixup.record.targets import check_root
 from tune_mixup.record.trial_folder import TrialFolder
@@ -76,8 +76,8 @@ class SweepFolder:
         path = root.expanduser().resolve() / name
         if is_sweep(path):
             raise ValueError(
-                f"a sweep named {name!r} exists in {root}; go on with `tune-mixup resume {name}` or choose another "
-                "--name"
+                f"a sweep named {name!r} exists in {root}; go on with `{command_for('resume', path)}` or choose "
+                "another --name"
             )
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise ValueError(f"{path} exists and is no sweep; choose another --name or --root")

@@ -1,5 +1,6 @@
 """What a sweep's files and trials are called."""
 
+import shlex
 from pathlib import Path
 
 SWEEP = "sweep.yaml"
@@ -15,3 +16,10 @@ def trial_name(number: int) -> str:
 def is_sweep(path: Path) -> bool:
     """Whether a sweep's folder is at `path`."""
     return (path / SWEEP).exists()
+
+
+def command_for(verb: str, path: Path, rest: str = "") -> str:
+    """What to type to go on with the sweep in `path`: its name, and its root where that is not the default."""
+    root = path.expanduser().resolve().parent
+    where = "" if root == Path("sweeps").resolve() else f" --root {shlex.quote(str(root))}"
+    return f"tune-mixup {verb} {path.name}{where}{rest}"

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from optuna.trial import FrozenTrial, TrialState
 
 from tune_mixup.record.files import storage
+from tune_mixup.record.names import command_for
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.record.trial_folder import CHECKPOINT as NEWEST
 from tune_mixup.sweep_config import SweepConfig
@@ -128,8 +129,8 @@ class Keeper:
         if excess > 0:
             raise NoRoom(
                 f"the disk budget of {in_words(self.budget)} is used up by the record and by checkpoints that are "
-                f"needed; allow at least {in_words(self.budget + excess)}: `tune-mixup resume {self.record.path} "
-                "--disk-budget SIZE`"
+                f"needed; allow at least {in_words(self.budget + excess)}: `"
+                f"{command_for('resume', self.record.path)} --disk-budget SIZE`"
             )
 
     def _used(self) -> int:
