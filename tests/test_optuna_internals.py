@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 from tune_mixup.optuna_internals import (
     JournalOperation,
     NumberedQmcSampler,
+    OtherTrials,
     annotate,
     joint_draw,
     queued_point,
@@ -181,3 +182,25 @@ def test_the_numbers_of_the_operations_are_those_of_journals_that_exist():
     }  # fmt: skip
     found = {name: JournalOperation[name].value for name in numbers}
     assert found == numbers, "JournalOperation has been renumbered: journals of before cannot be read"
+
+
+@pytest.mark.parametrize("make", [GPSampler, TPESampler], ids=["gp", "tpe"])
+def test_a_study_without_one_trial_is_drawn_from_as_if_that_had_noted_nothing(study, make):
+    """GP takes the note of an earlier draw for the trial itself for another trial that runs."""
+    words = "OtherTrials: Study._get_trials is no longer what samplers read the trials from"
+    for value in (0.1, 0.4, 0.2):
+        trial = study.ask(SPACE)
+        study.tell(trial, value)
+    trial = study.ask()
+
+    def drawn(seen):
+        options = {"multivariate": True} if make is TPESampler else {"deterministic_objective": False}
+        sampler = make(seed=1, n_startup_trials=1, **options)
+        frozen = study.get_trials()[-1]
+        return sampler.sample_relative(seen, frozen, sampler.infer_relative_search_space(seen, frozen))
+
+    others = OtherTrials(study, trial.number)
+    assert [one.number for one in others.get_trials()] == [0, 1, 2], words
+    first = drawn(others)
+    assert set(first) == set(SPACE) and joint_draw(study.get_trials()[-1], make is GPSampler and "gp" or "tpe"), words
+    assert drawn(others) == first, words

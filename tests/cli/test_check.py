@@ -230,3 +230,94 @@ def test_the_help_lists_what_the_settings_accept(command):
     assert (
         SweepConfig.model_fields["metric"].default in words and SweepConfig.model_fields["metric"].default in OBJECTIVES
     )
+
+
+RULES = """
+def short(settings):
+    return 3 * settings["schedule.warmup_epochs"] <= settings["training.epochs"]
+"""
+CONSTRAINED = """
+from optuna.distributions import CategoricalDistribution, IntDistribution
+from tune_mixup.conditions import Within
+from tune_mixup.constraints import AtMost, Holds
+from tune_mixup.log_steps import LogSteps
+from tune_mixup.search_space import SearchSpace
+
+SPACE = SearchSpace(
+    fixed={"data.name": "digits", "mixing.name": "mixup"},
+    free={
+        "schedule.warmup_epochs": IntDistribution(0, 5),
+        "training.epochs": CategoricalDistribution((4, 8)),
+        "optimizer.lr": LogSteps(0.01, 0.08, factor=2),
+        "optimizer.nesterov": CategoricalDistribution((True, False)),
+    },
+    conditions={"optimizer.nesterov": ({"optimizer.lr": Within(at_most=0.02)}, {"optimizer.lr": (0.08,)})},
+    CONSTRAINTS
+)
+"""
+
+
+@pytest.fixture
+def constrained(tmp_path):
+    (tmp_path / "rules_beside_a_space.py").write_text(RULES)
+
+    def write(constraints=""):
+        path = tmp_path / "constrained.py"
+        path.write_text(CONSTRAINED.replace("CONSTRAINTS", constraints))
+        return path
+
+    return write
+
+
+def test_points_that_are_no_configuration_are_counted(command, constrained):
+    assert command("check", constrained()) == 0
+    assert "Everything fits together" not in command.out
+    last = command.out.splitlines()[-1]
+    share = float(re.search(r"^Note: about ([\d.]+) % of random points are no valid configuration \(", last)[1])
+    assert share == pytest.approx(100 / 6, abs=4) and "state a constraint" in last
+    assert command("check", constrained(), "--json") == 0
+    invalid = json.loads(command.out)["invalid"]
+    assert invalid["of"] == 1000 and invalid["points"] / 10 == pytest.approx(share, abs=0.6)
+    assert "warmup_epochs is" in invalid["why"]
+
+
+def test_constraints_and_alternatives_are_in_words(command, constrained):
+    space = constrained(
+        'constraints=(AtMost("schedule.warmup_epochs", "training.epochs", factor=0.5),'
+        ' Holds("rules_beside_a_space:short")),'
+    )
+    assert command("check", space, "--samples", "20") == 0
+    lines = [" ".join(line.split()) for line in command.out.splitlines()]
+    for expected in (
+        "optimizer.lr 0.01, 0.02, 0.04, 0.08 (log scale)",
+        "Exists where optimizer.lr is at most 0.02, or optimizer.lr is 0.08.",
+        "Constraints, to which all points are drawn",
+        "schedule.warmup_epochs <= 0.5 * training.epochs",
+        "rules_beside_a_space:short",
+        "Everything fits together. Nothing was started and nothing written.",
+    ):
+        assert expected in lines
+    assert command("check", space, "--json", "--samples", "50") == 0
+    found = json.loads(command.out)
+    assert found["invalid"]["points"] == 0 and len(found["samples"]) == 50 and len(found["constraints"]) == 2
+    assert all(3 * point["schedule.warmup_epochs"] <= point["training.epochs"] for point in found["samples"])
+    assert found["free"]["optimizer.nesterov"]["exists_when"] == [
+        {"optimizer.lr": {"at_most": 0.02}}, {"optimizer.lr": [0.08]}
+    ]  # fmt: skip
+    assert found["free"]["optimizer.lr"]["distribution"]["name"] == "LogSteps"
+
+
+def test_constraints_that_nothing_satisfies_are_one_line(command, constrained):
+    space = constrained('constraints=(AtMost(9, "training.epochs"),),')
+    assert "no point was found for which 9 <= training.epochs holds" in command.refused("check", space)
+    space = constrained('constraints=(Holds("rules_beside_a_space:long"),),')
+    assert "rules_beside_a_space has no long" in command.refused("check", space)
+
+
+def test_a_space_without_data_or_without_a_search_is_one_line(command, space):
+    space.write_text(SPACE.replace('"data.name": "digits", ', ""))
+    assert "data.name: the space names no data" in command.refused("check", space)
+    assert command("check", space, "--set", "data.name=synthetic") == 0
+    fixed = ["--set", "mixing.name=mixup", "--set", "mixing.alpha=0.5", "--set", "data.name=digits"]
+    assert "the space searches nothing" in command.refused("check", space, *fixed)
+    assert command("check", space, *fixed, "--trials", "2") == 0
