@@ -202,5 +202,5 @@ class Lonely(Named):
 
 
 def test_a_single_class_is_refused():
-    with pytest.raises(ValueError, match="data.name=named has 1 classes, must be at least 2 to learn from"):
+    with pytest.raises(ValueError, match="Lonely has 1 classes, must be at least 2 to learn from"):
         load(Lonely(), seed=0, device=CPU)

@@ -11,13 +11,14 @@ from tune_mixup.schema import flatten, nest
 from tune_mixup.words import said
 
 
-def read_configurations(path: Path) -> list[dict[str, Any]]:
+def read_configurations(path: Path | str) -> list[dict[str, Any]]:
     """The configurations in an exported file, best first, or the one in a plain YAML or JSON file.
 
     Each is nested plain values, to be parsed by `TrialConfig`; a plain file may have nested or dotted keys. An exported
     file comes back equal, whatever it went through: raises ValueError when it can't, when the file is of another kind,
     damaged or too large, and FileNotFoundError when there is none.
     """
+    path = Path(path)
     suffix = ".yaml" if path.suffix.lower() == ".yml" else path.suffix.lower()
     if suffix not in FORMATS:
         raise ValueError(f"{path}: got the suffix {path.suffix!r}, must be one of {', '.join(FORMATS)}")
