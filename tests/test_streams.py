@@ -2,10 +2,12 @@ import io
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from tune_mixup.cli import run
 from tune_mixup.display import Guard, display, showing
 from tune_mixup.streams import Forgiving, forgiving, stand_ins, tell
 
@@ -116,6 +118,7 @@ def test_it_is_as_good_as_the_stream_itself():
 
 COMMAND = """
 import sys
+import time
 from tune_mixup import cli
 
 kept = sys.argv.pop()
@@ -151,3 +154,40 @@ def test_a_command_ends_whoever_reads(where, code, said, tmp_path):
     assert kept.read_text() == "done"  # and nothing that was printed
     assert done.returncode == code, done.stderr
     assert said in done.stderr and done.stderr.count("\n") == bool(said)
+
+
+class BrokenTerminal(Broken):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("room", [0, 1, 3])
+def test_a_terminal_that_goes_away_stops_neither_the_sweep_nor_the_thread_that_draws(
+    room, progress, caplog, monkeypatch
+):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    with display(False, BrokenTerminal(OSError(5, "Input/output error"), room)) as listen:
+        for second in range(4):
+            listen(progress(elapsed_s=float(second)))
+            time.sleep(0.3)  # the thread draws four times a second
+    assert len(caplog.records) == 1 and "Input/output error" in caplog.text
+
+
+TRAINED = "{data: {name: synthetic, num_train: 40, num_test: 20, size: 8}, training: {epochs: 3, batch_size: 10}}"
+
+
+@pytest.mark.parametrize("room", [0, 2])
+def test_training_goes_on_without_its_lines(room, tmp_path, monkeypatch):
+    (tmp_path / "my.yaml").write_text(TRAINED)
+    monkeypatch.setattr(sys, "stdout", Broken(OSError(28, "No space left on device"), room))
+    arguments = ["train", "--config", tmp_path / "my.yaml", "--out", tmp_path / "out"]
+    assert run([str(argument) for argument in arguments]) == 1
+    assert isinstance(sys.stdout, Broken), "as before"
+    assert len((tmp_path / "out" / "epochs.jsonl").read_text().splitlines()) == 3
+
+
+def test_output_that_nobody_wants_is_no_failure(tmp_path, monkeypatch):
+    (tmp_path / "my.yaml").write_text(TRAINED)
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    assert run(["train", "--config", str(tmp_path / "my.yaml"), "--out", str(tmp_path / "out")]) == 0

@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from tune_mixup.locks import Lock
 from tune_mixup.optuna_internals import JournalOperation
-from tune_mixup.record.files import storage
+from tune_mixup.record.files import storage, write_atomically
 from tune_mixup.record.lines import Line, opened, seal
 
 _OPERATION = re.compile(rb'"op_code":\s*(\d+)')
@@ -128,7 +128,7 @@ def repair(path: Path) -> Cut | None:
                     file.write(b"\n")
                 return None
         kept = path.with_name(f"{path.name}.torn-{end.position}")
-        kept.write_bytes(content[end.position :])
+        write_atomically(kept, lambda file: file.write(content[end.position :]))  # before it is cut off
         os.truncate(path, end.position)
     return Cut(kept, tuple(_words(line) for line in tail if _was_whole(line)))
 
