@@ -28,6 +28,14 @@ def words(tmp_path, root):
     return ["sweep", file, "--name", "s", "--trials", 4, "--concurrent", 2, "--scheduler", "none", "--root", root]
 
 
+def changed(words, **options):
+    """The same command with other values for some of its options."""
+    words = list(words)
+    for name, value in options.items():
+        words[words.index(f"--{name}") + 1] = value
+    return words
+
+
 def check_kept_promise(path, trials, *, compared):
     """Every promised trial has ended once, with every epoch once; one is compared with an unbroken training."""
     record = SweepRecord.open(path)
@@ -93,7 +101,7 @@ def wait_for_orphans(path):
 
 
 def test_signals_leave_a_sweep_that_goes_on(tmp_path, root, words):
-    path, words = root / "s", [*words, "--trials", 3]
+    path, words = root / "s", changed(words, trials=3)
     go_on = "tune-mixup: interrupted; go on with `tune-mixup resume s`"
     with Command(*words, folder=tmp_path) as command:
         command.until(lambda: epochs_of(path, 1) >= 10)
@@ -143,7 +151,7 @@ def saved_epochs(path):
 
 def test_two_sweeps_side_by_side_on_one_root(tmp_path, root, words):
     names = ("a", "b")
-    commands = [Command(*words, "--name", name, "--trials", 2, "--concurrent", 1, folder=tmp_path) for name in names]
+    commands = [Command(*changed(words, name=name, trials=2, concurrent=1), folder=tmp_path) for name in names]
     with commands[0], commands[1]:
         for command in commands:
             assert command.ends()[0] == 0, command.text()
