@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tune_mixup import __version__
 from tune_mixup.reading import parse_yaml
+from tune_mixup.sweep_config import plan
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -67,3 +68,14 @@ def test_contributing_names_registries_that_exist():
     assert len(named) >= 11
     for name in set(named) - {"NAME", "SPACE", "SETTINGS"}:
         assert re.search(rf"^{name}\b.*=", everything, flags=re.MULTILINE), f"there is no registry {name}"
+
+
+def test_the_space_of_the_documentation_is_one(tmp_path):
+    path = tmp_path / "documented.py"
+    path.write_text(re.search(r"```python\n(.*?)```", text("docs/spaces.md"), flags=re.DOTALL)[1])
+    config = plan(path)
+    points = config.space.sample(200, seed=0)
+    assert all(2 * point["schedule.warmup_epochs"] <= point["training.epochs"] for point in points)
+    assert {point["training.batch_size"] for point in points} == {32, 64, 128, 256}
+    assert all(("mixing.probability" in point) == (point["mixing.alpha"] >= 0.5) for point in points)
+    assert config.invalid_points().points == 0

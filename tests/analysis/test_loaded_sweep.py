@@ -10,7 +10,9 @@ from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.search_space import SearchSpace
 from tune_mixup.sweep_config import plan
 
-SPACE = SearchSpace(fixed={"training.epochs": 2}, free={"optimizer.lr": FloatDistribution(0.01, 1)})
+SPACE = SearchSpace(
+    fixed={"data.name": "digits", "training.epochs": 2}, free={"optimizer.lr": FloatDistribution(0.01, 1)}
+)
 
 
 def make(root, metric, trials):

@@ -182,7 +182,8 @@ def test_a_space_searches_over_classes_and_explains_their_settings():
 
 
 def test_a_metric_from_outside_ranks_trials():
-    space = SearchSpace(fixed={"mixing.name": "mixup"}, free={"mixing.alpha": CategoricalDistribution((0.1, 1.0))})
+    fixed = {"data.name": "digits", "mixing.name": "mixup"}
+    space = SearchSpace(fixed=fixed, free={"mixing.alpha": CategoricalDistribution((0.1, 1.0))})
     by_path = plan(space, name="gm", metric=f"{OTHERS}:SECOND")
     assert (by_path.metric, by_path.direction) == ("val_second", "minimize")
     assert set(by_path.trial({"mixing.alpha": 1.0}).metrics) == {"accuracy", "nll", "ece", "second"}
