@@ -2,6 +2,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
+from tune_mixup.constraints import AtMost
 from tune_mixup.record import tables
 from tune_mixup.record.study import Outcome
 from tune_mixup.record.sweep_record import SweepRecord
@@ -17,9 +18,15 @@ FREE = {
 }
 
 
-def make(root, name, *, fixed=FIXED, free=FREE, **changes):
+def make(root, name, *, fixed=FIXED, free=FREE, constraints=(), **changes):
     config = SweepConfig.parse(
-        {"name": name, "space": SearchSpace(fixed=fixed, free=free), "metric": "val_nll", "trials": 6, **changes}
+        {
+            "name": name,
+            "space": SearchSpace(fixed=fixed, free=free, constraints=constraints),
+            "metric": "val_nll",
+            "trials": 6,
+            **changes,
+        }
     )
     return SweepRecord.create(root, name, config.model_dump(mode="json"), direction=config.direction), config
 
@@ -109,3 +116,24 @@ def test_trials_of_another_protocol_are_left_out_with_the_setting_that_differs(o
 def test_another_metric_needs_to_have_been_measured(old, tmp_path):
     new, config = make(tmp_path, "new", metric="val_accuracy")
     assert import_trials(new, config.replace(outside="drop"), old).dropped == {"val_accuracy was not measured": 2}
+
+
+def test_a_trial_that_breaks_a_constraint_or_is_no_configuration_here_is_left_out(old, tmp_path):
+    new, config = make(tmp_path, "constrained", constraints=(AtMost("mixing.alpha", 0.5),))
+    found = import_trials(new, config, old)
+    assert found == Imported(1, 0, {"a constraint of the space does not hold": 1})
+    assert [one[0] for one in known(new)] == ["old/t0000"]
+
+    new, config = make(tmp_path, "shorter", fixed={**FIXED, "training.epochs": 1, "schedule.warmup_epochs": 2})
+    assert import_trials(new, config, old) == Imported(0, 0, {"no valid configuration in this space": 2})
+
+
+def test_a_trial_of_data_with_another_content_is_refused_and_one_of_before_is_not(old, tmp_path):
+    new, config = make(tmp_path, "new")
+    source = config.trial({"mixing.alpha": 1.0, "training.batch_size": 20}).data.source()
+    config = config.replace(data={source: "0" * 16})
+    assert import_trials(new, config, old).used == 2, "of before they noted it"
+    folder = old.folder.trial(0)
+    folder.write_config({**folder.read_config(), "data": {**folder.read_config()["data"], "fingerprint": "1" * 16}})
+    with pytest.raises(ValueError, match="trial 0 of old was trained on data with the fingerprint 1+, but .* have 0+"):
+        import_trials(make(tmp_path, "newer")[0], config, old)

@@ -59,10 +59,18 @@ def import_trials(record: SweepRecord, config: SweepConfig, other: SweepRecord) 
             raise ValueError(
                 f"trial {trial.number} of {other.name} is outside the space: {', '.join(moved)}; drop or clip it"
             )
-        if (different := _difference(config, settings, point)) is not None:
+        try:
+            trained = config.trial(point)
+        except ValueError:
+            dropped["no valid configuration in this space"] += 1
+            continue
+        if not config.space.allows(point):
+            dropped["a constraint of the space does not hold"] += 1
+            continue
+        if (different := _difference(trained, settings, point)) is not None:
             dropped[f"{different} differs"] += 1
             continue
-        _check_content(config.trial(point), settings, f"trial {trial.number} of {other.name}")
+        _check_content(trained, settings, f"trial {trial.number} of {other.name}")
         last = values[max(values)]
         record.study.optuna.add_trial(
             create_trial(
@@ -123,9 +131,9 @@ def _nearest(distribution: Range, value: Any) -> int | float:
     return nearest
 
 
-def _difference(config: SweepConfig, settings: dict[str, Any], point: Params) -> str | None:
-    """The first setting in which the trial differs from what this sweep would train at the point."""
-    for key, value in flatten(config.trial(point).plain()).items():
+def _difference(trained: TrialConfig, settings: dict[str, Any], point: Params) -> str | None:
+    """The first setting in which the trial differs from the one that this sweep would train at the point."""
+    for key, value in flatten(trained.plain()).items():
         if key not in point and key not in FREE_TO_DIFFER and settings.get(key) != value:
             return key
     return None
