@@ -10,7 +10,8 @@ import pytest
 import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from tune_mixup.analysis.export import export, read_configurations
+from tune_mixup.analysis.configurations import read_configurations
+from tune_mixup.analysis.export import export
 from tune_mixup.cluster.evaluation import _plan as evaluation_of
 from tune_mixup.config import TrialConfig
 from tune_mixup.data import DATASETS
