@@ -27,7 +27,6 @@ from tune_mixup.record.files import StorageFault, storage
 from tune_mixup.record.folder import SweepFolder
 from tune_mixup.record.names import SCRATCH, command_for, trial_name
 from tune_mixup.record.sweep_record import SweepRecord
-from tune_mixup.record.targets import check_root
 from tune_mixup.search.disk import Keeper, NoRoom, check_space
 from tune_mixup.search.session import Session
 from tune_mixup.search.shares import Shares, room, shares_for
@@ -57,7 +56,6 @@ def sweep(
     Raises ValueError, with nothing written, for anything wrong with these, for a name that exists, and for resources
     that are not there.
     """
-    check_root(root)
     config = plan(space, settings, **options)
     return start(config, root=root, address=address, warm_start=warm_start, listener=listener)
 

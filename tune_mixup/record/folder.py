@@ -27,6 +27,7 @@ from tune_mixup.record.lines import open_text, seal_text
 from tune_mixup.record.making import made_beside
 from tune_mixup.record.names import SCRATCH, SWEEP, command_for, is_sweep, trial_name
 from tune_mixup.record.rows import append_row, end_last_row, read_rows, write_rows
+from tune_mixup.record.targets import check_root
 from tune_mixup.record.trial_folder import TrialFolder
 from tune_mixup.writing import sync_folder
 
@@ -70,7 +71,8 @@ class SweepFolder:
 
     @classmethod
     def check_free(cls, root: Path, name: str) -> None:
-        """Raise ValueError when a sweep, or anything else, is at `name`."""
+        """Raise ValueError when a sweep, or anything else, is at `name`, and for a root that can't hold sweeps."""
+        check_root(root)
         path = root.expanduser().resolve() / name
         if is_sweep(path):
             raise ValueError(
