@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from tune_mixup.cluster.messages import to_ray
 from tune_mixup.cluster.sweep import resume
 from tune_mixup.record import tables
 from tune_mixup.record.facts import Ending, Report
+from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.search.replay import replay
 from tune_mixup.search_space import SearchSpace
 
+SWEEP = sys.modules["tune_mixup.cluster.sweep"]  # its name is a function's too
 pytestmark = pytest.mark.usefixtures("ray_session")
 WAIT_S = 120
 
@@ -183,6 +186,21 @@ def test_what_cannot_start_writes_nothing(tmp_path):
     with pytest.raises(ValueError, match="data.path: .*none"):
         sweep("mixup", {"data.name": "imagefolder", "data.path": str(tmp_path / "none")}, name="x", root=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_sweep_is_never_there_without_what_it_begins_with(tmp_path, monkeypatch):
+    """Else `resume` would go on with fewer trials of the other sweep than were asked for, or with none."""
+    plan = SWEEP.plan(SPACE, name="old", trials=1)
+    SweepRecord.create(tmp_path / "other", "old", plan.model_dump(mode="json"), direction=plan.direction)
+
+    def killed(record, config, other):
+        assert not (tmp_path / "sweeps/new").exists()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SWEEP, "import_trials", killed)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(SPACE, name="new", root=tmp_path / "sweeps", trials=1, warm_start=tmp_path / "other/old")
+    assert not list((tmp_path / "sweeps").iterdir())
 
 
 @pytest.mark.slow

@@ -8,6 +8,8 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
 from tune_mixup.record import making, tables
+from tune_mixup.record.facts import SweepFacts
+from tune_mixup.record.files import StorageFault
 from tune_mixup.record.folder import SweepFolder
 from tune_mixup.record.study import Outcome
 from tune_mixup.record.sweep_record import SweepRecord
@@ -105,6 +107,22 @@ def test_a_sweep_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
     (tmp_path / "gm").mkdir()
     assert SweepRecord.create(tmp_path, "gm", CONFIG, direction="maximize").study.asked() == []
     assert [path.name for path in tmp_path.iterdir()] == ["gm"]
+
+
+def test_a_sweep_is_never_there_without_what_it_is_filled_with(tmp_path):
+    def half(record):
+        record.study.note_sweep(SweepFacts(warm_start="from other: 3 trials"))
+        assert not (tmp_path / "gm").exists()
+
+    def failing(record):
+        half(record)
+        raise StorageFault(5, "Input/output error", "other")
+
+    with pytest.raises(StorageFault):
+        SweepRecord.create(tmp_path, "gm", CONFIG, direction="maximize", fill=failing)
+    assert not list(tmp_path.iterdir())
+    record = SweepRecord.create(tmp_path, "gm", CONFIG, direction="maximize", fill=half)
+    assert record.study.sweep_facts().warm_start == "from other: 3 trials"
 
 
 def test_of_two_that_make_the_same_sweep_the_slower_one_is_refused(tmp_path, monkeypatch):
@@ -210,3 +228,7 @@ def test_runs_add_up_and_evaluations_are_kept_in_order(record):
     record.folder.note_opening({"trial": 3})
     record.folder.note_opening({"trial": 5})
     assert record.folder.openings() == [{"trial": 3}, {"trial": 5}]
+    with open(record.folder.evaluations / "test_split.jsonl", "ab") as file:
+        file.write(b'{"trial": 6')  # as a kill leaves it
+    record.folder.note_opening({"trial": 7})
+    assert record.folder.openings() == [{"trial": 3}, {"trial": 5}, {"trial": 7}]

@@ -166,10 +166,12 @@ def test_a_trial_is_kept_in_a_new_an_empty_or_a_trials_folder(tmp_path, sweep):
 def test_a_sweep_is_made_in_a_folder_outside_of_others(tmp_path, sweep):
     check_root(tmp_path / "new")
     check_root(sweep.parent)
+    check_root(sweep / "evaluations")  # where `evaluate` puts the sweeps that retrain
     (tmp_path / "file").write_text("mine")
     for root, words in (
         (sweep, "lies in the sweep"),
         (sweep / "trials", "lies in the sweep"),
+        (sweep / "evaluations/new", "lies in the sweep"),
         (tmp_path / "file", "file is no folder"),
         ("", "empty path"),
     ):

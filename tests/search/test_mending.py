@@ -50,6 +50,23 @@ def flip(path):
     path.write_bytes(content.replace(b"0.", b"1.", 1))
 
 
+def state_of(settings, rows):
+    config = TrialConfig.parse(settings)
+    return {
+        "identity": config.identity(),
+        "seed": config.seed,
+        "epoch": len(rows),
+        "history": rows,
+        "model": {"weights": torch.ones(3)},
+        "mixer": {},
+    }
+
+
+def without_its_settings(path):
+    """Whole lines, and no checksum: what is left could be read, with defaults for the rest."""
+    path.write_text(path.read_text().partition("  batch_size:")[0])
+
+
 def drop_the_first(path):
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[1:]))
 
@@ -79,14 +96,47 @@ def test_rows_come_back_whole_where_a_state_has_them(record, config):
     trial = of_state(record, "COMPLETE")
     folder = record.folder.trial(trial.number)
     rows = folder.read_epochs()
-    state = {"history": rows, "epoch": len(rows), "weights": torch.ones(3)}
-    checkpoint.save(state, folder.checkpoint)
+    checkpoint.save(state_of(settings_of(record, trial.number), rows), folder.checkpoint)
     cut(folder.epochs)
     Session.open(SweepRecord.open(record.path), config)
     assert folder.read_epochs() == rows and "again from its checkpoint" in folder.notes.read_text()
 
 
-@pytest.mark.parametrize("damage", [cut, flip, lambda path: path.unlink(), lambda path: path.write_bytes(b"")])
+def test_rows_never_come_from_the_state_of_another_trial(record, config):
+    trial, other = record.study.asked()[:2]
+    folder = record.folder.trial(trial.number)
+    rows = [{**row, "val_accuracy": 0.0, "val_nll": 9.0} for row in folder.read_epochs()]
+    checkpoint.save(state_of(settings_of(record, other.number), rows), folder.checkpoint)
+    cut(folder.epochs)
+    Session.open(SweepRecord.open(record.path), config)
+    assert not any("val_nll" in row or row["val_accuracy"] == 0 for row in folder.read_epochs())
+    assert "again from the study" in folder.notes.read_text()
+
+
+def test_rows_that_only_a_state_has_come_back_too(tmp_path):
+    """With `training.eval` of rungs the study does not know all epochs."""
+    config = plan(trials=1, scheduler="none")
+    record = create(tmp_path, config)
+    session = Session.open(record, config)
+    begin = session.next()
+    folder = record.folder.trial(begin.number)
+    rows = [row_of(begin.config, epoch) if epoch > 7 else {"epoch": epoch, "diverged": 0} for epoch in range(1, 10)]
+    folder.path.mkdir()
+    folder.write_config(begin.config.plain())
+    folder.rewrite_epochs(rows)
+    for row in rows[:-1]:
+        session.report(begin.number, row)
+    session.complete(begin.number, rows[-1])
+    drop_the_first(folder.epochs)
+    before = folder.epochs.read_bytes()
+    Session.open(SweepRecord.open(record.path), config)
+    assert folder.epochs.read_bytes() == before and not folder.notes.exists()  # nobody knows it any more
+    checkpoint.save(state_of(begin.config.plain(), rows), folder.checkpoint)
+    Session.open(SweepRecord.open(record.path), config)
+    assert folder.read_epochs() == rows and "the rows of 1 epochs" in folder.notes.read_text()
+
+
+@pytest.mark.parametrize("damage", [cut, flip, lambda path: path.unlink(), without_its_settings])
 def test_a_configuration_comes_back_from_the_study(record, config, damage):
     trial = of_state(record, "COMPLETE")
     folder = record.folder.trial(trial.number)
@@ -167,6 +217,16 @@ def test_a_damaged_configuration_of_the_sweep_is_refused_by_name_and_nothing_is_
             pass
     assert "\n" not in str(caught.value)
     assert {p: p.read_bytes() for p in record.path.rglob("*") if p.is_file() and p != lock} == before
+
+
+def test_what_is_said_of_a_configuration_that_was_changed_by_hand_is_a_way_out(record):
+    path = record.path / "sweep.yaml"
+    path.write_text(path.read_text().replace("\nseed: 0", "\nseed: 1"))
+    with pytest.raises(ValueError, match="drop its last line and write `format: 1`"):
+        record.folder.config()
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:-1]).replace("format: 2", "format: 1"))
+    assert record.folder.config()["seed"] == 1
 
 
 def test_what_is_settled_before_a_stop_or_an_end_is_on_the_disk(tmp_path, config, monkeypatch):

@@ -67,7 +67,7 @@ def test_a_damaged_state_never_takes_the_place_of_the_whole_one_before(path, mon
         checkpoint.save({"epoch": 2}, path)
     monkeypatch.undo()
     assert checkpoint.load(path)["epoch"] == 2  # it was whole, and only not yet in its place
-    path.with_name("checkpoint.next.pt").unlink()
+    path.unlink()
     assert checkpoint.load(path)["epoch"] == 1
 
 

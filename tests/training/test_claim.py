@@ -129,12 +129,37 @@ def test_a_state_that_was_not_yet_in_its_place_is_taken(folder, whole):
     assert goes_on(folder) == (2, "", whole)
 
 
+def test_an_ended_trial_keeps_a_state_that_was_not_yet_in_its_place(folder, whole):
+    assert goes_on(folder)[2] == whole
+    (folder / "checkpoint.pt").rename(folder / "checkpoint.next.pt")
+    assert Trainer(CONFIG, folder=folder, device="cpu").done
+    assert [file.name for file in folder.glob("checkpoint*.pt")] == ["checkpoint.pt"]
+
+
+def test_who_reads_that_a_trial_has_ended_finds_its_weights(folder, whole, monkeypatch):
+    """A driver that is killed then takes the trial to be complete, and nobody would train it to its end again."""
+    trainer = Trainer(CONFIG, folder=folder, device="cpu")
+    trainer.train_epoch()
+
+    def killed(state, path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train_epoch()
+    assert len(trainer.folder.read_epochs()) < 4
+    monkeypatch.undo()
+    assert goes_on(folder)[2] == whole
+    assert len(trainer.folder.read_epochs()) == checkpoint.peek(folder / "checkpoint.pt")[0]["epoch"] == 4
+
+
 @pytest.mark.parametrize(
     "damage",
     [
         lambda text: text[: len(text) // 2],
         lambda text: text.replace("epochs: 4", "epochs: 5"),
         lambda text: text[: text.index("optimizer:")],  # whole lines, and no checksum
+        lambda text: text[: text.index("  epochs:")],
         lambda text: "",
     ],
 )
@@ -157,3 +182,12 @@ def test_a_damaged_configuration_is_no_way_into_the_folder_of_another(folder):
             Trainer(CONFIG.replace(seed=1), folder=folder)
     assert (folder / "checkpoint.pt").read_bytes() == before
     assert checkpoint.peek(folder / "checkpoint.pt")[0]["epoch"] == 2
+
+
+def test_what_is_left_of_a_configuration_does_not_make_a_trial_without_a_state_another(folder, whole):
+    (folder / "checkpoint.pt").unlink()
+    (folder / "checkpoint.previous.pt").unlink(missing_ok=True)
+    path = folder / "config.yaml"
+    path.write_text(path.read_text().partition("  epochs:")[0])
+    began, notes, history = goes_on(folder)
+    assert (began, history) == (0, whole) and "config.yaml was damaged; written again" in notes

@@ -85,16 +85,16 @@ def start(
         config = decision.applied(config.replace(data=data))
         concurrent = _concurrency(config, nodes, decision)
         check_space(Path(root), config, checkpoint_bytes=checkpoint_bytes, concurrent=concurrent)
-        record = SweepRecord.create(Path(root), config.name, config.model_dump(mode="json"), direction=config.direction)
-        with record.folder.working():
+
+        def fill(record: SweepRecord) -> None:
             record.study.note_sweep(SweepFacts(checkpoint_bytes=checkpoint_bytes))
             if source is not None:
-                try:
-                    imported = import_trials(record, config, source)
-                except ValueError:
-                    record.folder.remove()
-                    raise
+                imported = import_trials(record, config, source)
                 record.study.note_sweep(SweepFacts(warm_start=imported.words(source.name)))
+
+        values = config.model_dump(mode="json")
+        record = SweepRecord.create(Path(root), config.name, values, direction=config.direction, fill=fill)
+        with record.folder.working():
             _note(record, decision)
             shares = shares_for(record, config, nodes, decision)
             _run(record, config, shares, decision.words(), concurrent, listener, signals, ray)

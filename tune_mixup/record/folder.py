@@ -25,7 +25,7 @@ from tune_mixup.record.files import storage, sync, write_atomically
 from tune_mixup.record.journal import repair
 from tune_mixup.record.lines import open_text, seal_text
 from tune_mixup.record.making import made_beside
-from tune_mixup.record.names import SCRATCH, SWEEP, command_for, is_sweep, trial_name
+from tune_mixup.record.names import EVALUATIONS, SCRATCH, SWEEP, command_for, is_sweep, trial_name
 from tune_mixup.record.rows import append_row, end_last_row, read_rows, write_rows
 from tune_mixup.record.targets import check_root
 from tune_mixup.record.trial_folder import TrialFolder
@@ -45,7 +45,7 @@ class SweepFolder:
         self.journal = path / "study.journal"
         self.trials = path / "trials"
         self.stopping = path / "stopping"
-        self.evaluations = path / "evaluations"
+        self.evaluations = path / EVALUATIONS
         self._runs = path / "runs.jsonl"
         self._metered = path / "metered.jsonl"
         self._openings = self.evaluations / "test_split.jsonl"
@@ -101,8 +101,8 @@ class SweepFolder:
                 raise ValueError("its last line, the checksum, is missing")
         except ValueError as error:
             raise ValueError(
-                f"{file} can't be read as a sweep's configuration ({error}); restore it from a copy, or drop its last "
-                "line if it was changed by hand"
+                f"{file} can't be read as a sweep's configuration ({error}); restore it from a copy, or, if it was "
+                f"changed by hand, drop its last line and write `format: {FORMAT - 1}`"
             ) from None
         found = values.get("format", 0)
         if not isinstance(found, int) or found > FORMAT:
@@ -185,6 +185,7 @@ class SweepFolder:
         """Write down that the test split was opened, for what, and what it said."""
         with storage(self._openings):
             self.evaluations.mkdir(exist_ok=True)
+            end_last_row(self._openings)
             append_row(self._openings, values)
             sync(self._openings)
             sync_folder(self.evaluations)
@@ -192,7 +193,3 @@ class SweepFolder:
     def openings(self) -> list[dict[str, Any]]:
         """Every opening of the test split so far, oldest first."""
         return read_rows(self._openings, numbers=("trial",))
-
-    def remove(self) -> None:
-        """Delete the folder of a sweep that could not start."""
-        shutil.rmtree(self.path)

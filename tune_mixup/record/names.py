@@ -4,6 +4,8 @@ import shlex
 from pathlib import Path
 
 SWEEP = "sweep.yaml"
+EVALUATIONS = "evaluations"
+"""The folder in a sweep's own of the sweeps that retrain its settings."""
 SCRATCH = "tm-tune-"
 """How the names of folders begin that Ray writes to while a sweep runs."""
 

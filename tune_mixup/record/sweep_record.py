@@ -1,6 +1,6 @@
 """A sweep's record: its folder and its Optuna study, which together are the whole truth about it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,12 +20,22 @@ class SweepRecord:
 
     @classmethod
     def create(
-        cls, root: Path, name: str, config: Mapping[str, Any], *, direction: Literal["maximize", "minimize"]
+        cls,
+        root: Path,
+        name: str,
+        config: Mapping[str, Any],
+        *,
+        direction: Literal["maximize", "minimize"],
+        fill: "Callable[[SweepRecord], object]" = lambda record: None,
     ) -> "SweepRecord":
-        """Make the folder and the study. Raises ValueError when the name is taken."""
+        """Make the folder and the study, whole or not at all. Raises ValueError when the name is taken.
+
+        `fill` adds what a sweep of this name must never be without; when it raises, nothing is made.
+        """
         with SweepFolder.making(root, name) as made:
             SweepStudy.create(made.journal, name, direction=direction)
             made.write_config(config)
+            fill(cls(made, SweepStudy(made.journal, name)))
         return cls.open(root / name)
 
     @classmethod

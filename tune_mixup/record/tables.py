@@ -1,5 +1,6 @@
 """A record as pandas tables. What the study knows of an epoch goes before what the trial's folder says."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from optuna.trial import FrozenTrial
@@ -47,7 +48,12 @@ def known_rows(record: SweepRecord, trial: FrozenTrial, *, metric: str) -> list[
 
     Where both have a value the study's counts: by it was decided.
     """
-    rows = {int(row["epoch"]): row for row in record.folder.trial(trial.number).read_epochs()}
+    return with_study(record.folder.trial(trial.number).read_epochs(), trial, metric=metric)
+
+
+def with_study(rows_held: Sequence[Epoch], trial: FrozenTrial, *, metric: str) -> list[Epoch]:
+    """The rows of a trial's folder, and what the study knows beside them, as `known_rows` gives them."""
+    rows = {int(row["epoch"]): row for row in rows_held}
     for epoch, value in trial.intermediate_values.items():
         rows[epoch] = {**rows.get(epoch, {"epoch": epoch}), metric: value}
     return [rows[epoch] for epoch in sorted(rows)]

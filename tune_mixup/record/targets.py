@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tune_mixup.record.files import write_atomically
-from tune_mixup.record.names import SWEEP
+from tune_mixup.record.names import EVALUATIONS, SWEEP, is_sweep
 from tune_mixup.record.trial_folder import TrialFolder
 
 MARKS = (SWEEP, "study.journal", "trials")
@@ -61,9 +61,13 @@ def check_trial(out: Path | str) -> None:
 
 
 def check_root(root: Path | str) -> None:
-    """Raise ValueError unless sweeps may be made in the folder `root`: not in a sweep, and not below a file."""
+    """Raise ValueError unless sweeps may be made in the folder `root`: not in a sweep, and not below a file.
+
+    Only a sweep's `evaluations` may hold sweeps: those that retrain its settings.
+    """
     path = _resolved(root)
-    _refuse_within_sweep(root, path)
+    if not (path.name == EVALUATIONS and is_sweep(path.parent)):
+        _refuse_within_sweep(root, path)
     _refuse_below_file(root, path)
 
 

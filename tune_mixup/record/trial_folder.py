@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from tune_mixup.reading import dump_yaml, parse_yaml
-from tune_mixup.record.files import storage, sync, write_atomically
+from tune_mixup.record.files import storage, write_atomically
 from tune_mixup.record.lines import open_text, seal_text
 from tune_mixup.record.rows import append_row, read_rows, write_rows
 
 CHECKPOINT = "checkpoint.pt"
 """The newest state."""
+_LAST_SETTING = "\n  median_epochs: "
+"""In every configuration without a checksum, with at most the metrics from outside behind it."""
 Epoch = dict[str, float | int]
 """One epoch's report: `epoch` counts finished epochs from 1; all values are finite."""
 
@@ -58,22 +60,17 @@ class TrialFolder:
     def has_whole_config(self) -> bool:
         """Whether the configuration is there and as it was written; looked at without reading its settings.
 
-        One without a checksum, of an earlier version, counts as whole when its last section is there.
+        One without a checksum, of an earlier version, counts as whole when what such a one ends with is there.
         """
         try:
             text, sealed = open_text(self.config.read_bytes())
-            return sealed or (text.endswith("\n") and "\ntraining:\n" in text)
+            return sealed or (text.endswith("\n") and _LAST_SETTING in text)
         except (OSError, ValueError):
             return False
 
     def append_epoch(self, report: Epoch) -> None:
         """Add one finished epoch. Raises StorageFault when that can't be written."""
         append_row(self.epochs, report)
-
-    def sync_epochs(self) -> None:
-        """Have the finished epochs on the disk, before a state is there that comes after them."""
-        with storage(self.epochs):
-            sync(self.epochs)
 
     def rewrite_epochs(self, reports: Sequence[Epoch]) -> None:
         """Replace all epochs: what a resumed trial has not kept in its checkpoint it will train again."""

@@ -15,9 +15,10 @@ from tune_mixup.config import TrialConfig
 from tune_mixup.record.files import storage
 from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
-from tune_mixup.record.tables import known_rows
+from tune_mixup.record.tables import with_study
 from tune_mixup.record.trial_folder import Epoch
 from tune_mixup.training import checkpoint
+from tune_mixup.training.claim import is_state_of
 
 STRAYS = "strays"
 """Where folders go, in a sweep's own, whose trials its study does not know."""
@@ -54,19 +55,23 @@ def mend(record: SweepRecord, trial: FrozenTrial, metric: str, config_of: Callab
 
     Epochs come from the trial's state where that is kept, else from the study, which has only their `metric`.
     """
-    folder, rows = record.folder.trial(trial.number), known_rows(record, trial, metric=metric)
+    folder = record.folder.trial(trial.number)
+    held = folder.read_epochs()
+    rows = with_study(held, trial, metric=metric)
     if not rows and not folder.path.exists():
         return  # it has not begun to train
     with storage(folder.path):
         folder.path.mkdir(exist_ok=True)
-    missing = {int(row["epoch"]) for row in rows} - {int(row["epoch"]) for row in folder.read_epochs()}
+    missing = set(range(1, int(rows[-1]["epoch"]) + 1)) - {int(row["epoch"]) for row in held} if rows else set()
     if missing:
         state, _ = checkpoint.peek(folder.checkpoint)
-        history = state.get("history", ()) if isinstance(state, dict) else ()
-        whole = {row["epoch"]: row for row in history}
-        folder.rewrite_epochs([whole.get(row["epoch"], row) for row in rows])
-        source = "its checkpoint" if missing <= whole.keys() else "the study"
-        folder.note(f"the rows of {len(missing)} epochs were missing or damaged; written again from {source}")
+        history = state["history"] if state and is_state_of(config_of(trial.number), state) else []
+        whole = {int(row["epoch"]): row for row in history if row["epoch"] in missing}
+        known = {int(row["epoch"]): row for row in rows} | whole
+        if back := missing & known.keys():  # the study knows only epochs that were validated
+            folder.rewrite_epochs([known[epoch] for epoch in sorted(known)])
+            source = "its checkpoint" if back <= whole.keys() else "the study"
+            folder.note(f"the rows of {len(back)} epochs were missing or damaged; written again from {source}")
     if not folder.has_whole_config():
         folder.write_config(config_of(trial.number).plain())
         folder.note("config.yaml was missing or damaged; written again from the study")

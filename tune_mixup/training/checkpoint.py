@@ -61,12 +61,16 @@ def load(
     it, `on_damage` is told, and the one before is tried. Raises StorageFault when a file can't be read at all: then it
     may yet be whole.
     """
+    unmoved = _beside(path, "next")
     for candidate in _candidates(path):
         try:
             state = _read(candidate)
             if state is None:
                 continue
             if is_ours(state):
+                if candidate == unmoved:  # the last step of its save, for whoever keeps the newest only
+                    with storage(path):
+                        os.replace(unmoved, path)
                 return state
         except _Damaged:
             pass

@@ -76,6 +76,8 @@ def is_state_of(config: TrialConfig, state: Any) -> bool:
 
 def _held(folder: TrialFolder) -> TrialConfig | None:
     """The configuration in a folder; None where there is none or it is damaged."""
+    if not folder.has_whole_config():  # what is left of one may still be read, with defaults for the rest
+        return None
     try:
         return TrialConfig.parse(folder.read_config())
     except (FileNotFoundError, ValueError):

@@ -275,7 +275,10 @@ class Trainer:
         folder.rewrite_epochs(self.history)
 
     def _keep(self, folder: TrialFolder, report: Epoch, mixer_state: Mapping[str, Tensor]) -> None:
-        """The checkpoint first: an epoch that was reported but not saved is trained again, with the same numbers.
+        """The checkpoint first: who reads the last epoch's row takes the trial to have ended, with its weights kept.
+
+        An epoch that was reported but not saved is trained again, with the same numbers; one that was saved but not
+        reported is told by whoever goes on.
 
         Between the first and the last epoch a state is saved only when training has gone on for `SAVE_SHARE` times as
         long as saving took: 1 % of the time, and with the first and the last one hardly ever 2 %.
@@ -283,10 +286,9 @@ class Trainer:
         snapshot = self.step.mixer.snapshot(mixer_state)
         if snapshot:
             folder.write_snapshot(self.epoch, {name: tensor.numpy() for name, tensor in snapshot.items()})
-        folder.append_epoch(report)
         if self.done or time.monotonic() - self._saved_at >= SAVE_SHARE * self._save_s:
-            folder.sync_epochs()  # a power cut must not leave a state that is ahead of them
             self.save()
+        folder.append_epoch(report)
 
 
 def _what_it_takes(given: object) -> str:
