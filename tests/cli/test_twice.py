@@ -176,13 +176,15 @@ def test_in_python_too(settings, given, words):
 )
 def test_in_a_space(fixed, defaults, words):
     with pytest.raises(ValueError, match=words):
-        plan(SearchSpace(fixed=fixed, free={}, defaults=defaults), name="s", sampler="random")
+        plan(
+            SearchSpace(fixed={"data.name": "digits", **fixed}, free={}, defaults=defaults), name="s", sampler="random"
+        )
 
 
 def test_a_length_that_is_set_wins_over_a_spaces_default():
     space = SPACE.replace(defaults={"max_epochs": 4})
     for settings, given, epochs in (({}, {}, 4), ({"training.epochs": 6}, {}, 6), ({}, {"max_epochs": 5}, 5)):
-        config = plan(space, settings, name="s", sampler="random", **given)
+        config = plan(space, settings, name="s", sampler="random", trials=2, **given)
         assert config.space.fixed["training.epochs"] == epochs
-        again = plan(config.space, name="again", sampler="random")
+        again = plan(config.space, name="again", sampler="random", trials=2)
         assert again.space == config.space

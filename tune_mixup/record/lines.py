@@ -51,6 +51,12 @@ def opened(line: bytes, *, before: int = 0) -> Line:
     return Line(_parsed(content) if whole else None, True, follows, chain)
 
 
+def is_whole(line: bytes) -> bool:
+    """Whether a line, without its end, has a checksum and is as it was written."""
+    match = _SEAL.fullmatch(line)
+    return match is not None and int(match[2], 16) == _crc(match[1] + b"}")
+
+
 def _crc(content: bytes, before: int = 0) -> int:
     return zlib.crc32(content + b"\n", before)
 

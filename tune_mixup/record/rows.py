@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_mixup.record.files import storage, write_atomically
-from tune_mixup.record.lines import opened, seal
+from tune_mixup.record.lines import is_whole, opened, seal
 
 Row = dict[str, Any]
 
@@ -35,6 +35,18 @@ def read_rows(path: Path, *, numbers: Collection[str]) -> list[Row]:
         lines = path.read_bytes().split(b"\n")[:-1]
     rows = [opened(line).values for line in lines]
     return [row for row in rows if row is not None and all(_is_number(row.get(key)) for key in numbers)]
+
+
+def count_rows(path: Path) -> int | None:
+    """How many rows there are, all of them as they were written; None where one is not, or has no checksum.
+
+    What they say is not looked at, which takes a fraction of the time.
+    """
+    if not path.exists():
+        return 0
+    with storage(path):
+        *lines, rest = path.read_bytes().split(b"\n")
+    return None if rest or not all(map(is_whole, lines)) else len(lines)
 
 
 def end_last_row(path: Path) -> None:

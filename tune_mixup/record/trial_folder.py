@@ -17,7 +17,7 @@ from typing import Any
 from tune_mixup.reading import dump_yaml, parse_yaml
 from tune_mixup.record.files import storage, write_atomically
 from tune_mixup.record.lines import open_text, seal_text
-from tune_mixup.record.rows import append_row, read_rows, write_rows
+from tune_mixup.record.rows import append_row, count_rows, read_rows, write_rows
 
 CHECKPOINT = "checkpoint.pt"
 """The newest state."""
@@ -80,6 +80,10 @@ class TrialFolder:
         """The finished epochs in order, each once; those whose line was damaged are missing."""
         rows = {row["epoch"]: row for row in read_rows(self.epochs, numbers=("epoch",)) if row["epoch"] >= 1}
         return [rows[epoch] for epoch in sorted(rows)]
+
+    def has_epochs(self, last: int) -> bool:
+        """Whether rows of all epochs up to `last`, and no others, are there and whole."""
+        return count_rows(self.epochs) == last
 
     def write_snapshot(self, epoch: int, arrays: Mapping[str, Any]) -> None:
         """Keep named NumPy arrays for an epoch (finished epochs, counted from 1)."""

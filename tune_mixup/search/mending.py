@@ -56,6 +56,8 @@ def mend(record: SweepRecord, trial: FrozenTrial, metric: str, config_of: Callab
     Epochs come from the trial's state where that is kept, else from the study, which has only their `metric`.
     """
     folder = record.folder.trial(trial.number)
+    if folder.has_epochs(trial.last_step or 0) and folder.has_whole_config():
+        return  # as for nearly all trials
     held = folder.read_epochs()
     rows = with_study(held, trial, metric=metric)
     if not rows and not folder.path.exists():
