@@ -69,6 +69,18 @@ class DatasetContract(PartContract[Dataset]):
             same = torch.equal(one.images, other.images) and torch.equal(one.targets, other.targets)
             assert same, f"the {name} images differ when they are read again; draw from a fixed seed"
 
+    def test_the_fingerprint_is_of_the_content(self) -> None:
+        """A trial goes on only with data of the fingerprint that it has noted, also on another host."""
+        found = []
+        for _ in range(2):
+            with _nothing_read():
+                found.append(load(self.part, seed=0, device=CPU).fingerprint)
+        assert found[0] and found[0] == found[1], (
+            f"got the fingerprints {found}; known_fingerprint() must stay the same"
+        )
+        moved = self.part.replace(root=self.part.root / "elsewhere")
+        assert moved.source() == self.part.source(), "where the data lie says nothing about what they are"
+
     def test_equal_settings_are_one_data_set(self) -> None:
         """They are the key under which a process keeps the data."""
         twin = self.part.replace()
