@@ -17,6 +17,22 @@ def fails(settings):
 def says_no_truth(settings):
     return "yes"
 
+def gives_a_set(settings):
+    return {1}
+
+class WithoutText(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+def fails_without_text(settings):
+    raise WithoutText
+
+def fails_with_half_a_character(settings):
+    raise ValueError("half \\ud800 of it")
+
+def ends_the_program(settings):
+    raise SystemExit(0)
+
 LIMIT = 3
 """
 
@@ -80,13 +96,19 @@ def test_what_is_no_constraint_is_refused(rules, make, words):
         (lambda rules: AtMost("a", "b"), {"a": True, "b": 2}, "a is True"),
         (lambda rules: SumAtMost(("a", "b"), 1), {"a": None, "b": 2}, "a is None"),
         (lambda rules: Holds(f"{rules}:fails"), {"a": 1}, "fails: KeyError: 'nothing.such'"),
-        (lambda rules: Holds(f"{rules}:says_no_truth"), {"a": 1}, "gave 'yes', must be True or False"),
+        (lambda rules: Holds(f"{rules}:says_no_truth"), {"a": 1}, "gave an object of type str, must be True"),
+        (lambda rules: Holds(f"{rules}:gives_a_set"), {"a": 1}, "gives_a_set gave an object of type set, must be True"),
+        (lambda rules: Holds(f"{rules}:fails_without_text"), {"a": 1}, "fails: WithoutText: .its text can't be had"),
+        (lambda rules: Holds(f"{rules}:fails_with_half_a_character"), {"a": 1}, r"ValueError: half \\ud800 of it"),
+        (lambda rules: Holds(f"{rules}:ends_the_program"), {"a": 1}, "ends_the_program fails: SystemExit: 0; mend it"),
+        (lambda rules: AtMost(1, "a"), {"a": 10**400}, "1 <= a compares floats, but a is beyond their range"),
+        (lambda rules: SumAtMost(("a", "b"), 1), {"a": 10**400, "b": 0.5}, "compares floats, but a is beyond"),
     ],
 )
 def test_what_can_not_be_said_is_an_error_in_one_line(rules, make, settings, words):
     with pytest.raises(ValueError, match=words) as caught:
         make(rules).holds(settings)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and str(caught.value).encode()
 
 
 def of(*constraints, **changes):

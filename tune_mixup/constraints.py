@@ -6,16 +6,19 @@ A key may be searched, fixed, or left at its default. A constraint about a setti
 the alpha of plain training, holds.
 """
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, Field, field_validator
 from typing_extensions import override
 
 from tune_mixup.importing import imported, is_import_path
 from tune_mixup.plain_values import plain
 from tune_mixup.schema import Schema
+from tune_mixup.words import short
 
 Side = str | int | float
 """A dotted key, or a number."""
@@ -163,12 +166,11 @@ class Holds(Constraint):
     def holds(self, settings: Mapping[str, Any]) -> bool:
         try:
             held = imported(self.function)(dict(settings))
-        except Exception as error:
-            said = " ".join(str(error).split())[:200]
-            raise ValueError(f"the constraint {self} fails: {type(error).__name__}: {said}; mend it") from None
-        if not isinstance(plain_truth := plain(held), bool):
-            raise ValueError(f"the constraint {self} gave {plain_truth!r}, must be True or False")
-        return plain_truth
+        except (Exception, SystemExit) as error:
+            raise ValueError(f"the constraint {self} fails: {short(error)}; mend it") from None
+        if not isinstance(held, (bool, np.bool_)):
+            raise ValueError(f"the constraint {self} gave an object of type {type(held).__name__}, must be True or False")
+        return bool(held)
 
     @override
     def __str__(self) -> str:
@@ -181,4 +183,6 @@ AnyConstraint = Annotated[AtMost | LessThan | SumAtMost | Holds, Field(discrimin
 def _number(constraint: Constraint, key: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"the constraint {constraint} compares numbers, but {key} is {value!r}; take another key")
+    if abs(value) > sys.float_info.max:
+        raise ValueError(f"the constraint {constraint} compares floats, but {key} is beyond their range; lower it")
     return value
