@@ -17,6 +17,8 @@ from tune_mixup.log_steps import LogSteps
         (LogSteps(32, 256, factor=2), [32, 64, 128, 256]),
         (LogSteps(1, 4, points=5), [1.0, 2**0.5, 2.0, 2**1.5, 4.0]),
         (LogSteps(0.01, 0.08, factor=2), [0.01, 0.02, 0.04, 0.08]),
+        (LogSteps(1e-200, 1e-198, points=3), [1e-200, 1e-199, 1e-198]),
+        (LogSteps(1e200, 1e202, points=3), [1e200, 1e201, 1e202]),
     ],
 )
 def test_each_value_is_the_same_multiple_of_the_one_before(steps, values):

@@ -2,6 +2,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from tune_mixup.constraints import AtMost, Holds, LessThan
+from tune_mixup.log_steps import LogSteps
 from tune_mixup.search_space import SearchSpace
 from tune_mixup.space_checks import examples, invalid_points, with_assumed
 from tune_mixup.sweep_config import SweepConfig, plan
@@ -22,7 +23,7 @@ def test_the_share_of_points_that_are_no_configuration():
     """Of six lengths of the warm-up two are not below four epochs: 2 / 12."""
     found = invalid_points(space())
     assert found.of == 1000 and found.points == pytest.approx(1000 / 6, abs=40)
-    assert found.words().startswith(f"about {found.points / 10:.2g} % of random points are no valid configuration (")
+    assert found.words().startswith(f"about {found.points / 10:.3g} % of random points are no valid configuration (")
     assert "warmup_epochs is" in found.why and "state a constraint" in found.words()
     assert invalid_points(space(constraints=(PAIR,))).points == 0
     assert invalid_points(space(constraints=(PAIR,))).words() == ""
@@ -44,6 +45,13 @@ def test_constraints_that_nothing_satisfies_are_refused():
         with pytest.raises(ValueError, match="^constraints: no point was found for which training.epochs < ") as caught:
             plan(nothing, {}, name="s")
         assert "\n" not in str(caught.value)
+
+
+def test_constraints_that_hardly_anything_satisfies_are_told_of():
+    """A corner does, so that the sweep may begin; no random point of 10,000 does, so that its trials fail."""
+    rare = space(free={"mixing.alpha": FloatDistribution(0.0, 1.0)}, constraints=(AtMost("mixing.alpha", 1e-9),))
+    words = plan(rare, {}, name="s").invalid_points().words()
+    assert words.startswith("about 100 % of random points are no valid") and "mixing.alpha <= 1e-09" in words
 
 
 def test_a_constraint_may_name_what_is_left_at_its_default():
@@ -78,6 +86,7 @@ def test_a_function_is_given_fixed_searched_and_default_settings(tmp_path, monke
             "a setting of no trial; did you mean schedule.warmup_epochs",
         ),
         (AtMost("training.precision", 3), "compares numbers, but training.precision is 'fp32'"),
+        (LessThan("seed", 5), "names seed, whose default differs between trials; fix it or free it"),
     ],
 )
 def test_a_constraint_that_can_not_be_looked_at_is_refused_when_planned(constraint, words):
@@ -116,6 +125,7 @@ def test_examples_are_valid_and_at_least_one():
         ),
         ({"free": {"training.epochs": IntDistribution(1, 10**38)}}, "training.epochs"),
         ({"free": {"seed": IntDistribution(0, 2**60)}}, "^seed: .*list choices"),
+        ({"free": {"seed": LogSteps(1, 2**60, factor=2)}}, "^seed: .*list choices"),
         (
             {"free": {"training.epochs": CategoricalDistribution((1, True))}},
             "^training.epochs: the choices 1 and True are equal",

@@ -70,7 +70,7 @@ class LogSteps(Schema):
         values = self.values
         place = min(bisect_left(values, value), self.points - 1)
         below, above = values[max(place - 1, 0)], values[place]
-        return below if value * value <= below * above else above
+        return below if value / below <= above / value else above  # whose product may be beyond the range of floats
 
     def in_study(self) -> BaseDistribution:
         """What the study holds: the range that the draws come from."""

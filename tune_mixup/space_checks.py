@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from tune_mixup.config import TrialConfig
-from tune_mixup.distributions import size
+from tune_mixup.distributions import in_study, size
 from tune_mixup.plain_values import alike
 from tune_mixup.schema import flatten, suggest
 from tune_mixup.search_space import GRID, Params, SearchSpace
@@ -31,7 +31,7 @@ class Invalid(NamedTuple):
         if not self.points:
             return ""
         return (
-            f"about {100 * self.points / self.of:.2g} % of random points are no valid configuration ({self.why}); each "
+            f"about {100 * self.points / self.of:.3g} % of random points are no valid configuration ({self.why}); each "
             "such trial fails without being trained; state a constraint, or narrow the ranges"
         )
 
@@ -44,6 +44,8 @@ def trial_at(space: SearchSpace, point: Params, *, seed: int = 0) -> TrialConfig
 def invalid_points(space: SearchSpace, *, seed: int = 0) -> Invalid:
     """What part of the space has no valid configuration; constraints are kept to. The same for the same seed."""
     points = space.sample(LOOKED_AT, seed=seed)
+    if not points:
+        return Invalid(1, 1, f"for none that was drawn holds {' and '.join(map(str, space.constraints))}")
     faults = [fault for point in points if (fault := _fault(space, point)) is not None]
     return Invalid(len(faults), len(points), faults[0] if faults else "")
 
@@ -73,7 +75,8 @@ def _valid(space: SearchSpace, points: Iterable[Params], seed: int, faults: list
 def check_ranges(space: SearchSpace) -> None:
     """Raise ValueError for what can't be told apart in a record: choices such as 1 and 1.0, and huge whole numbers."""
     for key, distribution in space.free.items():
-        if isinstance(distribution, IntDistribution) and max(-distribution.low, distribution.high) > WHOLE:
+        held = in_study(distribution)
+        if isinstance(held, IntDistribution) and max(-held.low, held.high) > WHOLE:
             raise ValueError(f"{key}: {distribution} goes beyond {WHOLE}, which no study holds exactly; list choices")
         if isinstance(distribution, CategoricalDistribution):
             found = list(distribution.choices)
@@ -102,7 +105,7 @@ def with_assumed(space: SearchSpace) -> SearchSpace:
     if not space.constraints:
         return space
     found: dict[str, Any] = {}
-    differing, known = set[str](), {*space.free, *flatten(space.fixed)}
+    differing, known = {"seed"} - flatten(space.fixed).keys() - space.free.keys(), {*space.free, *flatten(space.fixed)}
     for point in _some_points(space):
         try:
             settings = flatten(trial_at(space, point).plain())
@@ -124,7 +127,7 @@ def with_assumed(space: SearchSpace) -> SearchSpace:
                 raise ValueError(
                     f"constraints: {constraint} names {key}, whose default differs between trials; fix it or free it"
                 )
-    made = space.replace(assumed={key: value for key, value in found.items() if key not in differing | {"seed"}})
+    made = space.replace(assumed={key: value for key, value in found.items() if key not in differing})
     for point in _some_points(space):
         made.broken(point)  # raises for a constraint that can't be looked at
     if not made.baselines and next(_holding(made), None) is None:
