@@ -83,8 +83,6 @@ def test_the_form_of_old_records_is_read_and_kept():
         (({"b": ("x",)}, {"b": ("nothing",)}), "d depends on b being one of .'nothing'."),
         ({"a": {"at_least": 1, "atmost": 2}}, "atmost"),
         ({"a": {}}, "no limit"),
-        ({"a": ()}, "at least 1 item"),
-        ((), "at least 1 item"),
     ],
 )
 def test_what_can_never_hold_is_refused(condition, words):
@@ -118,3 +116,19 @@ def test_needed_values():
 def test_a_parent_that_is_not_known_meets_nothing():
     assert not holds({"a": Within(at_least=0)}, {}) and holds(None, {})
     assert not holds({"a": Within(at_least=0)}, {"a": "text"}) and not holds({"a": Within(at_least=0)}, {"a": True})
+
+
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        ({"b": "x"}, "conditions.d: b: got 'x', must be a list of values, or limits"),
+        ({"b": ()}, "conditions.d: b: got \\[\\], must be a list of values"),
+        ({"b": {"abov": 1}}, "conditions.d: b: abov: there is no such setting"),
+        ((), "conditions.d: got \\(\\), must be a mapping of parents"),
+        (("b",), "conditions.d: got 'b', must be a mapping of parents"),
+    ],
+)
+def test_what_is_no_condition_is_told_of_once_by_its_key(condition, words):
+    with pytest.raises(ValueError, match=f"^{words}") as caught:
+        SearchSpace.parse({"free": FREE, "conditions": {"d": condition}})
+    assert "validator" not in str(caught.value) and ";" not in str(caught.value).replace("; see", "")

@@ -67,24 +67,39 @@ class Within(Schema):
 def _read_requirement(value: Any) -> Any:
     if isinstance(value, Within):
         return value
-    return Within.parse(value) if isinstance(value, Mapping) else plain(value)
+    if isinstance(value, Mapping):
+        return Within.parse(value)
+    values = plain(value)
+    if not isinstance(values, list) or not values:
+        raise ValueError(f"got {values!r}, must be a list of values, or limits such as Within(at_least=0.5)")
+    return values
 
 
-Requirement = Annotated[
-    Within | Annotated[tuple[Any, ...], Field(strict=False, min_length=1)], BeforeValidator(_read_requirement)
-]
+Requirement = Within | Annotated[tuple[Any, ...], Field(strict=False)]
 """What one parent must be: one of some values, or within limits."""
 Alternative = Mapping[str, Requirement]
 """Parent -> what it must be; all of them at once."""
 
 
+def _read_alternative(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"got {value!r}, must be a mapping of parents to their values, or a list of such mappings")
+    read = {}
+    for parent, requirement in value.items():
+        try:
+            read[parent] = _read_requirement(requirement)
+        except ValueError as error:
+            raise ValueError(f"{parent}: {error}") from None
+    return read
+
+
 def _read_condition(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    """All of it at once: of a union, pydantic would tell what each member has against the value."""
+    several = isinstance(value, (list, tuple)) and len(value) > 0
+    return tuple(map(_read_alternative, value)) if several else _read_alternative(value)
 
 
-Condition = Annotated[
-    Alternative | Annotated[tuple[Alternative, ...], Field(min_length=1)], BeforeValidator(_read_condition)
-]
+Condition = Annotated[Alternative | tuple[Alternative, ...], BeforeValidator(_read_condition)]
 """When a parameter exists: one alternative, or several of which any will do."""
 
 
