@@ -174,3 +174,11 @@ def test_json_is_read_back_equal(value):
 def test_json_is_written_without_nan():
     with pytest.raises(ValueError):
         dump_json([math.nan])
+
+
+@pytest.mark.parametrize("value", [10**1000, -(10**999), 10**1500])
+def test_a_number_that_is_too_long_to_be_read_again_is_not_written(value):
+    with pytest.raises(ValueError, match="a number of more than 1000 characters"):
+        dump_yaml({"seed": value})
+    for whole in (10**1000 - 1, -(10**999) + 1):
+        assert parse_yaml(dump_yaml(whole)) == whole

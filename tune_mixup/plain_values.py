@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
+MOST_DIGITS = 1000
+"""How long a whole number may be: Python takes quadratic time to read one, and files with longer ones are refused."""
+
 
 def plain(value: Any) -> Any:
     """The value with lists for tuples and arrays, and Python's numbers and texts for NumPy's and for subclasses.
@@ -23,8 +26,10 @@ def plain(value: Any) -> Any:
             return value
         case np.generic() | np.ndarray():
             return plain(value.tolist())
-        case int():
+        case int() if abs(value) < 10 ** (MOST_DIGITS - 1):
             return int(value)
+        case int():
+            raise ValueError(f"got a whole number of {MOST_DIGITS} digits or more, must have fewer")
         case float() if math.isfinite(value):
             return float(value)
         case str():

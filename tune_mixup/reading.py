@@ -30,10 +30,10 @@ from ruamel.yaml.scanner import Scanner, ScannerError
 from ruamel.yaml.tag import Tag
 from typing_extensions import override
 
+from tune_mixup.plain_values import MOST_DIGITS
+
 MOST_LEVELS = 100
 """How deep lists and mappings may be nested."""
-MOST_DIGITS = 1000
-"""How long a whole number may be; Python takes quadratic time to read one."""
 _TOO_DEEP = f"lists and mappings are nested more than {MOST_LEVELS} deep; flatten them"
 
 _NUMBER = re.compile(r"[-+.0-9]")
@@ -152,7 +152,7 @@ def _short(key: Any) -> str:
 def dump_yaml(values: Any) -> str:
     """The YAML text of plain values, which readers of version 1.1 and 1.2 read back as they are.
 
-    Raises ValueError for what is no plain value, and for what is nested too deep to be read again.
+    Raises ValueError for what is no plain value, and for what is nested too deep or too long to be read again.
     """
     writer = YAML(typ="safe", pure=True)
     writer.width = 2**30  # a text is never broken over lines
@@ -200,8 +200,10 @@ def _words(value: Any) -> str:
             return "null"
         case bool():
             return "true" if value else "false"
-        case int():
+        case int() if -(10 ** (MOST_DIGITS - 1)) < value < 10**MOST_DIGITS:  # a sign is a character too
             return int.__repr__(value)
+        case int():
+            raise ValueError(f"got a number of more than {MOST_DIGITS} characters, which could not be read again")
         case float():
             text = float.__repr__(value)
             if text in ("inf", "-inf", "nan"):

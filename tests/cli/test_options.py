@@ -43,6 +43,12 @@ def test_a_value_that_is_no_yaml_is_refused_in_one_line(text):
     assert "\n" not in str(error.value)
 
 
+def test_a_seed_that_no_record_could_be_read_with_is_refused():
+    assert parse_settings([], seed=10**998) == {"seed": 10**998}
+    with pytest.raises(ValueError, match="^seed: got a whole number of 1000 digits or more"):
+        parse_settings([], seed=10**999)
+
+
 def test_options_and_set_together_give_the_settings():
     assert parse_settings(None, None) == {}
     assert parse_settings([], "/data") == {"data.root": "/data"}

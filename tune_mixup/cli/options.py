@@ -55,8 +55,10 @@ def parse_settings(
     """The settings of `--set` by dotted key, and those of the other options that verbs have for a trial's settings.
 
     Values are YAML (1.2 core schema) scalars, lists or mappings. Raises ValueError for an assignment without `=` or
-    key, for a value that is no YAML, for a key that is set twice, and for one that an option sets too.
+    key, for a value that is no YAML or that no record can hold, for a key that is set twice, and for one that an option
+    sets too.
     """
+    from tune_mixup.plain_values import plain_by_key
     from tune_mixup.reading import parse_yaml
     from tune_mixup.schema import flatten
 
@@ -82,7 +84,7 @@ def parse_settings(
     for key in said(given):
         if key in settings:
             raise ValueError(f"{SETTING_FLAGS[key]} and --set {key} are the same setting; give one of the two")
-    return {**said(given), **settings}
+    return plain_by_key({**said(given), **settings})
 
 
 def _root(text: str) -> Path:
