@@ -176,7 +176,7 @@ def test_json_is_written_without_nan():
         dump_json([math.nan])
 
 
-@pytest.mark.parametrize("value", [10**1000, -(10**999), 10**1500])
+@pytest.mark.parametrize("value", [10**1000, -(10**999), 10**1500], ids=["long", "negative", "longer"])
 def test_a_number_that_is_too_long_to_be_read_again_is_not_written(value):
     with pytest.raises(ValueError, match="a number of more than 1000 characters"):
         dump_yaml({"seed": value})

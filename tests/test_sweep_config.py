@@ -74,6 +74,7 @@ def test_every_space_holds_together(name):
         ({}, {"gpus_per_trial": -0.25}, ["gpus_per_trial", "-0.25"]),
         ({}, {"gpus_per_trial": "many"}, ["gpus_per_trial: got 'many'", "number", "auto"]),
         ({}, {"gpus_per_trial": True}, ["gpus_per_trial: got True"]),
+        ({}, {"cpus_per_trial": 10**400}, ["cpus_per_trial: got 1000", "must be a number, or auto"]),
         ({}, {"cpus_per_trial": 0.0}, ["cpus_per_trial: got 0, must be greater than 0"]),
         ({}, {"cpus_per_trial": "auto", "gpus_per_trial": "auto"}, ["cpus_per_trial: got auto", "trials use a GPU"]),
         ({}, {"sampler": "bohb"}, ["sampler", "'bohb'", "tpe"]),

@@ -29,7 +29,7 @@ def plain(value: Any) -> Any:
         case int() if abs(value) < 10 ** (MOST_DIGITS - 1):
             return int(value)
         case int():
-            raise ValueError(f"got a whole number of {MOST_DIGITS} digits or more, must have fewer")
+            raise ValueError(f"got a whole number of {MOST_DIGITS} digits or more, must be shorter")
         case float() if math.isfinite(value):
             return float(value)
         case str():

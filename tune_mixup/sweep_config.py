@@ -1,8 +1,8 @@
 """The configuration of a sweep: what is searched, for how long, with what, judged by what."""
 
 import itertools
-import math
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, Unpack
@@ -52,7 +52,7 @@ def _added_metrics(space: SearchSpace) -> tuple[str, ...]:
 
 
 def _refuse_other_words(amount: object) -> object:
-    number = isinstance(amount, (int, float)) and not isinstance(amount, bool) and math.isfinite(amount)
+    number = isinstance(amount, (int, float)) and not isinstance(amount, bool) and abs(amount) <= sys.float_info.max
     if not number and amount != "auto":
         raise ValueError(f"got {amount!r}, must be a number, or auto to have it measured")
     return amount
