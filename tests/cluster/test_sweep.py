@@ -226,3 +226,10 @@ def test_validating_at_rungs_only_decides_alike(tmp_path, metric):
     assert complete["epoch"].tolist() == list(range(1, 13))
     assert complete.loc[complete["val_nll"].notna(), "epoch"].tolist() == [1, 2, 3, 8, 9, 11, 12]
     assert all(event.again for event in replay(rarely.record) if event.again is not None)
+
+
+def test_an_empty_root_does_not_mean_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="^got '', must be a path; give . for the current folder$"):
+        sweep("quickstart", root="")
+    assert not list(tmp_path.iterdir())

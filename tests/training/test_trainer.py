@@ -357,3 +357,11 @@ def test_settings_of_one_identity_train_alike_and_share_a_folder(tmp_path):
     first.train_epoch()
     first.save()
     assert timeless(Trainer(degenerate, folder=tmp_path).run()) == timeless(Trainer(plain).run())
+
+
+def test_an_empty_folder_does_not_mean_the_current_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = TrialConfig.from_dotted({"data.name": "synthetic", "data.num_train": 60, "training.batch_size": 30})
+    with pytest.raises(ValueError, match="^got '', must be a path; give . for the current folder$"):
+        Trainer(config, folder="")
+    assert not list(tmp_path.iterdir())

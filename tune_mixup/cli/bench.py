@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tune_mixup.cli.options import DataRoot, Json, Settings, named, parse_settings
+from tune_mixup.cli.options import DataRoot, Json, Settings, parse_settings
 from tune_mixup.cli.train import configuration
+from tune_mixup.record.names import named
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tune_mixup.cli.options import DataRoot, Force, Json, Seed, Settings, named, parse_settings
+from tune_mixup.cli.options import DataRoot, Force, Json, Seed, Settings, parse_settings
+from tune_mixup.record.names import named
 
 if TYPE_CHECKING:
     from tune_mixup.mixing import Mixer

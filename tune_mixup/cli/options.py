@@ -9,19 +9,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from tune_mixup.options import Flag, said
-from tune_mixup.record.names import is_sweep
-
-
-def named(given: str | Path) -> Path:
-    """The path that an option names, `~` being the home folder. An empty text is refused: it would mean this folder."""
-    text = str(given)
-    if not text.strip():
-        raise ValueError(f"got {text!r}, must be a path; give . for the current folder")
-    try:
-        return Path(text).expanduser()
-    except RuntimeError as error:
-        raise ValueError(f"got {text!r}, whose home folder is not known; write the path in full") from error
-
+from tune_mixup.record.names import is_sweep, named
 
 Space = Annotated[str, typer.Argument(help="A space that ships (quickstart, mixup, ...) or the path of a .py file.")]
 Name = Annotated[str, typer.Argument(help="Name of the sweep under --root, or the path of its folder.")]

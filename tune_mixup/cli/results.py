@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from tune_mixup.cli.errors import Interrupted
-from tune_mixup.cli.options import Address, Force, Json, Name, Root, named, sweep_path
+from tune_mixup.cli.options import Address, Force, Json, Name, Root, sweep_path
 from tune_mixup.display import display
-from tune_mixup.record.names import command_for
+from tune_mixup.record.names import command_for, named
 
 
 def leaderboard(

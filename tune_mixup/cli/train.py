@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tune_mixup.cli.errors import Interrupted
-from tune_mixup.cli.options import DataRoot, Json, Seed, Settings, named, parse_settings
+from tune_mixup.cli.options import DataRoot, Json, Seed, Settings, parse_settings
+from tune_mixup.record.names import named
 
 if TYPE_CHECKING:
     from tune_mixup.config import TrialConfig

@@ -25,7 +25,7 @@ from tune_mixup.quiet import quiet
 from tune_mixup.record.facts import Assignment, SweepFacts
 from tune_mixup.record.files import StorageFault, storage
 from tune_mixup.record.folder import SweepFolder
-from tune_mixup.record.names import SCRATCH, command_for, trial_name
+from tune_mixup.record.names import SCRATCH, command_for, named, trial_name
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.search.disk import Keeper, NoRoom, check_space
 from tune_mixup.search.session import Session
@@ -69,7 +69,8 @@ def start(
     listener: Listener | None = None,
 ) -> Sweep:
     """Run a sweep that is planned. Raises as `sweep` does."""
-    SweepFolder.check_free(Path(root), config.name)
+    root = named(root)
+    SweepFolder.check_free(root, config.name)
     source = SweepRecord.open(warm_start) if warm_start is not None else None
     with (
         showing(listener) as listener,
@@ -84,7 +85,7 @@ def start(
         decision = decide(config, nodes, Packed())
         config = decision.applied(config.replace(data=data))
         concurrent = _concurrency(config, nodes, decision)
-        check_space(Path(root), config, checkpoint_bytes=checkpoint_bytes, concurrent=concurrent)
+        check_space(root, config, checkpoint_bytes=checkpoint_bytes, concurrent=concurrent)
 
         def fill(record: SweepRecord) -> None:
             record.study.note_sweep(SweepFacts(checkpoint_bytes=checkpoint_bytes))
@@ -93,7 +94,7 @@ def start(
                 record.study.note_sweep(SweepFacts(warm_start=imported.words(source.name)))
 
         values = config.model_dump(mode="json")
-        record = SweepRecord.create(Path(root), config.name, values, direction=config.direction, fill=fill)
+        record = SweepRecord.create(root, config.name, values, direction=config.direction, fill=fill)
         with record.folder.working():
             _note(record, decision)
             shares = shares_for(record, config, nodes, decision)

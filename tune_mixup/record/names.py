@@ -25,3 +25,14 @@ def command_for(verb: str, path: Path, rest: str = "") -> str:
     root = path.expanduser().resolve().parent
     where = "" if root == Path("sweeps").resolve() else f" --root {shlex.quote(str(root))}"
     return f"tune-mixup {verb} {path.name}{where}{rest}"
+
+
+def named(given: str | Path) -> Path:
+    """The path that a person names, `~` being the home folder. An empty text is refused: it would mean this folder."""
+    text = str(given)
+    if not text.strip():
+        raise ValueError(f"got {text!r}, must be a path; give . for the current folder")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"got {text!r}, whose home folder is not known; write the path in full") from error

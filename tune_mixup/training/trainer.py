@@ -20,6 +20,7 @@ from tune_mixup.data.base import Split, load_test
 from tune_mixup.metrics import measure
 from tune_mixup.models.base import StagedNetwork
 from tune_mixup.record.files import storage
+from tune_mixup.record.names import named
 from tune_mixup.record.trial_folder import Epoch, TrialFolder
 from tune_mixup.seeding import generator, global_draws
 from tune_mixup.training import checkpoint
@@ -69,7 +70,7 @@ class Trainer:
         self._save_s = 0.0
         self._closed = False
 
-        self.folder = TrialFolder(Path(folder)) if folder is not None else None
+        self.folder = TrialFolder(named(folder)) if folder is not None else None
         if self.folder is not None:
             self._claim(self.folder)
 
