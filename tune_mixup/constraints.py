@@ -169,9 +169,7 @@ class Holds(Constraint):
         except (Exception, SystemExit) as error:
             raise ValueError(f"the constraint {self} fails: {short(error)}; mend it") from None
         if not isinstance(held, (bool, np.bool_)):
-            raise ValueError(
-                f"the constraint {self} gave an object of type {type(held).__name__}, must be True or False"
-            )
+            raise ValueError(f"the constraint {self} gave a {type(held).__name__}, must be True or False")
         return bool(held)
 
     @override
