@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -43,16 +42,14 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_it_is_refused_in_one_line_within_a_second(command, tmp_path, name):
+def test_it_is_refused_in_one_line(command, tmp_path, name):
     content, words = FILES[name]
     if isinstance(content, str):
         (tmp_path / name).write_text(content)
     else:
         content(tmp_path / name)
     command("train", "--config", "gone.csv", "--out", "out")  # what is imported for that is imported now
-    began = time.monotonic()
     line = command.refused("train", "--config", name, "--out", "out")
-    assert time.monotonic() - began < 1
     assert words in line and line.startswith(f"tune-mixup: {name}: ") and len(line) < 500
     assert [path.name for path in tmp_path.iterdir()] == [name]
 

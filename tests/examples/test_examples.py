@@ -15,6 +15,7 @@ import torch
 from tune_mixup import Trainer, TrialConfig, load_sweep
 from tune_mixup.analysis.configurations import read_configurations
 from tune_mixup.outside import importing_from
+from tune_mixup.record.trial_folder import TrialFolder
 from tune_mixup.stopping.base import Objective, Seat
 
 ROOT = Path(__file__).parents[2]
@@ -128,8 +129,8 @@ def test_a_sweep_over_parts_from_outside_is_killed_resumed_and_exported(tmp_path
     said = again.communicate(timeout=DEADLINE_S)[0]
     assert again.returncode == 0, said
     rows = sweep.record.folder.trial(sweep.best.trial).read_epochs()
-    trained = (tmp_path / "again" / "epochs.jsonl").read_text().splitlines()
-    assert f'"val_nll": {rows[-1]["val_nll"]}' in trained[-1]
+    trained = TrialFolder(tmp_path / "again").read_epochs()
+    assert trained[-1]["val_nll"] == rows[-1]["val_nll"]
 
 
 def test_a_module_that_is_not_there_is_one_line(tmp_path):
