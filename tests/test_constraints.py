@@ -33,6 +33,10 @@ def fails_with_half_a_character(settings):
 def ends_the_program(settings):
     raise SystemExit(0)
 
+def chatters(settings):
+    print("looked at", settings)
+    return True
+
 LIMIT = 3
 """
 
@@ -114,6 +118,12 @@ def test_what_can_not_be_said_is_an_error_in_one_line(rules, make, settings, wor
 def of(*constraints, **changes):
     free = {"a": IntDistribution(1, 6), "b": CategoricalDistribution((1, 2, 3)), "c": FloatDistribution(0.0, 1.0)}
     return SearchSpace(**{"free": free, "constraints": constraints, **changes})
+
+
+def test_what_a_function_prints_is_no_answer_of_the_command(rules, capsys):
+    assert Holds(f"{rules}:chatters").holds({"a": 1})
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "looked at {'a': 1}\n")
 
 
 def test_the_record_keeps_them(rules):

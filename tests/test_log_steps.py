@@ -32,6 +32,7 @@ def test_each_value_is_the_same_multiple_of_the_one_before(steps, values):
 def test_powers_are_written_as_one_would():
     assert LogSteps(0.001, 1.0, points=4).values == [0.001, 0.01, 0.1, 1.0]
     assert LogSteps(0.1, 0.8, factor=2).values == [0.1, 0.2, 0.4, 0.8]
+    assert LogSteps(1, 2**45, factor=2).values == [2**power for power in range(46)]
 
 
 @given(st.floats(0.0101, 0.99), st.integers(2, 30))

@@ -6,6 +6,7 @@ A key may be searched, fixed, or left at its default. A constraint about a setti
 the alpha of plain training, holds.
 """
 
+import contextlib
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -165,7 +166,8 @@ class Holds(Constraint):
     @override
     def holds(self, settings: Mapping[str, Any]) -> bool:
         try:
-            held = imported(self.function)(dict(settings))
+            with contextlib.redirect_stdout(sys.stderr):  # stdout is for what a command answers
+                held = imported(self.function)(dict(settings))
         except (Exception, SystemExit) as error:
             raise ValueError(f"the constraint {self} fails: {short(error)}; mend it") from None
         if not isinstance(held, (bool, np.bool_)):

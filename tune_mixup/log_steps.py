@@ -57,13 +57,10 @@ class LogSteps(Schema):
     def values(self) -> list[int] | list[float]:
         """All values, the lowest first."""
         spread = math.log(self.high / self.low)
-        inner = [
-            float(f"{self.low * math.exp(spread * place / (self.points - 1)):.{DIGITS}g}")
-            for place in range(1, self.points - 1)
-        ]
-        if isinstance(self.low, int) and isinstance(self.high, int) and all(value == int(value) for value in inner):
-            return [self.low, *map(int, inner), self.high]
-        return [float(self.low), *inner, float(self.high)]
+        inner = [self.low * math.exp(spread * place / (self.points - 1)) for place in range(1, self.points - 1)]
+        if isinstance(self.low, int) and isinstance(self.high, int) and all(map(_is_whole, inner)):
+            return [self.low, *map(round, inner), self.high]
+        return [float(self.low), *(float(f"{value:.{DIGITS}g}") for value in inner), float(self.high)]
 
     def nearest(self, value: float) -> int | float:
         """The value that is nearest on the log scale; the lower one of two."""
@@ -83,6 +80,11 @@ class LogSteps(Schema):
     @override
     def __str__(self) -> str:
         return f"LogSteps({self.low:g}, {self.high:g}, points={self.points})"
+
+
+def _is_whole(value: float) -> bool:
+    """Whether it is a whole number but for the rounding of floats."""
+    return abs(value - round(value)) <= value * 10.0 ** (1 - DIGITS)
 
 
 def _points(low: float, high: float, factor: float) -> int:

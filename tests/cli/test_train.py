@@ -14,7 +14,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from tune_mixup.search_space import SearchSpace
 
 SPACE = SearchSpace(
-    fixed={"training.epochs": 3, "data.train_limit": 200, "model.width": 4},
+    fixed={"data.name": "digits", "training.epochs": 3, "data.train_limit": 200, "model.width": 4},
     free={
         "optimizer.lr": FloatDistribution(0.01, 1),
         "mixing.name": CategoricalDistribution(("erm", "mixup", "cutmix")),
@@ -157,11 +157,19 @@ def test_an_exported_file_is_accepted_as_it_is(command, trained, start_sweep, tm
     assert f"--rank: got 3, but best{suffix} holds 2; give 1 to 2" in words
 
 
+NO_DATA = """
+from optuna.distributions import FloatDistribution
+from tune_mixup.search_space import SearchSpace
+SPACE = SearchSpace(fixed={"mixing.name": "mixup"}, free={"mixing.alpha": FloatDistribution(0.1, 1.0)})
+"""
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
         ([], "got neither of --space and --config; give one"),
         (["--space", "mixup", "--config", "a.yaml"], "got both of --space and --config; give one"),
+        (["--space", "nothing_to_train_on.py"], "data.name: the space names no data"),
         (["--space", "mixup", "--rank", "1"], "--rank: chooses from a file's configurations"),
         (["--config", "a.yaml", "--rank", "0"], "--rank: got 0, but a.yaml holds 1"),
         (["--config", "gone.yaml"], "gone.yaml: No such file or directory"),
@@ -179,6 +187,7 @@ def test_an_exported_file_is_accepted_as_it_is(command, trained, start_sweep, tm
 )
 def test_bad_input_is_one_line_and_leaves_no_folder(command, tmp_path, arguments, words):
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(PLAIN))
+    (tmp_path / "nothing_to_train_on.py").write_text(NO_DATA)
     (tmp_path / "bad.yaml").write_text("trainning: {epochs: 1}")
     (tmp_path / "torn.json").write_text('{"seed": ')
     assert words in command.refused("train", *arguments, "--out", "out")

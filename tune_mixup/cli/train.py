@@ -95,7 +95,9 @@ def configuration(space: str | None, file: Path | None, rank: int | None, settin
 
         loaded = load_space(space)
         from tune_mixup.config import TrialConfig
+        from tune_mixup.space_checks import check_data_named
 
+        check_data_named(loaded.fix(settings))
         return TrialConfig.from_dotted(loaded.fixed, _first_point(loaded, settings), settings)
     assert file is not None
     from tune_mixup.analysis.configurations import read_configurations
