@@ -20,8 +20,14 @@ def short(error: BaseException, limit: int = LIMIT) -> str:
 
 def first_line(error: BaseException, limit: int = LIMIT) -> str:
     """`short` of the first line that says something: errors of torch go on with advice to developers."""
+    text = first_said(error, limit)
+    return one_line(f"{type(error).__name__}: {text}" if text else type(error).__name__, limit)
+
+
+def first_said(error: BaseException, limit: int = LIMIT) -> str:
+    """`said` of the first line that says something."""
     lines = text_of(error)[: 8 * limit].strip().splitlines()
-    return one_line(f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__, limit)
+    return one_line(lines[0], limit) if lines else ""
 
 
 def said(error: BaseException, limit: int = LIMIT) -> str:

@@ -38,7 +38,7 @@ from tune_mixup.measuring.messages import (
 from tune_mixup.measuring.watching import epochs_of
 from tune_mixup.out_of_memory import is_out_of_memory
 from tune_mixup.training.process import set_threads
-from tune_mixup.words import first_line, said
+from tune_mixup.words import first_line, first_said
 
 COMMAND = [sys.executable, "-m", "tune_mixup.measuring.child"]
 
@@ -166,12 +166,12 @@ def _answers_or_fault(line: str, warm: dict[str, Bench]) -> Iterator[Answer]:
     try:
         yield from answers_to(read_request(line), warm)
     except MemoryError as error:
-        yield Fault(words=said(error) or "out of memory", out_of_memory=True)
+        yield Fault(words=first_said(error) or "out of memory", out_of_memory=True)
     except ValueError as error:  # a mistake of the user, told in full words
-        yield Fault(words=said(error) or "ValueError")
+        yield Fault(words=first_said(error) or "ValueError")
     except Exception as error:
         if is_out_of_memory(error):
-            yield Fault(words=said(error) or "out of memory", out_of_memory=True)
+            yield Fault(words=first_said(error) or "out of memory", out_of_memory=True)
         else:
             yield Fault(words=first_line(error))
 
