@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_mixup.cluster.environment import environment, levels_kept
-from tune_mixup.cluster.private_folder import MARK, private_folder
+from tune_mixup.cluster.private_folder import marks, private_folder
 from tune_mixup.cluster.ray_internals import LOOPBACK_ONLY, read_token_again, start_private
 from tune_mixup.measuring.nodes import Node
 from tune_mixup.outside import module_folders
@@ -128,7 +128,7 @@ def _private(variables: Mapping[str, str]) -> Iterator[Path]:
             if own_token:
                 read_token_again()
             try:
-                with environment({**variables, **LOOPBACK_ONLY, MARK: str(folder)}):
+                with environment({**variables, **LOOPBACK_ONLY, **marks(folder)}):
                     start_private(folder / "r")
                 yield folder
             finally:

@@ -24,6 +24,8 @@ PREFIX = "tm-"
 """Short: the path of a socket below the folder may have 107 characters."""
 MARK = "TUNE_MIXUP_PRIVATE_RAY"
 """The environment variable that tells each process of a private Ray, and us, to which folder it belongs."""
+_KEEP_ENVIRONMENT = "SPT_NOENV"
+"""Set, a process that gives itself a title leaves alone what the system shows of its environment."""
 _NOTE = "owner.json"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _TRIES = 20
@@ -34,7 +36,7 @@ _TRIES = 20
 def private_folder() -> Iterator[Path]:
     """A new folder of mode 0700 that is there, locked, while the block runs; those of dead owners are swept up first.
 
-    Set `MARK` to its path for what runs in it: what is left of that at the end of the block is ended.
+    Start what runs in it with the environment variables `marks(folder)`: what is left at the end of the block is ended.
     """
     top = Path(tempfile.gettempdir())
     sweep_up(top)
@@ -49,6 +51,11 @@ def private_folder() -> Iterator[Path]:
                 _delete(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def marks(folder: Path) -> dict[str, str]:
+    """The environment variables by which a process is known to run in a private folder."""
+    return {MARK: str(folder), _KEEP_ENVIRONMENT: "1"}
 
 
 def sweep_up(top: Path) -> list[Path]:
