@@ -10,6 +10,7 @@ import typer
 
 from tune_mixup.cli.errors import Interrupted
 from tune_mixup.cli.options import Address, Force, Json, Name, Root, sweep_path
+from tune_mixup.cli.tables import Columns, Wide, screen_width
 from tune_mixup.display import display
 from tune_mixup.record.names import command_for, named
 
@@ -21,20 +22,30 @@ def leaderboard(
         str | None,
         typer.Option(metavar="NAME", help="table (default), markdown, or csv or json, with every column and digit."),
     ] = None,
+    columns: Columns = None,
+    wide: Wide = False,
     root: Root = Path("sweeps"),
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Rank the trials of a sweep by its metric on validation."""
     from tune_mixup.analysis import leaderboard as analysis
+    from tune_mixup.analysis.board import board
+    from tune_mixup.analysis.rendering import check_format, chosen, render
     from tune_mixup.analysis.sweep import load_sweep
 
     if as_json and format not in (None, "json"):
         raise ValueError(f"got --json and --format {format}; give one of the two")
-    record = load_sweep(sweep_path(name, root)).record
-    board = analysis.leaderboard(record, top)
-    note = analysis.rule(record)
     wanted = "json" if as_json else format or "table"
-    print(analysis.render(board, wanted, note=note))
+    check_format(wanted)
+    record = load_sweep(sweep_path(name, root)).record
+    if wanted == "table":
+        print(board(record, top=top, columns=columns, width=screen_width(wide=wide)))
+        return
+    frame = analysis.leaderboard(record, top)
+    if columns is not None:
+        frame = frame[chosen(list(frame.columns), columns)]
+    note = analysis.rule(record)
+    print(render(frame, wanted, note=note))
     if wanted == "csv":
         print(note, file=sys.stderr)
 
@@ -99,6 +110,6 @@ def evaluate(
         f"test split was opened, which {record.folder.evaluations} remembers."
     )
     if as_json:
-        print(json.dumps({"event": "end", "rule": note, "rows": analysis.rows(frame)}, allow_nan=False))
+        print(json.dumps({"event": "end", "rule": note, "rows": rows(frame)}, allow_nan=False))
     else:
-        print(analysis.render(frame, "table", note=note))
+        print(render(frame, "table", note=note))
