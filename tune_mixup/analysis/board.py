@@ -29,7 +29,12 @@ def board(record: SweepRecord, *, top: int | None = None, columns: str | None = 
     if len(shown) < len(whole):
         notes.append(f"{len(shown)} of {len(whole)} trials; `{command_for('leaderboard', record.path)}` shows all.")
     names = None if columns is None else chosen([str(name) for name in whole.columns], columns)
-    return render(_marked(shown, names), "table", note="\n".join([*notes, rule(record)]), screen=Screen(width, giving_up(whole, names)))
+    return render(
+        _marked(shown, names),
+        "table",
+        note="\n".join([*notes, rule(record)]),
+        screen=Screen(width, giving_up(whole, names)),
+    )
 
 
 def giving_up(frame: pd.DataFrame, names: list[str] | None = None) -> list[str]:

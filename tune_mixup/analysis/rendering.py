@@ -80,7 +80,9 @@ def _table(frame: pd.DataFrame, note: str, screen: Screen) -> str:
 def _left_out(columns: Sequence[Column]) -> list[str]:
     """What is said below a table of the columns that are not in it."""
     same = same_in_all(columns)
-    lines = ["The same in every row: " + ", ".join(f"{head} {cell}" for head, cell in same.items()) + "."] if same else []
+    lines = (
+        ["The same in every row: " + ", ".join(f"{head} {cell}" for head, cell in same.items()) + "."] if same else []
+    )
     gone = [one.head for one in columns if one.head not in same]
     if gone:
         lines.append(f"No room for {', '.join(gone)}: --wide shows all columns, --columns a,b,c those that you want.")

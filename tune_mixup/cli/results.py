@@ -12,7 +12,7 @@ from tune_mixup.cli.errors import Interrupted
 from tune_mixup.cli.options import Address, Force, Json, Name, Root, sweep_path
 from tune_mixup.cli.tables import Columns, Wide, screen_width
 from tune_mixup.display import display
-from tune_mixup.record.names import command_for, named
+from tune_mixup.record.names import command_for, named, trial_name
 
 
 def leaderboard(
@@ -80,17 +80,23 @@ def evaluate(
     name: Name,
     top: Annotated[int, typer.Option(metavar="K", help="How many of the best COMPLETE trials.")] = 3,
     seeds: Annotated[int, typer.Option(metavar="N", help="Fresh seeds for each.")] = 3,
+    columns: Columns = None,
+    wide: Wide = False,
     root: Root = Path("sweeps"),
     address: Address = None,
     as_json: Json = False,
 ) -> None:
     """Retrain the best settings on fresh seeds and open the test split, which is written down."""
     from tune_mixup.analysis import leaderboard as analysis
+    from tune_mixup.analysis.evaluated import names_of, table
+    from tune_mixup.analysis.rendering import chosen, rows
     from tune_mixup.analysis.sweep import load_sweep
 
     path = sweep_path(name, root)
     record = load_sweep(path).record
     board = analysis.leaderboard(record, top)
+    metric = str(record.folder.config()["metric"])
+    picked = None if columns is None else chosen(names_of(board, metric), columns)
     best = [int(number) for number in board.loc[board["state"] == "COMPLETE", "trial"]]
     if not best:
         raise ValueError(
@@ -100,6 +106,9 @@ def evaluate(
 
     from tune_mixup.cluster.evaluation import evaluate as run
 
+    if not as_json:
+        names = ", ".join(map(trial_name, best))
+        print(f"retraining {names} of {record.name} on {seeds} fresh seeds each: {seeds * len(best)} trainings")
     try:
         with display(as_json) as listener:
             frame = run(path, best, seeds=seeds, address=address, listener=listener)
@@ -111,5 +120,5 @@ def evaluate(
     )
     if as_json:
         print(json.dumps({"event": "end", "rule": note, "rows": rows(frame)}, allow_nan=False))
-    else:
-        print(render(frame, "table", note=note))
+        return
+    print("\n" + table(frame, metric, note=note, columns=picked, width=screen_width(wide=wide)))

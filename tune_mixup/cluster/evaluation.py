@@ -23,6 +23,7 @@ from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.record.tables import known_rows
 from tune_mixup.samplers.random_search import RandomSearch
+from tune_mixup.search.retold import Retold, Source
 from tune_mixup.search.standing import Listener
 from tune_mixup.stopping.never import Never
 from tune_mixup.sweep_config import SweepConfig
@@ -41,16 +42,18 @@ def evaluate(
 ) -> "pd.DataFrame":
     """Retrain the settings of `trials` on `seeds` fresh seeds at their full budget and open the test split.
 
-    One row per trial: the score that the search saw, how many of the seeds ended (n) and failed, and mean and standard
-    deviation (n - 1; missing for n = 1) of the new validation and test metrics. Each opening is written to the sweep's
-    record. Raises ValueError for no trials, for `seeds` below 1 and for numbers that the sweep does not have.
+    One row per trial: the score that the search saw, how many of the seeds ended (n) and failed, mean and standard
+    deviation (n - 1; missing for n = 1) of the new validation and test metrics, and the searched parameters by dotted
+    key. Each opening is written to the sweep's record. `listener` hears of the sweep's trials by their names. Raises
+    ValueError for no trials, for `seeds` below 1 and for numbers that the sweep does not have.
     """
     record = SweepRecord.open(path)
     config = SweepConfig.from_record(record.folder.config())
     if seeds < 1 or not trials:
         raise ValueError(f"evaluate: got {len(trials)} trials and {seeds} seeds, must be at least one of each")
     plan = _plan(record, config, trials, seeds)
-    with showing(listener) as listener, connected_for(plan, address):
+    with showing(listener) as shown, connected_for(plan, address):
+        listener = Retold(shown, f"{record.name}, evaluated", _sources(plan, trials, seeds))
         folder = record.folder.evaluations / plan.name
         if is_sweep(folder):
             retrained = resume(folder, listener=listener).record
@@ -66,6 +69,13 @@ def evaluate(
     import pandas as pd
 
     return pd.DataFrame(rows)
+
+
+def _sources(plan: SweepConfig, trials: Sequence[int], seeds: int) -> dict[int, Source]:
+    """Number of a trial of the plan -> the trial of the sweep whose setting it has, and its seed."""
+    return {
+        number: Source(trials[number // seeds], int(point["seed"])) for number, point in enumerate(plan.space.baselines)
+    }
 
 
 def _plan(record: SweepRecord, config: SweepConfig, trials: Sequence[int], seeds: int) -> SweepConfig:
@@ -140,4 +150,5 @@ def _row(
         ):
             row[f"{split}_{name}_mean"] = fmean(values)
             row[f"{split}_{name}_sd"] = stdev(values) if len(values) > 1 else None
-    return row
+    params = record.study.trial(trial).params
+    return {**row, **{key: params.get(key) for key in config.space.free if key != "seed"}}

@@ -15,6 +15,14 @@ def trial_name(number: int) -> str:
     return f"t{number:04d}"
 
 
+def trial_number(text: str) -> int:
+    """The number of a trial that a person names: 7, t0007, t7, T7. Raises ValueError for anything else."""
+    digits = text.strip().lower().removeprefix("t")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 9):
+        raise ValueError(f"trial: got {text[:80]!r}, must be a trial's number or name; write 7 or {trial_name(7)}")
+    return int(digits)
+
+
 def is_sweep(path: Path) -> bool:
     """Whether a sweep's folder is at `path`."""
     return (path / SWEEP).exists()
