@@ -141,13 +141,14 @@ FRAME = pd.DataFrame(
 )
 
 
-def test_tables_are_for_reading():
+def test_a_table_that_goes_into_a_pipe_is_complete():
+    whole = "a long reason " * 9 + "a long reason"
     assert render(FRAME, "table", note="The rule.").splitlines() == [
-        "rank  state     val_accuracy_  val_accuracy  mixing.alpha  reason",
-        "                       median",
-        "----  --------  -------------  ------------  ------------  " + "-" * 60,
-        "   1  COMPLETE         0.1235     1.235e+07         1e-05  a|b",
-        "      FAIL                              0.5                " + ("a long reason " * 5)[:57] + "...",
+        "rank  state     val_accuracy_  val_accuracy  val_nll_  mixing.alpha  reason",
+        "                       median                 median",
+        "----  --------  -------------  ------------  --------  ------------  " + "-" * len(whole),
+        "   1  COMPLETE         0.1235     1.235e+07      0.25         1e-05  a|b",
+        "      FAIL                              0.5       0.5                " + whole,
         "",
         "The rule.",
     ]

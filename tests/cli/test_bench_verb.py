@@ -27,7 +27,7 @@ def measured(monkeypatch):
             self.error = None
             self.rounds = 3
 
-        def __call__(self, variants, *, seconds, start, device):
+        def __call__(self, variants, *, seconds, start, device, tell):
             self.asked, self.seconds, self.start = list(variants), seconds, start
             if self.error is not None:
                 raise self.error
@@ -122,14 +122,41 @@ def test_as_json(command, measured):
         (["--seconds", "5"], "--seconds"),
         (["--set", "model.widht=4"], "model.widht"),
         (["--space", "quickstart", "--config", "one.yaml"], "both of --space and --config"),
-        (["--rank", "2"], "neither"),
+        (["--rank", "2"], "--rank: got 2 with neither of --space and --config"),
     ],
 )
 def test_bad_input_is_one_line(command, measured, arguments, words):
-    assert words in command.refused("bench", *arguments)
+    assert command("bench", *arguments) == 2 and command.out == ""
+    *told, line = command.err.splitlines()
+    assert line.startswith("tune-mixup: ") and words in line and "train:" not in line
+    assert all(one.startswith("tune-mixup: bench, ") for one in told)
     assert measured.asked is None
 
 
-def test_too_little_time_is_one_line(command, measured):
-    measured.error = OutOfTime("one epoch of 2 steps does not fit into 10 s; give more --seconds")
-    assert "give more --seconds" in command.refused("bench")
+def test_too_little_time_for_a_step_is_one_line(command, measured):
+    measured.error = OutOfTime("not even a step of the trial as given ended within 10 s; give more --seconds")
+    assert command("bench") == 2
+    assert "give more --seconds" in command.err.splitlines()[-1]
+
+
+def test_with_little_time_it_says_what_it_knows(command, measured):
+    measured.error = OutOfTime("the trial as given can't be measured in 10 s; give --seconds 90 or more", 41.5)
+    assert command("bench", "--seconds", 10) == 0
+    assert "training: about 41.5 images/s, from a single step" in command.out
+    assert "give --seconds 90 or more" in command.out
+    assert command("bench", "--seconds", 10, "--json") == 0
+    said = json.loads(command.out)
+    assert (said["images_per_s"], said["rounds"]) == (41.5, 0)
+
+
+def test_how_long_it_takes_is_said_at_once(command, measured):
+    assert command("bench", "--seconds", 30) == 0
+    assert command.err.splitlines()[0] == "tune-mixup: bench, 0 s: at most 30 s (--seconds); beginning"
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_it_fits_the_terminal(command, measured, monkeypatch, width):
+    monkeypatch.setattr("tune_mixup.cli.bench.screen_width", lambda: width)
+    measured.ratios = {"training.channels_last=true": [1.2, 1.21, 1.3]}
+    assert command("bench") == 0
+    assert max(map(len, command.out.splitlines())) <= width

@@ -198,6 +198,25 @@ def test_variants_that_there_is_no_time_for_are_not_begun():
     assert len(found[1].ratios) >= 3 and len(machine.started) == 2
 
 
+def test_how_long_it_needs_is_told_when_a_step_was_timed():
+    machine, told = Machine({2: 10.0, 4: 10.0, 8: 10.0}, begin_s=5.0), []  # a step takes 2 s
+    variants = [variant(2), variant(4), variant(8)]
+    found = measure(variants, seconds=40, start=machine.start, clock=machine.clock, tell=told.append)
+    # Three beginnings of 7 s, 3 x 4 + 9 steps of 2 s, ceilings of 4 s, and what is kept for the parts and the end.
+    needed = 10 * -(-(21 + 42 + 4) / (1 - 1 / 30 - 1 / 12) // 10)
+    assert told[0] == f"a step takes 2 s; 3 rounds of the 3 ways to run it need about {needed:.0f} s; 2 are tried"
+    assert f"--seconds {needed:.0f}" in found.tried[2].fault and told[1] == "round 1 of at most 9"
+
+
+def test_little_time_is_enough_to_say_how_fast_a_first_step_was():
+    with pytest.raises(OutOfTime, match="give --seconds ") as caught:
+        run(Machine({2: 2.0}), [variant(2)], seconds=15)  # a step takes 10 s
+    assert caught.value.images_per_s == pytest.approx(2.0)
+    with pytest.raises(OutOfTime, match="not even a step") as caught:
+        run(Machine({2: 0.5}), [variant(2)], seconds=15)
+    assert caught.value.images_per_s is None
+
+
 def test_the_best_ceilings_count(monkeypatch):
     rising = iter([1.0, 3.0])
     monkeypatch.setitem(globals(), "CEILING", rising)

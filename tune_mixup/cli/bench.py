@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tune_mixup.analysis.fitting import Column, draw, filled
 from tune_mixup.cli.options import DataRoot, Json, Settings, parse_settings
+from tune_mixup.cli.tables import screen_width
 from tune_mixup.cli.train import configuration
 from tune_mixup.record.names import named
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from tune_mixup.config import TrialConfig
     from tune_mixup.measuring.findings import Findings
 
@@ -43,7 +43,9 @@ def bench(
     rank: Annotated[int | None, typer.Option(metavar="N", help="Which of an exported file's. Default: 1.")] = None,
     set_: Settings = None,
     data_root: DataRoot = None,
-    seconds: Annotated[float, typer.Option(metavar="S", min=10, help="How long it may take.")] = 120,
+    seconds: Annotated[
+        float, typer.Option(metavar="S", min=10, help="How long it may take; with less, less is tried.")
+    ] = 120,
     as_json: Json = False,
 ) -> None:
     """Measure how fast a configuration trains here, how far from the machine's limits, and what to change.
@@ -52,10 +54,13 @@ def bench(
     """
     began = time.monotonic()
     settings = parse_settings(set_, data_root)
+    if rank is not None and space is None and config is None:
+        raise ValueError(f"--rank: got {rank} with neither of --space and --config; give the file with --config")
+    _tell(began, f"at most {seconds:.0f} s (--seconds); beginning")
 
     from tune_mixup.config import TrialConfig
 
-    if space is None and config is None and rank is None:
+    if space is None and config is None:
         trial = TrialConfig.from_dotted(SMALL, settings)
     else:
         trial = configuration(space, config, rank, settings)
@@ -63,25 +68,42 @@ def bench(
     import torch
 
     from tune_mixup.measuring.child import Child
-    from tune_mixup.measuring.turns import measure
+    from tune_mixup.measuring.turns import OutOfTime, measure
     from tune_mixup.measuring.variants import variants
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     tried, left_out = variants(trial, device=device, seconds=seconds)
-    found = measure(tried, seconds=seconds - (time.monotonic() - began), start=Child, device=device)
+    left_s = seconds - (time.monotonic() - began)
+    try:
+        found = measure(tried, seconds=left_s, start=Child, device=device, tell=lambda words: _tell(began, words))
+    except OutOfTime as short:
+        if short.images_per_s is None:
+            raise
+        _say_little(trial, short.images_per_s, str(short), as_json)
+        return
     said = report(found, trial, left_out=left_out)
     if as_json:
         print(json.dumps(said, indent=2, allow_nan=False))
         return
 
-    from rich.console import Console
+    width = screen_width()
+    for line in (_title(said), *_limits(said, width), *_shares(said, width), *_variants(said, width), *_lines(said)):
+        print(filled(line, width))
 
-    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False, soft_wrap=True)
-    console.print(_title(said), markup=False)
-    for table in (_limits(said), _shares(said), _variants(said)):
-        console.print(table)
-    for line in _lines(said):
-        console.print(line, markup=False)
+
+def _tell(began: float, words: str) -> None:
+    """What is being done, on stderr, since stdout has the result."""
+    print(f"tune-mixup: bench, {time.monotonic() - began:.0f} s: {words}", file=sys.stderr, flush=True)
+
+
+def _say_little(trial: "TrialConfig", images_per_s: float, why: str, as_json: bool) -> None:
+    """The speed of a first step is all that there was time for."""
+    if as_json:
+        print(json.dumps({"config": trial.plain(), "images_per_s": images_per_s, "rounds": 0, "why": why}, indent=2))
+        return
+    width = screen_width()
+    print(filled(f"training: about {images_per_s:,.3g} images/s, from a single step and its beginning.", width))
+    print(filled(f"There was time for no more: {why}.", width))
 
 
 def report(found: "Findings", trial: "TrialConfig", *, left_out: Sequence[str] = ()) -> dict[str, Any]:
@@ -134,41 +156,41 @@ def _title(said: Mapping[str, Any]) -> str:
     )
 
 
-def _limits(said: Mapping[str, Any]) -> "Table":
+def _limits(said: Mapping[str, Any], width: int | None) -> list[str]:
     ceilings, shares = said["ceilings"], said["shares"]
-    table = _table("machine and trial", "", "")
-    table.add_row("large product or convolution", f"{_short(ceilings['flops'])}FLOP/s", "the limit of arithmetic")
-    table.add_row("large copy", f"{_short(ceilings['copy_bytes'])}B/s", "the limit of memory, read and written")
-    table.add_row("network alone", f"{said['network_images_per_s']:,.0f} images/s", "")
+    rows = [("machine and trial", "", "")]
+    rows.append(("large product or convolution", f"{_short(ceilings['flops'])}FLOP/s", "the limit of arithmetic"))
+    rows.append(("large copy", f"{_short(ceilings['copy_bytes'])}B/s", "the limit of memory, read and written"))
+    rows.append(("network alone", f"{said['network_images_per_s']:,.0f} images/s", ""))
     overhead = shares["loop_overhead"]
     words = f"{overhead:.1%} slower than" if overhead >= 0 else f"{1 / (1 + overhead):.2f} times as fast as"
     note = f"{words} that; {shares['arithmetic']:.1%} of the limit of arithmetic"
-    table.add_row("training", f"{said['loop_images_per_s']:,.0f} images/s", note)
-    return table
+    rows.append(("training", f"{said['loop_images_per_s']:,.0f} images/s", note))
+    return _table(rows, width)
 
 
-def _shares(said: Mapping[str, Any]) -> "Table":
+def _shares(said: Mapping[str, Any], width: int | None) -> list[str]:
     shares, parts = said["shares"], said["parts"]
-    table = _table("where the time goes", "", "")
-    table.add_row(
-        "gather, crop, flip, normalise", f"{shares['input']:.1%} of a step", f"{1e3 * parts['input_s']:.2f} ms"
+    rows = [("where the time goes", "", "")]
+    rows.append(
+        ("gather, crop, flip, normalise", f"{shares['input']:.1%} of a step", f"{1e3 * parts['input_s']:.2f} ms")
     )
-    table.add_row("mixing", f"{shares['mixing']:.1%} of a step", f"{1e3 * parts['mixing_s']:.2f} ms")
-    table.add_row("validation", f"{shares['evaluation']:.1%} of an epoch", f"{parts['evaluation_s']:.2f} s")
-    table.add_row("the mixer between epochs", f"{shares['end_epoch']:.1%} of an epoch", f"{parts['end_epoch_s']:.3f} s")
-    table.add_row("checkpoints", f"{shares['checkpoints']:.1%} of a trial", f"{parts['save_s']:.3f} s each")
-    return table
+    rows.append(("mixing", f"{shares['mixing']:.1%} of a step", f"{1e3 * parts['mixing_s']:.2f} ms"))
+    rows.append(("validation", f"{shares['evaluation']:.1%} of an epoch", f"{parts['evaluation_s']:.2f} s"))
+    rows.append(("the mixer between epochs", f"{shares['end_epoch']:.1%} of an epoch", f"{parts['end_epoch_s']:.3f} s"))
+    rows.append(("checkpoints", f"{shares['checkpoints']:.1%} of a trial", f"{parts['save_s']:.3f} s each"))
+    return _table(rows, width)
 
 
-def _variants(said: Mapping[str, Any]) -> "Table":
-    table = _table("other ways to run it", "times as fast", "rounds")
+def _variants(said: Mapping[str, Any], width: int | None) -> list[str]:
+    rows = [("other ways to run it", "times as fast", "rounds")]
     for one in said["variants"]:
         if one["ratio"] is None:
-            table.add_row(one["name"], "", one["fault"] or "no time left")
+            rows.append((one["name"], "", one["fault"] or "no time left"))
         else:
             low, high = min(one["ratios"]), max(one["ratios"])
-            table.add_row(one["name"], f"{one['ratio']:.2f}", f"{low:.2f} to {high:.2f} in {len(one['ratios'])}")
-    return table
+            rows.append((one["name"], f"{one['ratio']:.2f}", f"{low:.2f} to {high:.2f} in {len(one['ratios'])}"))
+    return _table(rows, width)
 
 
 def _lines(said: Mapping[str, Any]) -> Iterator[str]:
@@ -192,13 +214,11 @@ def _lines(said: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {change['what']}: {change['gain']:.2f} times as fast here{note}"
 
 
-def _table(*heads: str) -> "Table":
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for head in heads:
-        table.add_column(head)
-    return table
+def _table(rows: Sequence[tuple[str, str, str]], width: int | None) -> list[str]:
+    """Rows, of which the first has the headers, with the notes in the last column as far as there is room."""
+    head, *cells = rows
+    columns = [Column(name, tuple(texts)) for name, texts in zip(head, zip(*cells, strict=True), strict=True)]
+    return [line for line in draw(columns, width).lines if line] if cells else []
 
 
 def _short(value: float) -> str:

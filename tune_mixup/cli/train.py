@@ -85,9 +85,7 @@ def configuration(space: str | None, file: Path | None, rank: int | None, settin
     Raises ValueError unless exactly one of `space` and `file` is given, and for a rank that the file does not have.
     """
     if (space is None) == (file is None):
-        raise ValueError(
-            "train: got " + ("neither" if space is None else "both") + " of --space and --config; give one"
-        )
+        raise ValueError("got " + ("neither" if space is None else "both") + " of --space and --config; give one")
     if space is not None:
         if rank is not None:
             raise ValueError("--rank: chooses from a file's configurations; give it with --config only")

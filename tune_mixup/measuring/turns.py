@@ -62,7 +62,12 @@ Start = Callable[[int], Worker]
 
 
 class OutOfTime(ValueError):
-    """Not even the trial as given could be measured in the time given."""
+    """The trial as given could not be measured in the time given."""
+
+    def __init__(self, message: str, images_per_s: float | None = None) -> None:
+        super().__init__(message)
+        self.images_per_s = images_per_s
+        """What its first step, start-up of the kernels included, says of its speed; None where it did not end."""
 
 
 def measure(
@@ -72,35 +77,47 @@ def measure(
     start: Start,
     device: str = "cpu",
     clock: Callable[[], float] = time.monotonic,
+    tell: Callable[[str], None] = lambda words: None,
 ) -> Findings:
     """Measure the first variant, which is the trial as given, and compare the others with it.
 
-    Takes at most `seconds`, less where `ROUNDS` rounds are done before. Raises OutOfTime, and another ValueError when
+    Takes at most `seconds`, less where `ROUNDS` rounds are done before; `tell` hears what there is time for as soon as
+    a step was timed, and each round. Raises OutOfTime, and another ValueError when
     the trial as given can't be trained.
     """
     began = clock()
-    with _Turns(variants, seconds, start, clock) as turns:
+    with _Turns(variants, seconds, start, clock, tell) as turns:
         given = turns.tried[0]
-        steps = turns.fit(STEPS[device])
+        turns.fit(STEPS[device])
         turns.warm_up()
         first = turns.ceilings()
         parts = turns.parts(PARTS * seconds)
         turns.go_round()
         ceilings = turns.best_ceilings(first.ceilings)
     if not given.rates:
-        raise OutOfTime(f"one epoch of {steps} steps does not fit into {seconds:.0f} s; give more --seconds")
+        raise turns.out_of_time()
     return Findings(first.device, ceilings, parts.parts, parts.num_train, turns.tried, clock() - began)
 
 
 class _Turns:
     """Every variant with its workers, as many as it has copies, and the clock that they are all under."""
 
-    def __init__(self, variants: Sequence[Variant], seconds: float, start: Start, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        variants: Sequence[Variant],
+        seconds: float,
+        start: Start,
+        clock: Callable[[], float],
+        tell: Callable[[str], None],
+    ) -> None:
         self.seconds = seconds
         self.clock = clock
+        self.tell = tell
         self.began = clock()
         self.deadline = self.began + (1 - RESERVE) * seconds
         self.steps = 1
+        self._step_s: float | None = None
+        self._began_s = 0.0
         self.tried = [Tried(variant) for variant in variants]
         self._start = start
         self._workers: dict[int, list[Worker]] = {}
@@ -138,6 +155,7 @@ class _Turns:
         step_s = (
             self.tried[0].variant.config.training.batch_size / self._ask(self._training(0, 0), Trained).images_per_s
         )
+        self._step_s, self._began_s = step_s, self.clock() - self.began
         turn_s = TURN * self.seconds
         self.steps = round(min(most_steps, max(1, turn_s / 2 / step_s)))
         turn_s = max(turn_s, self.steps * step_s)
@@ -145,8 +163,22 @@ class _Turns:
         left_s = self.deadline - self.clock() - others_s  # the others take as long to begin as the first one has
         room = math.floor(left_s / ((1 + MIN_ROUNDS) * turn_s))
         for one in self.tried[1 + max(0, room) :]:
-            one.fault = "no time for it; give more --seconds"
+            one.fault = f"no time for it; all need about --seconds {self._needed_s(len(self.tried))}"
+        fitting = sum(not one.fault for one in self.tried)
+        self.tell(
+            f"a step takes {step_s:.3g} s; {MIN_ROUNDS} rounds of the {len(self.tried)} ways to run it need about "
+            f"{self._needed_s(len(self.tried))} s" + ("" if fitting == len(self.tried) else f"; {fitting} are tried")
+        )
         return self.steps
+
+    def _needed_s(self, ways: int) -> int:
+        """About the seconds that a few rounds of so many variants need, in tens.
+
+        Beside the rounds each takes as long to begin as the first has, and a step of each part is timed thrice.
+        """
+        assert self._step_s is not None
+        steps_s = (ways * (1 + MIN_ROUNDS) + 9) * self._step_s
+        return 10 * math.ceil((ways * self._began_s + steps_s + CEILINGS_S) / (1 - RESERVE - PARTS) / 10)
 
     def warm_up(self) -> None:
         """Have every variant ready to train: what must be compiled is, and what can't be trained is known."""
@@ -162,7 +194,7 @@ class _Turns:
                 self._ask_to_train(place, 0)
                 self._hear(place, until if place else self.deadline)
         if self.tried[0].fault:
-            raise self._out_of_time() if 0 not in self._workers else ValueError(self.tried[0].fault)
+            raise self.out_of_time() if 0 not in self._workers else ValueError(self.tried[0].fault)
         for one in self.tried:
             one.rates.clear()
 
@@ -172,6 +204,7 @@ class _Turns:
         longest = [turn_s] * len(self.tried)
         others = range(1, len(self.tried))
         for round_ in range(ROUNDS):
+            self.tell(f"round {round_ + 1} of at most {ROUNDS}")
             for place in (0, *(others if round_ % 2 else reversed(others))):
                 one = self.tried[place]
                 hopeless = len(one.ratios) >= 2 and max(one.ratios) < HOPELESS
@@ -185,15 +218,25 @@ class _Turns:
                     one.ratios.append(one.rates[-1] / self.tried[0].rates[-1])
                 longest[place] = max(longest[place], self.clock() - began)
 
-    def _out_of_time(self) -> OutOfTime:
-        return OutOfTime(f"the trial as given can't be measured in {self.seconds:.0f} s; give more --seconds")
+    def out_of_time(self) -> OutOfTime:
+        """What is known of the trial as given when its time is up, and how much it needs."""
+        if self._step_s is None:
+            return OutOfTime(
+                f"not even a step of the trial as given ended within {self.seconds:.0f} s; give more --seconds, or a "
+                "smaller --set training.batch_size"
+            )
+        rate = self.tried[0].variant.config.training.batch_size / self._step_s
+        needed = max(self._needed_s(1), 10 * math.ceil((self.seconds + 1) / 10))
+        return OutOfTime(
+            f"the trial as given can't be measured in {self.seconds:.0f} s; give --seconds {needed} or more", rate
+        )
 
     def _ask(self, request: Request, expected: type[A]) -> A:
         (worker,) = self._workers[0]
         worker.ask(request)
         found = worker.answer(self.deadline - self.clock())
         if found is None:
-            raise self._out_of_time()
+            raise self.out_of_time()
         if isinstance(found, Fault):
             raise ValueError(found.words)
         assert isinstance(found, expected)
