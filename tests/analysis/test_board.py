@@ -77,13 +77,22 @@ def test_a_pipe_gets_everything(record):
     assert all(len(line.split()) >= 12 for line in table_of(board(record)))
 
 
-def test_what_is_the_same_in_every_row_goes_first_and_is_said_below(record):
-    record.study.optuna.enqueue_trial(REFERENCE)
-    texts = [board(record, width=width) for width in range(60, 130)]
-    gone = [text for text in texts if "No room for" in text and "val_nll," not in text and "optimizer" not in text]
-    assert gone, "a width at which medians alone have to go"
-    chosen = board(record, columns="state,val_accuracy")
-    assert chosen.splitlines()[0].split() == ["state", "val_accuracy"]
+def test_what_is_the_same_in_every_row_is_said_below(tmp_path):
+    config = {"metric": "val_accuracy", "space": {"free": dict.fromkeys(FREE)}}
+    record = SweepRecord.create(tmp_path, "same", config, direction="maximize")
+    for number in range(3):
+        record.study.optuna.enqueue_trial({key: 1.0 + number for key in KEYS})
+        record.study.optuna.ask(FREE)
+        record.study.report(number, 7, number / 4)
+        record.study.finish(number, Outcome(TrialState.COMPLETE, "why"))
+    narrow = board(record, width=40)
+    assert "The same in every row: state COMPLETE" in narrow and "COMPLETE" not in "".join(table_of(narrow))
+    assert "The same in every row" not in board(record, width=120)
+
+
+def test_columns_are_chosen_in_the_order_given(record):
+    assert board(record, columns="state,val_accuracy").splitlines()[0].split() == ["state", "val_accuracy"]
+    assert table_of(board(record, columns="trial,reference"))[0].split() == ["5", "False"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import json
+import sys
 
 import pytest
 
@@ -156,7 +157,7 @@ def test_how_long_it_takes_is_said_at_once(command, measured):
 
 @pytest.mark.parametrize("width", [40, 80, 120])
 def test_it_fits_the_terminal(command, measured, monkeypatch, width):
-    monkeypatch.setattr("tune_mixup.cli.bench.screen_width", lambda: width)
+    monkeypatch.setattr(sys.modules["tune_mixup.cli.bench"], "screen_width", lambda: width)
     measured.ratios = {"training.channels_last=true": [1.2, 1.21, 1.3]}
     assert command("bench") == 0
     assert max(map(len, command.out.splitlines())) <= width

@@ -31,6 +31,26 @@ def test_one_trial(command, swept):
     assert "has begun no such trial" in command.refused("explain", "gm", 4)
 
 
+@pytest.mark.parametrize("name", ["3", "t0003", "t3", "T3", "T0003"])
+def test_a_trial_is_named_as_it_is_everywhere_else(command, swept, name):
+    assert command("explain", "gm", name) == 0
+    assert command.out.startswith("t0003 RUNNING at epoch 1")
+    assert command("explain", "gm", name, "--order", "--json") == 0
+    assert {json.loads(line)["trial"] for line in command.out.splitlines()} == {3}
+
+
+@pytest.mark.parametrize("name", ["x3", "t", "3.5", "", "-1", "t00_3", "9" * 30])
+def test_what_is_no_trial_is_refused(command, swept, name):
+    assert command("explain", "gm", "--", name) == 2
+    assert "must be a trial's number or name; write 7 or t0007" in command.err and command.err.count("\n") == 1
+
+
+def test_five_trials_say_nothing_about_rungs(command, start_sweep):
+    start_sweep(trials=[("COMPLETE", [value, 0.5 + value / 16]) for value in (0.5, 0.25, 0.75, 0.375, 0.625)])
+    assert command("explain", "gm") == 0
+    assert "-1.00" not in command.out and "to 1.00" not in command.out
+
+
 @pytest.mark.parametrize("arguments, key", [((), "trials"), ((3,), "decisions")])
 def test_machines_get_json(command, swept, arguments, key):
     assert command("explain", "gm", *arguments, "--json") == 0

@@ -16,6 +16,7 @@ from tune_mixup.search.control import (
     interval,
     is_control,
     longer_grace,
+    telling,
     within,
 )
 from tune_mixup.search.control_group import ControlGroup
@@ -114,6 +115,23 @@ def test_the_chance_at_the_ends():
 
 def about(rung, correlation, *, freedom=20, high=0.9, best_stopped=0.1):
     return Evidence(rung, freedom, correlation, -0.5, high, freedom, best_stopped)
+
+
+@pytest.mark.parametrize(
+    ("num", "correlation", "low", "high", "said"),
+    [
+        (3, -1.0, -1.0, 1.0, False),
+        (5, 0.5, -0.6, 0.9, False),  # not even the sign is known
+        (5, -1.0, -1.0, -0.2, True),
+        (5, 1.0, 0.2, 1.0, True),
+        (8, 0.1, -0.6, 0.7, True),  # enough to be taken at its word
+        (50, None, -1.0, 1.0, False),
+    ],
+)
+def test_a_correlation_of_few_trials_is_not_worth_a_word(num, correlation, low, high, said):
+    one = Evidence(10, num, correlation, low, high, num, 0.25)
+    assert telling(one) == said
+    assert chance_of_any([one]) == (0.25 if said else None)
 
 
 def test_a_table_by_hand():
