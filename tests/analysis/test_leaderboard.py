@@ -145,7 +145,7 @@ def test_a_table_that_goes_into_a_pipe_is_complete():
     whole = "a long reason " * 9 + "a long reason"
     assert render(FRAME, "table", note="The rule.").splitlines() == [
         "rank  state     val_accuracy_  val_accuracy  val_nll_  mixing.alpha  reason",
-        "                       median                 median",
+        "                       median                  median",
         "----  --------  -------------  ------------  --------  ------------  " + "-" * len(whole),
         "   1  COMPLETE         0.1235     1.235e+07      0.25         1e-05  a|b",
         "      FAIL                              0.5       0.5                " + whole,
