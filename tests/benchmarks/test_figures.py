@@ -1,4 +1,4 @@
-"""Nothing on a figure hides anything else: each mark and curve is taken away, and the pixels that change are counted."""
+"""Nothing on a figure hides anything else: each mark and curve is taken away, and the pixels that change counted."""
 
 import json
 
