@@ -16,7 +16,9 @@ import pytest
 from rich.console import Console
 from terminal import Screen
 
-from tune_mixup.display import clock, display, table
+from tune_mixup.display import display
+from tune_mixup.display.table import table
+from tune_mixup.display.texts import clock
 
 STATES = {"COMPLETE": 1, "PRUNED": 2, "FAIL": 0, "RUNNING": 1, "WAITING": 0}
 

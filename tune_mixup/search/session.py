@@ -39,15 +39,19 @@ class Session:
         *,
         shares: Shares | None = None,
         listener: Listener | None = None,
+        began: float | None = None,
     ) -> "Session":
         """Take up what is unfinished in the record, whose lock the caller holds.
 
-        `shares` places the trials; without it each has the configuration's share of a GPU.
+        `shares` places the trials; without it each has the configuration's share of a GPU. The command began at the
+        moment `began` of `time.monotonic`; default: now.
         """
         session = cls(record, config, shares=shares or FixedShares(record, config), listener=listener)
+        session._standing.began = began or session._standing.began
         mend_all(record, metric=config.metric, config_of=session.asking.of)
         session.asking.enqueue_first_points()
         session._restore()
+        session._standing.begin()
         return session
 
     def __init__(self, record: SweepRecord, config: SweepConfig, *, shares: Shares, listener: Listener | None) -> None:
@@ -109,6 +113,7 @@ class Session:
         stopped = self.record.study.stopped(number)
         if stopped is not None or epoch <= self.record.study.heard(number):
             return stopped is not None
+        self._standing.trained(float(row.get("epoch_s", 0.0)))
         stop = False
         if self.config.metric in row:  # else there was no validation after this epoch
             value = float(row[self.config.metric])
