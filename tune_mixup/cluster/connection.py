@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tune_mixup.activity import doing
 from tune_mixup.cluster.environment import environment, levels_kept
 from tune_mixup.cluster.private_folder import marks, private_folder
 from tune_mixup.cluster.ray_internals import LOOPBACK_ONLY, read_token_again, start_private
@@ -74,7 +75,8 @@ def connected(
     variables = {name: os.environ.get(name, value) for name, value in (worker_variables or {}).items()}
     quietly = {name: value for name, value in QUIET.items() if name not in os.environ}
     with environment(quietly), levels_kept(["ray"]), stand_ins():
-        import ray
+        with doing("loading Ray"):
+            import ray
 
         if ray.is_initialized():
             yield Connected(_nodes())
@@ -129,7 +131,8 @@ def _private(variables: Mapping[str, str]) -> Iterator[Path]:
                 read_token_again()
             try:
                 with environment({**variables, **LOOPBACK_ONLY, **marks(folder)}):
-                    start_private(folder / "r")
+                    with doing("starting Ray"):
+                        start_private(folder / "r")
                 yield folder
             finally:
                 ray.shutdown()

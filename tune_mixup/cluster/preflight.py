@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 
+from tune_mixup.activity import doing
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.base import forget_data
 from tune_mixup.sweep_config import SweepConfig
@@ -21,6 +22,7 @@ class Found(NamedTuple):
     """The content of each data set: `Dataset.source()` -> fingerprint."""
 
 
+@doing("checking the data")
 def check_data(config: SweepConfig, *, here: bool) -> Found:
     """Load the data of every kind of trial once.
 

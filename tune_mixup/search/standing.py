@@ -92,8 +92,12 @@ class Standing:
         """The moment of that clock at which the command began."""
         self.begin()
 
-    def begin(self) -> None:
-        """From here on trials run: what is counted already says nothing about their pace."""
+    def begin(self, began: float | None = None) -> None:
+        """From here on trials run: what is counted already says nothing about their pace.
+
+        The command began at the moment `began` of the clock; default: as it is known.
+        """
+        self.began = self.began if began is None else began
         self._epochs_before = self.tally.epochs
         self._training_since: float | None = None
         self._epochs_s: list[float] = [0, 0.0]
