@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tune_mixup.activity import doing
 from tune_mixup.cli.options import DataRoot, Json, Settings, parse_settings
 from tune_mixup.cli.train import configuration
+from tune_mixup.display import showing_activity
 from tune_mixup.record.names import named
 
 if TYPE_CHECKING:
@@ -60,15 +62,16 @@ def bench(
     else:
         trial = configuration(space, config, rank, settings)
 
-    import torch
+    with showing_activity(), doing(f"measuring, for {seconds:.0f} s"):
+        import torch
 
-    from tune_mixup.measuring.child import Child
-    from tune_mixup.measuring.turns import measure
-    from tune_mixup.measuring.variants import variants
+        from tune_mixup.measuring.child import Child
+        from tune_mixup.measuring.turns import measure
+        from tune_mixup.measuring.variants import variants
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    tried, left_out = variants(trial, device=device, seconds=seconds)
-    found = measure(tried, seconds=seconds - (time.monotonic() - began), start=Child, device=device)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        tried, left_out = variants(trial, device=device, seconds=seconds)
+        found = measure(tried, seconds=seconds - (time.monotonic() - began), start=Child, device=device)
     said = report(found, trial, left_out=left_out)
     if as_json:
         print(json.dumps(said, indent=2, allow_nan=False))

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from tune_mixup.activity import doing
 from tune_mixup.cli.errors import Interrupted
 from tune_mixup.cli.options import Address, Force, Json, Name, Root, sweep_path
 from tune_mixup.display import display
@@ -87,10 +88,11 @@ def evaluate(
             f"`{command_for('resume', record.path)}` first"
         )
 
-    from tune_mixup.cluster.evaluation import evaluate as run
-
     try:
         with display(as_json) as listener:
+            with doing("loading torch and Ray"):
+                from tune_mixup.cluster.evaluation import evaluate as run
+
             frame = run(path, best, seeds=seeds, address=address, listener=listener)
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the same command goes on with what is left") from None

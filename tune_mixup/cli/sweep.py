@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tune_mixup.activity import doing
 from tune_mixup.cli.errors import Interrupted
 from tune_mixup.cli.options import (
     Address,
@@ -51,11 +52,9 @@ def sweep(
 ) -> None:
     """Search a space: many trials on Ray, poor ones stopped early, the next ones suggested by Optuna."""
     settings = parse_settings(set_, data_root)
-    from tune_mixup.cluster.sweep import sweep as run
-
     path = root / (options.get("name") or Path(space).stem)
     _follow(
-        lambda listener: run(
+        lambda listener: _driver().sweep(
             space,
             settings,
             root=root,
@@ -79,17 +78,22 @@ def resume(
     as_json: Json = False,
 ) -> None:
     """Go on with a sweep that was interrupted, or add trials to it; no finished trial runs again."""
-    from tune_mixup.cluster.sweep import resume as run
-
     path = sweep_path(name, root)
-    _follow(lambda listener: run(path, address=address, listener=listener, **options), path, as_json)
+    _follow(lambda listener: _driver().resume(path, address=address, listener=listener, **options), path, as_json)
+
+
+@doing("loading torch and Ray")
+def _driver() -> ModuleType:
+    """What runs sweeps; it takes seconds to load, so that the display is there before."""
+    from tune_mixup.cluster import sweep
+
+    return sweep
 
 
 def _follow(run: Callable[["Listener"], "Sweep"], path: Path, as_json: bool) -> None:
     """Run with a display, then show the result. Raises RuntimeError when every trial failed."""
-    shown: AbstractContextManager[Listener] = display(as_json)
     try:
-        with shown as listener:
+        with display(as_json) as listener:
             record = run(listener).record
     except KeyboardInterrupt:
         if not is_sweep(path):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tune_mixup.activity import doing
 from tune_mixup.cluster.environment import environment, levels_kept
 from tune_mixup.cluster.private_folder import marks, private_folder
 from tune_mixup.cluster.ray_internals import LOOPBACK_ONLY, nodes_here, read_token_again, start_private
@@ -49,7 +50,7 @@ def private_nodes(address: str | None) -> list[Node] | None:
     """What the Ray that `connected` would start for itself will offer; None where it would use one that is there."""
     if address is not None or ("ray" in sys.modules and sys.modules["ray"].is_initialized()):
         return None
-    with _quietly():
+    with _quietly(), doing("loading Ray"):
         return nodes_here()
 
 
@@ -90,7 +91,8 @@ def connected(
     """
     variables = {name: os.environ.get(name, value) for name, value in (worker_variables or {}).items()}
     with _quietly():
-        import ray
+        with doing("loading Ray"):
+            import ray
 
         if ray.is_initialized():
             yield Connected(_nodes())
@@ -145,7 +147,8 @@ def _private(variables: Mapping[str, str]) -> Iterator[Path]:
                 read_token_again()
             try:
                 with environment({**variables, **LOOPBACK_ONLY, **marks(folder)}):
-                    start_private(folder / "r")
+                    with doing("starting Ray"):
+                        start_private(folder / "r")
                 yield folder
             finally:
                 ray.shutdown()

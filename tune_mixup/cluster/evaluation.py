@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
+from tune_mixup.activity import doing
 from tune_mixup.cluster.sweep import resume, start
 from tune_mixup.config import TrialConfig
 from tune_mixup.record.names import is_sweep, trial_name
@@ -98,6 +99,7 @@ def _plan(record: SweepRecord, config: SweepConfig, trials: Sequence[int], seeds
     )
 
 
+@doing("measuring on the test split")
 def _measure(retrained: SweepRecord, plan: SweepConfig) -> dict[int, dict[str, float]]:
     """The test metrics of each retrained trial that reached its full budget, measured where a trial would run."""
     import ray

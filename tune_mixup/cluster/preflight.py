@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 
+from tune_mixup.activity import doing
 from tune_mixup.cluster.probing import warn_of_gpus
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.base import forget_data
@@ -38,6 +39,7 @@ def check_all(config: SweepConfig, nodes: Sequence[Node], root: Path, *, here: b
     return found
 
 
+@doing("checking the data")
 def check_data(config: SweepConfig, *, here: bool) -> Found:
     """Load the data of every kind of trial once.
 

@@ -16,7 +16,7 @@ from tune_mixup.cluster.halt import Halt, Signals, interruptible
 from tune_mixup.cluster.preflight import Found, check_all
 from tune_mixup.cluster.probing import decide
 from tune_mixup.data.base import DataFault
-from tune_mixup.display import showing
+from tune_mixup.display import Watcher, showing
 from tune_mixup.measuring.nodes import Node, asking_for
 from tune_mixup.measuring.packing import Packed
 from tune_mixup.options import Options, Promise, said
@@ -194,7 +194,7 @@ def _run(
     shares: Shares,
     news: str,
     concurrent: int,
-    listener: Listener | None,
+    listener: Watcher,
     signals: Signals,
     ray: Connected,
 ) -> None:
@@ -206,7 +206,7 @@ def _run(
     session = None
     try:
         record.folder.write_config(config.model_dump(mode="json"))
-        session = Session.open(record, config, shares=shares, listener=listener)
+        session = Session.open(record, config, shares=shares, listener=listener, began=listener.began)
         learnt = "" if record.study.asked() else record.study.sweep_facts().warm_start
         session.tell("; ".join(words for words in (learnt, news) if words))
         with signals.halting(halt):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tune_mixup.activity import doing
 from tune_mixup.measuring.largest import largest
 from tune_mixup.measuring.nodes import HEAD, HOST, Node, asking_for, gpu_types, of_type, slots
 from tune_mixup.measuring.packing import OutOfMemory, Packed, Packing, Threading, choose_threads, pack
@@ -41,6 +42,7 @@ def decide(config: SweepConfig, nodes: Sequence[Node], known: Packed, *, run: Ru
     return Packed(gpus=gpus, cpus=cpus)
 
 
+@doing("measuring how many trials fit on a GPU")
 def _pack(config: SweepConfig, nodes: Sequence[Node], gpu_type: str, run: Run) -> Packing:
     cpus = min(node.get("CPU", 0) / node["GPU"] for node in nodes)
     """Beside each GPU, where they are scarcest."""
@@ -50,6 +52,7 @@ def _pack(config: SweepConfig, nodes: Sequence[Node], gpu_type: str, run: Run) -
     return pack(probe, most=max(1, int(cpus / config.cpus + 1e-9)))
 
 
+@doing("measuring how many CPU threads a trial needs")
 def _choose_threads(config: SweepConfig, node: Node, run: Run) -> Threading:
     setting, cores = largest(config), int(node["CPU"])
     where = {key: 0.001 for key in node if key.startswith(HOST) and key != HEAD}
