@@ -1,5 +1,6 @@
 """What a sweep's files and trials are called."""
 
+import re
 import shlex
 from pathlib import Path
 
@@ -36,3 +37,12 @@ def named(given: str | Path) -> Path:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise ValueError(f"got {text!r}, whose home folder is not known; write the path in full") from error
+
+
+def check_name(name: str) -> None:
+    """Raise ValueError unless `name` can be a folder and a study."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise ValueError(
+            f"name: got {name!r}, must be letters, digits, '.', '_' and '-' only (no path separators), at most 100, "
+            "and start with a letter or digit"
+        )
