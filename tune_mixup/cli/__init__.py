@@ -12,12 +12,15 @@ from typing import Annotated
 import typer
 
 from tune_mixup import __version__
+from tune_mixup.cli import overview
 from tune_mixup.cli.bench import bench
 from tune_mixup.cli.check import check
 from tune_mixup.cli.dashboard import dashboard
 from tune_mixup.cli.errors import code_and_line
 from tune_mixup.cli.explain import explain
 from tune_mixup.cli.gallery import gallery
+from tune_mixup.cli.housekeeping import copy, delete, rename
+from tune_mixup.cli.logs import logs
 from tune_mixup.cli.once import OnceCommand
 from tune_mixup.cli.results import evaluate, export, leaderboard
 from tune_mixup.cli.sweep import resume, sweep
@@ -29,6 +32,9 @@ VERBS: dict[Callable[..., None], str] = {
     train: "tune-mixup train --space mixup --set data.name=cifar10 --out runs/one",
     sweep: "tune-mixup sweep generalized_mixup --name gm --trials 64 --gpus-per-trial 0.25",
     resume: "tune-mixup resume gm --trials 128",
+    overview.list: "tune-mixup list",
+    overview.status: "tune-mixup status gm --watch",
+    logs: "tune-mixup logs gm --trial t0012",
     leaderboard: "tune-mixup leaderboard gm --top 10 --format markdown",
     export: "tune-mixup export gm --top 3 --to best.yaml",
     explain: "tune-mixup explain gm 12",
@@ -36,6 +42,9 @@ VERBS: dict[Callable[..., None], str] = {
     dashboard: "tune-mixup dashboard gm",
     gallery: "tune-mixup gallery --data cifar10 --to gallery.png",
     bench: "tune-mixup bench --space mixup --set data.name=cifar10",
+    rename: "tune-mixup rename gm gm-first",
+    copy: "tune-mixup copy gm gm-second",
+    delete: "tune-mixup delete gm-first",
 }
 """Every verb with an example of its use, in the order of the help."""
 

@@ -16,6 +16,14 @@ def trial_name(number: int) -> str:
     return f"t{number:04d}"
 
 
+def trial_number(text: str, option: str) -> int:
+    """The number of a trial that a person names: 7 or t0007. Raises ValueError that names `option` otherwise."""
+    found = re.fullmatch(r"t?([0-9]{1,9})", text.strip())
+    if found is None:
+        raise ValueError(f"{option}: got {text[:80]!r}, must be a trial's number or name, such as 7 or t0007")
+    return int(found[1])
+
+
 def is_sweep(path: Path) -> bool:
     """Whether a sweep's folder is at `path`."""
     return (path / SWEEP).exists()
