@@ -15,6 +15,7 @@ from tune_mixup import __version__
 from tune_mixup.cli import overview
 from tune_mixup.cli.bench import bench
 from tune_mixup.cli.check import check
+from tune_mixup.cli.completion import answer_shells, completion
 from tune_mixup.cli.dashboard import dashboard
 from tune_mixup.cli.errors import code_and_line
 from tune_mixup.cli.explain import explain
@@ -45,8 +46,12 @@ VERBS: dict[Callable[..., None], str] = {
     rename: "tune-mixup rename gm gm-first",
     copy: "tune-mixup copy gm gm-second",
     delete: "tune-mixup delete gm-first",
+    completion: "tune-mixup completion bash",
 }
 """Every verb with an example of its use, in the order of the help."""
+
+
+EXIT_CODES = "Exit codes: 0 done, 1 a run failed or the answer was no, 2 bad input, 130 interrupted."
 
 
 def main() -> None:
@@ -76,6 +81,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     try:
+        answer_shells()
         code = app()(args=list(arguments) or ["--help"], prog_name="tune-mixup", standalone_mode=False)
         if code == 130:  # typer turns an interrupt that no verb has explained into this code
             raise KeyboardInterrupt
@@ -92,7 +98,7 @@ def app() -> typer.Typer:
     """The application with all its verbs."""
     made = typer.Typer(
         help="Hyperparameter search for mixup-family training.",
-        epilog="Start with: tune-mixup sweep quickstart",
+        epilog=f"Start with: tune-mixup sweep quickstart\n\n{EXIT_CODES}",
         add_completion=False,
         pretty_exceptions_enable=False,
     )
