@@ -17,6 +17,7 @@ from tune_mixup.cli.bench import bench
 from tune_mixup.cli.check import check
 from tune_mixup.cli.completion import answer_shells, completion
 from tune_mixup.cli.dashboard import dashboard
+from tune_mixup.cli.defaults import given_defaults, in_force, told_of
 from tune_mixup.cli.errors import code_and_line
 from tune_mixup.cli.explain import explain
 from tune_mixup.cli.gallery import gallery
@@ -82,7 +83,7 @@ def run(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     try:
         answer_shells()
-        code = app()(args=list(arguments) or ["--help"], prog_name="tune-mixup", standalone_mode=False)
+        code = _with_defaults(list(arguments) or ["--help"])
         if code == 130:  # typer turns an interrupt that no verb has explained into this code
             raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
@@ -92,6 +93,23 @@ def _run(arguments: Sequence[str]) -> int:
         code, line = code_and_line(error)
         tell(line)
         return code
+
+
+def _with_defaults(arguments: list[str]) -> object:
+    """Run the application with what is said once for all commands; what that makes go wrong is told with its source."""
+    verb = next((word for word in arguments if not word.startswith("-")), "")
+    wanted = verb in {one.__name__ for one in VERBS} and "--help" not in arguments
+    defaults = in_force(given_defaults(), verb, arguments) if wanted and verb != "completion" else {}
+    default_map = {verb: {one.parameter: one.text for one in defaults.values()}}
+    try:
+        return app()(
+            args=arguments, prog_name="tune-mixup", standalone_mode=False, default_map=default_map, obj=defaults
+        )
+    except (typer.TyperException, ValueError) as error:
+        words = error.format_message() if isinstance(error, typer.TyperException) else str(error)
+        if not (sources := told_of(words, defaults)):
+            raise
+        raise ValueError(f"{words}; got {sources}") from None
 
 
 def app() -> typer.Typer:
