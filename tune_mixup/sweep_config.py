@@ -1,7 +1,6 @@
 """The configuration of a sweep: what is searched, for how long, with what, judged by what."""
 
 import itertools
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,9 +12,10 @@ from typing_extensions import override
 from tune_mixup.config import TrialConfig
 from tune_mixup.importing import import_paths, imported, is_import_path
 from tune_mixup.metrics import METRICS, Direction, directions, outside_name, read_paths, with_outside
-from tune_mixup.options import Options, said
+from tune_mixup.options import Options, parse_duration, said
 from tune_mixup.outside import importing_from, module_files, module_folders
 from tune_mixup.plain_values import plain_by_key
+from tune_mixup.record.names import check_name
 from tune_mixup.schema import Schema, flatten, suggest
 from tune_mixup.search_space import Params, SearchSpace
 from tune_mixup.space_checks import (
@@ -62,6 +62,14 @@ Amount = Annotated[float | Literal["auto"], BeforeValidator(_refuse_other_words)
 """A number, or `auto`: a probe of the space's largest setting decides when the sweep starts."""
 
 
+def _read_duration(value: object) -> object:
+    return parse_duration(value, "duration") if isinstance(value, str) else value
+
+
+Seconds = Annotated[float, BeforeValidator(_read_duration)]
+"""A number, or a duration such as 1h30m."""
+
+
 class SweepConfig(Parts):
     """A sweep's promise: what is searched, for how long, with what, judged by what."""
 
@@ -74,8 +82,9 @@ class SweepConfig(Parts):
     """The one number that ranks trials, on validation; its direction is known from its name."""
     trials: int = Field(default=20, ge=1)
     """Trials promised, stopped and failed ones included."""
-    time_budget_s: float | None = Field(default=None, gt=0)
-    """Wall seconds over all runs of the sweep, after which nothing new starts and running trials end as stopped."""
+    time_budget_s: Seconds | None = Field(default=None, gt=0)
+    """Wall seconds over all runs of the sweep, or a text such as 1h30m, after which nothing new starts and running
+    trials end as stopped."""
     gpu_hours: float | None = Field(default=None, gt=0)
     """GPU-hours over all runs of the sweep, stopped and failed trials included, after which it ends likewise."""
     repeats: Literal["replicate", "serve", "train"] = "replicate"
@@ -91,8 +100,9 @@ class SweepConfig(Parts):
     """Trials at the same time; empty: as many as the resources hold."""
     max_failures: int = Field(default=3, ge=0)
     """How often a trial whose worker died or hung is started again from its checkpoint."""
-    trial_timeout_s: float | None = Field(default=None, gt=0)
-    """Seconds without a report after which a trial's worker is taken to hang and killed; empty: never."""
+    trial_timeout_s: Seconds | None = Field(default=None, gt=0)
+    """Seconds without a report, or a text such as 15m, after which a trial's worker is taken to hang and killed; empty:
+    never."""
     disk_budget: ByteSize | None = Field(default=None, gt=0)
     """Bytes that the sweep's folder may take, as a number or a text such as 20GB; empty: as many as the disk has."""
 
@@ -239,15 +249,6 @@ class SweepConfig(Parts):
                 f"a rung decides by {self.reports_smoothed} reports; lower sweep.stopping.smoothing or raise "
                 "training.median_epochs"
             )
-
-
-def check_name(name: str) -> None:
-    """Raise ValueError unless `name` can be a folder and a study."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
-        raise ValueError(
-            f"name: got {name!r}, must be letters, digits, '.', '_' and '-' only (no path separators), at most 100, "
-            "and start with a letter or digit"
-        )
 
 
 def plan(

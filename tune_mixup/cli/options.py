@@ -8,11 +8,19 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from tune_mixup.cli.names import space_names, sweep_names
 from tune_mixup.options import Flag, said
 from tune_mixup.record.names import is_sweep, named
 
-Space = Annotated[str, typer.Argument(help="A space that ships (quickstart, mixup, ...) or the path of a .py file.")]
-Name = Annotated[str, typer.Argument(help="Name of the sweep under --root, or the path of its folder.")]
+Space = Annotated[
+    str,
+    typer.Argument(
+        help="A space that ships (quickstart, mixup, ...) or the path of a .py file.", autocompletion=space_names
+    ),
+]
+Name = Annotated[
+    str, typer.Argument(help="Name of the sweep under --root, or the path of its folder.", autocompletion=sweep_names)
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Fix a setting by its dotted key: mixing.alpha=0.4. Repeatable."),

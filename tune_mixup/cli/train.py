@@ -30,7 +30,7 @@ def train(
         str | None, typer.Option(metavar="SPACE", help="A search space; takes its first baseline.")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(parser=named, metavar="FILE", help="An exported file, or plain settings.")
+        Path | None, typer.Option(parser=named, metavar="FILE", help="An exported file, or plain settings; - is stdin.")
     ] = None,
     rank: Annotated[int | None, typer.Option(metavar="N", help="Which of an exported file's. Default: 1.")] = None,
     set_: Settings = None,

@@ -1,5 +1,6 @@
 """What a sweep's files and trials are called."""
 
+import re
 import shlex
 from pathlib import Path
 
@@ -13,6 +14,14 @@ SCRATCH = "tm-tune-"
 def trial_name(number: int) -> str:
     """What a trial is called everywhere: t0007."""
     return f"t{number:04d}"
+
+
+def trial_number(text: str, option: str) -> int:
+    """The number of a trial that a person names: 7 or t0007. Raises ValueError that names `option` otherwise."""
+    found = re.fullmatch(r"t?([0-9]{1,9})", text.strip())
+    if found is None:
+        raise ValueError(f"{option}: got {text[:80]!r}, must be a trial's number or name, such as 7 or t0007")
+    return int(found[1])
 
 
 def is_sweep(path: Path) -> bool:
@@ -36,3 +45,12 @@ def named(given: str | Path) -> Path:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise ValueError(f"got {text!r}, whose home folder is not known; write the path in full") from error
+
+
+def check_name(name: str) -> None:
+    """Raise ValueError unless `name` can be a folder and a study."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise ValueError(
+            f"name: got {name!r}, must be letters, digits, '.', '_' and '-' only (no path separators), at most 100, "
+            "and start with a letter or digit"
+        )

@@ -67,5 +67,5 @@ class SweepRecord:
 
     @property
     def name(self) -> str:
-        """The sweep's name, which is also its folder's and its study's."""
+        """The sweep's name, which is its folder's."""
         return self.folder.name

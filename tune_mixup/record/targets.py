@@ -31,7 +31,7 @@ def check_file(to: Path | str, *, overwrite: bool) -> Path:
         raise ValueError(f"{to} is a folder, must be a file; name a file in it")
     if mode is not None and not stat.S_ISREG(mode):
         raise ValueError(f"{to} is a pipe or a device, must be a file; give another path")
-    _refuse_within_sweep(to, path)
+    check_inside_no_sweep(to, path)
     if mode is not None and not overwrite:
         raise ValueError(f"{to} exists; give another path, or --force (in Python: overwrite=True) to replace it")
     _refuse_unwritable(to, path.parent)
@@ -54,7 +54,7 @@ def check_trial(out: Path | str) -> None:
     The trials of a sweep are the sweep's own.
     """
     path = _resolved(out)
-    _refuse_within_sweep(out, path)
+    check_inside_no_sweep(out, path)
     _refuse_unwritable(out, path)
     if path.is_dir() and not TrialFolder(path).config.exists():
         others = sorted(name for name in os.listdir(path) if not name.startswith("."))
@@ -69,7 +69,7 @@ def check_root(root: Path | str) -> None:
     """
     path = _resolved(root)
     if not (path.name == EVALUATIONS and is_sweep(path.parent)):
-        _refuse_within_sweep(root, path)
+        check_inside_no_sweep(root, path)
     _refuse_unwritable(root, path)
 
 
@@ -90,7 +90,8 @@ def _mode(path: Path) -> int | None:
         return stat.S_IFREG if path.expanduser().is_symlink() else None
 
 
-def _refuse_within_sweep(given: Path | str, path: Path) -> None:
+def check_inside_no_sweep(given: Path | str, path: Path) -> None:
+    """Raise ValueError where `path`, to which the path `given` leads, is a sweep's folder or in one."""
     for folder in (path, *path.parents):
         if sum(os.path.exists(folder / mark) for mark in MARKS) > 1:  # False where it may not be looked at
             raise ValueError(f"{given} lies in the sweep {folder}, whose files are its own; give a path outside of it")
