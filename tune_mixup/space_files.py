@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from tune_mixup.given_files import read_file
 from tune_mixup.outside import beside, found_on_path, importing_from, imports_of, is_installed, located, part_modules
-from tune_mixup.schema import describe, suggest
+from tune_mixup.faults import describe
+from tune_mixup.schema import suggest
 from tune_mixup.search_space import SearchSpace
 from tune_mixup.time_limits import TookTooLong, limited
 from tune_mixup.words import short
