@@ -4,7 +4,7 @@ Settings are validated by pydantic, whose own words are for programmers; here ea
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from itertools import groupby
 from typing import Any, get_args
@@ -67,6 +67,28 @@ def suggest(word: str, known: Sequence[str]) -> str:
     return f"; known: {', '.join(sorted(known))}" if 0 < len(known) <= 30 else ""
 
 
+def no_such_setting(key: str, given: object, known: Sequence[str]) -> str:
+    """Words for a dotted key that is not there, and what to write instead: the nearest, or one of them all."""
+    section, _, last = key.rpartition(".")
+    meant = near(last, known)
+    whole = f"{section}." if section else ""
+    instead = f"; did you mean {whole}{meant}?" if meant is not None else suggest(last, known)
+    return f"{cut(key)}: there is no such setting here (got {_came(given)}){instead}"
+
+
+def no_such_name(key: str, given: str, known: Sequence[str]) -> str:
+    """Words for a name that no registry has."""
+    return f"{key}: got {shown(given)}, which is not known{suggest(given, known)}"
+
+
+def none_of(key: str, given: object, choices: Sequence[str]) -> str:
+    """Words for a value that is not among the choices."""
+    meant = near(given, choices) if isinstance(given, str) else None
+    listed = [repr(choice) for choice in choices]
+    words = f"{', '.join(listed[:-1])} or {listed[-1]}" if len(listed) > 1 else listed[0]
+    return f"{key}: got {_came(given)}, must be {words}" + ("" if meant is None else f"; did you mean {meant}?")
+
+
 def with_known_keys(error: ValidationError, known: Iterable[str]) -> ValidationError:
     """The same faults, where those of keys that are not there say which are."""
     details = error.errors(include_url=False)
@@ -87,10 +109,13 @@ def _again(detail: dict[str, Any], known: list[str]) -> InitErrorDetails:
     return again
 
 
-def describe(error: ValidationError) -> str:
-    """All faults of a failed validation in one line, each with its dotted key, what came and what must hold."""
+def describe(error: ValidationError, of: str = "") -> str:
+    """All faults of a failed validation in one line, each with its dotted key, what came and what must hold.
+
+    `of` is what a value is called that was validated by itself, such as an option.
+    """
     details = [dict(detail) for detail in error.errors(include_url=False)]
-    return "; ".join(_faults(key, list(some)) for key, some in groupby(details, _key))
+    return "; ".join(_faults(key or of, list(some)) for key, some in groupby(details, _key))
 
 
 def _key(detail: dict[str, Any]) -> str:
@@ -102,19 +127,23 @@ def _faults(key: str, details: list[dict[str, Any]]) -> str:
     """The faults of one key: those of the types that it may have together, others one by one."""
     wanted = list(dict.fromkeys(_wanted(detail) for detail in details))
     if len(details) > 1 and None not in wanted:
-        return f"{key}: got {_came(details[0])}, must be {' or '.join(map(str, wanted))}"
+        return f"{key}: got {_came(details[0]['input'])}, must be {' or '.join(map(str, wanted))}"
     return "; ".join(_fault(key, detail) for detail in details)
 
 
 def _fault(key: str, detail: dict[str, Any]) -> str:
     context = detail.get("ctx", {})
     match detail["type"]:
+        case "literal_error":
+            return none_of(key, detail["input"], re.findall(r"'([^']*)'", context["expected"]) or [context["expected"]])
         case "extra_forbidden":
-            return f"{key}: there is no such setting here (got {_came(detail)}); see `tune-mixup check` for the settings"
+            return (
+                f"{key}: there is no such setting here (got {_came(detail['input'])}); `tune-mixup check` shows those"
+            )
         case "missing":
             return f"{key}: is missing; give it a value"
         case type_ if type_ == UNKNOWN:
-            return f"{key}: there is no such setting here (got {_came(detail)}){_instead(key, context['known'])}"
+            return no_such_setting(key, detail["input"], context["known"])
         case type_ if type_ == NAMELESS:
             return f"{key}: is missing; say which one the settings in {key.removesuffix('.name')} are for"
         case type_ if type_ == ONE_LINE:
@@ -124,16 +153,16 @@ def _fault(key: str, detail: dict[str, Any]) -> str:
             return f"{key}: {message}" if key else message
         case "tuple_type" | "list_type":
             one = cut(" ".join(repr(detail["input"]).split()), SHOWN // 2)
-            return f"{key}: got {_came(detail)}, must be a list, also where it has one entry; write [{one}]"
+            return f"{key}: got {_came(detail['input'])}, must be a list, also where it has one entry; write [{one}]"
         case "too_short" | "too_long":
             least = f"at least {context['min_length']}" if "min_length" in context else ""
             count = least or f"at most {context['max_length']}"
-            return f"{key}: got {_came(detail)} with {context['actual_length']}, must have {count} entries"
-    return f"{key}: got {_came(detail)}, must be {_wanted(detail)}{''.join(_meant(detail))}"
+            return f"{key}: got {_came(detail['input'])} with {context['actual_length']}, must have {count} entries"
+    return f"{key}: got {_came(detail['input'])}, must be {_wanted(detail)}"
 
 
-def _came(detail: dict[str, Any]) -> str:
-    return "nothing" if detail["input"] is None else shown(detail["input"])
+def _came(given: object) -> str:
+    return "nothing" if given is None else shown(given)
 
 
 def _wanted(detail: dict[str, Any]) -> str | None:
@@ -142,19 +171,3 @@ def _wanted(detail: dict[str, Any]) -> str | None:
         return _KINDS[detail["type"]]
     message = str(detail["msg"]).removeprefix("Input should be ").removeprefix("Value should ")
     return None if detail["type"] in (UNKNOWN, NAMELESS, ONE_LINE, "value_error", "missing") else message
-
-
-def _meant(detail: dict[str, Any]) -> Iterator[str]:
-    """`; did you mean model?` for a text that is none of those listed."""
-    if detail["type"] == "literal_error" and isinstance(detail["input"], str):
-        listed = re.findall(r"'([^']*)'", str(detail["ctx"]["expected"]))
-        if (meant := near(detail["input"], listed)) is not None:
-            yield f"; did you mean {meant}?"
-
-
-def _instead(key: str, known: Sequence[str]) -> str:
-    """What to write instead of a key that is not there: the nearest with its section, or one of them all."""
-    section, _, last = key.rpartition(".")
-    meant = near(last, known)
-    whole = f"{section}." if section else ""
-    return f"; did you mean {whole}{meant}?" if meant is not None else suggest(last, known)

@@ -13,6 +13,7 @@ from tune_mixup.faults import NAMELESS as NAMELESS
 from tune_mixup.faults import ONE_LINE as ONE_LINE
 from tune_mixup.faults import cut, describe, shown, with_known_keys
 from tune_mixup.faults import suggest as suggest
+from tune_mixup.pydantic_internals import for_calls_only
 
 
 class Schema(BaseModel):
@@ -22,14 +23,12 @@ class Schema(BaseModel):
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
 
+    @for_calls_only
     def __init__(self, **values: Any) -> None:
         try:
             super().__init__(**values)
         except ValidationError as error:
             raise ValueError(describe(error)) from None
-
-    # Says to pydantic that sections within settings need not be made by calling the class, which would lose their keys.
-    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
     @model_validator(mode="wrap")
     @classmethod
@@ -66,7 +65,9 @@ def nest(dotted: Mapping[str, Any]) -> dict[str, Any]:
         for section in sections:
             here = here.setdefault(section, {})
             if not isinstance(here, dict):
-                raise ValueError(f"{cut(key)}: {cut(section)} has a value of its own, so it can't also be a section; drop one")
+                raise ValueError(
+                    f"{cut(key)}: {cut(section)} has a value of its own, so it can't also be a section; drop one"
+                )
         if isinstance(value, Mapping):
             value = nest(value)
         if isinstance(here.get(last), dict):

@@ -1,7 +1,6 @@
 """The configuration of a sweep: what is searched, for how long, with what, judged by what."""
 
 import itertools
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from tune_mixup.metrics import METRICS, Direction, directions, outside_name, rea
 from tune_mixup.options import Options, said
 from tune_mixup.outside import importing_from, module_files, module_folders
 from tune_mixup.plain_values import plain_by_key
+from tune_mixup.record.names import check_name
 from tune_mixup.schema import Schema, flatten, suggest
 from tune_mixup.search_space import Params, SearchSpace
 from tune_mixup.space_checks import (
@@ -235,15 +235,6 @@ class SweepConfig(Parts):
                 f"a rung decides by {self.reports_smoothed} reports; lower sweep.stopping.smoothing or raise "
                 "training.median_epochs"
             )
-
-
-def check_name(name: str) -> None:
-    """Raise ValueError unless `name` can be a folder and a study."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
-        raise ValueError(
-            f"name: got {name!r}, must be letters, digits, '.', '_' and '-' only (no path separators), at most 100, "
-            "and start with a letter or digit"
-        )
 
 
 def plan(

@@ -18,7 +18,7 @@ from tune_mixup.cli.dashboard import dashboard
 from tune_mixup.cli.errors import code_and_line
 from tune_mixup.cli.explain import explain
 from tune_mixup.cli.gallery import gallery
-from tune_mixup.cli.once import OnceCommand
+from tune_mixup.cli.once import OnceCommand, VerbGroup
 from tune_mixup.cli.results import evaluate, export, leaderboard
 from tune_mixup.cli.sweep import resume, sweep
 from tune_mixup.cli.train import train
@@ -82,6 +82,7 @@ def _run(arguments: Sequence[str]) -> int:
 def app() -> typer.Typer:
     """The application with all its verbs."""
     made = typer.Typer(
+        cls=VerbGroup,
         help="Hyperparameter search for mixup-family training.",
         epilog="Start with: tune-mixup sweep quickstart",
         add_completion=False,

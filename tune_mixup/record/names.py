@@ -1,7 +1,10 @@
 """What a sweep's files and trials are called."""
 
+import re
 import shlex
 from pathlib import Path
+
+from tune_mixup.faults import shown
 
 SWEEP = "sweep.yaml"
 EVALUATIONS = "evaluations"
@@ -13,6 +16,15 @@ SCRATCH = "tm-tune-"
 def trial_name(number: int) -> str:
     """What a trial is called everywhere: t0007."""
     return f"t{number:04d}"
+
+
+def check_name(name: str) -> None:
+    """Raise ValueError unless `name` can be a folder and a study."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise ValueError(
+            f"name: got {shown(name)}, must be letters, digits, '.', '_' and '-' only (no path separators), at most "
+            "100, and start with a letter or digit"
+        )
 
 
 def is_sweep(path: Path) -> bool:
@@ -31,8 +43,8 @@ def named(given: str | Path) -> Path:
     """The path that a person names, `~` being the home folder. An empty text is refused: it would mean this folder."""
     text = str(given)
     if not text.strip():
-        raise ValueError(f"got {text!r}, must be a path; give . for the current folder")
+        raise ValueError(f"got {shown(text)}, must be a path; give . for the current folder")
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
-        raise ValueError(f"got {text!r}, whose home folder is not known; write the path in full") from error
+        raise ValueError(f"got {shown(text)}, whose home folder is not known; write the path in full") from error
