@@ -151,6 +151,10 @@ def _fault(key: str, detail: dict[str, Any]) -> str:
         case "value_error":
             message = str(context["error"])
             return f"{key}: {message}" if key else message
+        case "union_tag_invalid":
+            return no_such_name(f"{key}.name", str(context["tag"]), re.findall(r"'([^']*)'", context["expected_tags"]))
+        case "union_tag_not_found":
+            return f"{key}.name: is missing; say which one it is"
         case "tuple_type" | "list_type":
             one = cut(" ".join(repr(detail["input"]).split()), SHOWN // 2)
             return f"{key}: got {_came(detail['input'])}, must be a list, also where it has one entry; write [{one}]"

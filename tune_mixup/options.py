@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypedDict
 
+from tune_mixup.faults import shown
+
 
 def as_text(text: str, option: str) -> str:
     """The text itself, which a setting of another type in Python can read."""
@@ -21,7 +23,7 @@ def parse_duration(text: str, option: str) -> float:
     hours, minutes, seconds = (float(part or 0) for part in parts.groups()) if parts else (0.0, 0.0, 0.0)
     total = 3600 * hours + 60 * minutes + seconds
     if not 0 < total < float("inf"):
-        raise ValueError(f"{option}: got {text!r}, must be a duration above zero such as 90s, 15m, 2h or 1h30m")
+        raise ValueError(f"{option}: got {shown(text)}, must be a duration above zero such as 90s, 15m, 2h or 1h30m")
     return total
 
 
@@ -32,7 +34,7 @@ def parse_amount(text: str, option: str) -> float | Literal["auto"]:
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f"{option}: got {text!r}, must be a number, or auto to have it measured") from None
+        raise ValueError(f"{option}: got {shown(text)}, must be a number, or auto to have it measured") from None
 
 
 @dataclass(frozen=True)

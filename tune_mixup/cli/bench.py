@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tune_mixup.cli.early import check_trial
 from tune_mixup.cli.options import DataRoot, Json, Settings, parse_settings
 from tune_mixup.cli.train import configuration
 from tune_mixup.record.names import named
@@ -53,6 +54,7 @@ def bench(
     began = time.monotonic()
     settings = parse_settings(set_, data_root)
 
+    check_trial(space, settings)
     from tune_mixup.config import TrialConfig
 
     if space is None and config is None and rank is None:

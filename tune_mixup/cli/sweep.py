@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tune_mixup.cli.early import check_places, check_sweep
 from tune_mixup.cli.errors import Interrupted
 from tune_mixup.cli.options import (
     Address,
@@ -23,7 +24,7 @@ from tune_mixup.cli.options import (
 )
 from tune_mixup.display import display
 from tune_mixup.options import Options, Promise
-from tune_mixup.record.names import command_for, is_sweep
+from tune_mixup.record.names import check_sweep_there, command_for, is_sweep
 
 if TYPE_CHECKING:
     from tune_mixup.analysis.sweep import Sweep
@@ -51,9 +52,11 @@ def sweep(
 ) -> None:
     """Search a space: many trials on Ray, poor ones stopped early, the next ones suggested by Optuna."""
     settings = parse_settings(set_, data_root)
+    check_sweep(space, settings, options)
+    check_places(options.get("name", Path(space).stem), root, from_)
     from tune_mixup.cluster.sweep import sweep as run
 
-    path = root / (options.get("name") or Path(space).stem)
+    path = root / (options.get("name", Path(space).stem))
     _follow(
         lambda listener: run(
             space,
@@ -79,9 +82,10 @@ def resume(
     as_json: Json = False,
 ) -> None:
     """Go on with a sweep that was interrupted, or add trials to it; no finished trial runs again."""
+    path = sweep_path(name, root)
+    check_sweep_there(path)
     from tune_mixup.cluster.sweep import resume as run
 
-    path = sweep_path(name, root)
     _follow(lambda listener: run(path, address=address, listener=listener, **options), path, as_json)
 
 

@@ -4,7 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
-from tune_mixup.faults import shown
+from tune_mixup.faults import near, shown
 
 SWEEP = "sweep.yaml"
 EVALUATIONS = "evaluations"
@@ -29,7 +29,21 @@ def check_name(name: str) -> None:
 
 def is_sweep(path: Path) -> bool:
     """Whether a sweep's folder is at `path`."""
-    return (path / SWEEP).exists()
+    try:
+        return (path / SWEEP).exists()
+    except OSError:  # such as a name that is longer than any file's
+        return False
+
+
+def check_sweep_there(path: Path) -> None:
+    """Raise ValueError, with the names of those beside it, where no sweep's folder is at `path`."""
+    path = path.expanduser().resolve()
+    if not is_sweep(path):
+        others = sorted(child.parent.name for child in path.parent.glob(f"[!.]*/{SWEEP}"))
+        there = f"; there are: {', '.join(others[:20])}" if others else "; start one with `tune-mixup sweep`"
+        if (meant := near(path.name, others)) is not None:
+            there = f"; did you mean {meant}?"
+        raise ValueError(f"there is no sweep named {shown(path.name)} in {path.parent}{there}")
 
 
 def command_for(verb: str, path: Path, rest: str = "") -> str:
