@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypedDict
 
+from tune_mixup.faults import shown
+
 UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 """Of durations, with their seconds, in the order in which they are written."""
 
@@ -25,7 +27,9 @@ def parse_duration(text: str, option: str) -> float:
     amounts = [float(part or 0) for part in parts.groups()] if parts else []
     total = sum(size * amount for (_, size), amount in zip(UNITS, amounts, strict=False))
     if not 0 < total < float("inf"):
-        raise ValueError(f"{option}: got {text!r}, must be a duration above zero such as 90s, 15m, 2h, 1h30m or 1d")
+        raise ValueError(
+            f"{option}: got {shown(text)}, must be a duration above zero such as 90s, 15m, 2h, 1h30m or 1d"
+        )
     return total
 
 
@@ -36,7 +40,7 @@ def parse_amount(text: str, option: str) -> float | Literal["auto"]:
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f"{option}: got {text!r}, must be a number, or auto to have it measured") from None
+        raise ValueError(f"{option}: got {shown(text)}, must be a number, or auto to have it measured") from None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, ByteSize, Field, model_validator
 from typing_extensions import override
 
 from tune_mixup.config import TrialConfig
+from tune_mixup.faults import shown
 from tune_mixup.importing import import_paths, imported, is_import_path
 from tune_mixup.metrics import METRICS, Direction, directions, outside_name, read_paths, with_outside
 from tune_mixup.options import Options, parse_duration, said
@@ -54,7 +55,7 @@ def _added_metrics(space: SearchSpace) -> tuple[str, ...]:
 def _refuse_other_words(amount: object) -> object:
     number = isinstance(amount, (int, float)) and not isinstance(amount, bool) and abs(amount) <= sys.float_info.max
     if not number and amount != "auto":
-        raise ValueError(f"got {amount!r}, must be a number, or auto to have it measured")
+        raise ValueError(f"got {shown(amount)}, must be a number, or auto to have it measured")
     return amount
 
 
@@ -80,7 +81,7 @@ class SweepConfig(Parts):
     """Seed of the sampler, and of every trial unless the space says otherwise."""
     metric: str = "val_accuracy_median"
     """The one number that ranks trials, on validation; its direction is known from its name."""
-    trials: int = Field(default=20, ge=1)
+    trials: int = Field(default=20, ge=1, le=1_000_000)
     """Trials promised, stopped and failed ones included."""
     time_budget_s: Seconds | None = Field(default=None, gt=0)
     """Wall seconds over all runs of the sweep, or a text such as 1h30m, after which nothing new starts and running
@@ -145,7 +146,9 @@ class SweepConfig(Parts):
     def _checked(self) -> Self:
         check_name(self.name)
         if self.metric not in (known := objectives(self.space)):
-            raise ValueError(f"metric: got {self.metric!r}, which is not reported{suggest(self.metric, list(known))}")
+            raise ValueError(
+                f"metric: got {shown(self.metric)}, which is not reported{suggest(self.metric, list(known))}"
+            )
         try:
             self.stopping.check(self.objective)
         except ValueError as error:

@@ -23,7 +23,7 @@ from tune_mixup.cli.explain import explain
 from tune_mixup.cli.gallery import gallery
 from tune_mixup.cli.housekeeping import copy, delete, rename
 from tune_mixup.cli.logs import logs
-from tune_mixup.cli.once import OnceCommand
+from tune_mixup.cli.once import OnceCommand, VerbGroup
 from tune_mixup.cli.results import evaluate, export, leaderboard
 from tune_mixup.cli.sweep import resume, sweep
 from tune_mixup.cli.train import train
@@ -115,6 +115,7 @@ def _with_defaults(arguments: list[str]) -> object:
 def app() -> typer.Typer:
     """The application with all its verbs."""
     made = typer.Typer(
+        cls=VerbGroup,
         help="Hyperparameter search for mixup-family training.",
         epilog=f"Start with: tune-mixup sweep quickstart\n\n{EXIT_CODES}",
         add_completion=False,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tune_mixup.activity import doing
+from tune_mixup.cli.early import check_trial
 from tune_mixup.cli.options import DataRoot, Json, Settings, parse_settings
 from tune_mixup.cli.train import configuration
 from tune_mixup.display import showing_activity
@@ -55,6 +56,7 @@ def bench(
     began = time.monotonic()
     settings = parse_settings(set_, data_root)
 
+    check_trial(space, settings)
     from tune_mixup.config import TrialConfig
 
     if space is None and config is None and rank is None:

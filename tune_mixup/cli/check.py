@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tune_mixup.activity import doing
+from tune_mixup.cli.early import check_sweep
 from tune_mixup.cli.options import DataRoot, Json, Settings, Space, parse_settings, taking
 from tune_mixup.display import showing_activity
 from tune_mixup.options import Options
@@ -31,10 +32,12 @@ def check(
     as_json: Json = False,
 ) -> None:
     """List the settings and ranges of a search space and draw samples; starts nothing."""
+    settings = parse_settings(set_, data_root)
+    check_sweep(space, settings, options)
     with showing_activity(), doing("checking the space"):
         from tune_mixup.sweep_config import plan
 
-        config = plan(space, parse_settings(set_, data_root), **options)
+        config = plan(space, settings, **options)
         drawn = config.space.sample(samples, seed=config.seed)
         found = _describe(config, drawn)
     print(json.dumps(found, indent=2) if as_json else "\n".join(_lines(found, everything)))

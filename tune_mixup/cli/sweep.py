@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tune_mixup.activity import doing
+from tune_mixup.cli.early import check_places, check_sweep
 from tune_mixup.cli.errors import Interrupted
 from tune_mixup.cli.options import (
     Address,
@@ -24,7 +25,7 @@ from tune_mixup.cli.options import (
 )
 from tune_mixup.display import display
 from tune_mixup.options import Options, Promise
-from tune_mixup.record.names import command_for, is_sweep
+from tune_mixup.record.names import check_sweep_there, command_for, is_sweep
 
 if TYPE_CHECKING:
     from tune_mixup.analysis.sweep import Sweep
@@ -52,7 +53,9 @@ def sweep(
 ) -> None:
     """Search a space: many trials on Ray, poor ones stopped early, the next ones suggested by Optuna."""
     settings = parse_settings(set_, data_root)
-    path = root / (options.get("name") or Path(space).stem)
+    check_sweep(space, settings, options)
+    check_places(options.get("name", Path(space).stem), root, from_)
+    path = root / options.get("name", Path(space).stem)
     _follow(
         lambda listener: _driver().sweep(
             space,
@@ -79,6 +82,7 @@ def resume(
 ) -> None:
     """Go on with a sweep that was interrupted, or add trials to it; no finished trial runs again."""
     path = sweep_path(name, root)
+    check_sweep_there(path)
     _follow(lambda listener: _driver().resume(path, address=address, listener=listener, **options), path, as_json)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tune_mixup.activity import doing
+from tune_mixup.cli.early import check_trial
 from tune_mixup.cli.errors import Interrupted
 from tune_mixup.cli.options import DataRoot, Json, Seed, Settings, parse_settings
 from tune_mixup.display import display
@@ -47,10 +48,10 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train one configuration, without Ray; the test split stays closed."""
-    from tune_mixup.record.targets import check_trial
+    from tune_mixup.record.targets import check_trial as check_folder
 
     settings = parse_settings(set_, data_root, seed=seed)
-    check_trial(out)
+    check_folder(out)
     with display(as_json):
         with doing("loading torch"):
             trial = configuration(space, config, rank, settings)
@@ -103,6 +104,7 @@ def configuration(space: str | None, file: Path | None, rank: int | None, settin
     if space is not None:
         if rank is not None:
             raise ValueError("--rank: chooses from a file's configurations; give it with --config only")
+        check_trial(space, settings)
         from tune_mixup.space_files import load_space
 
         loaded = load_space(space)
@@ -112,6 +114,7 @@ def configuration(space: str | None, file: Path | None, rank: int | None, settin
         check_data_named(loaded.fix(settings))
         return TrialConfig.from_dotted(loaded.fixed, _first_point(loaded, settings), settings)
     assert file is not None
+    check_trial(None, settings)
     from tune_mixup.analysis.configurations import read_configurations
 
     found = read_configurations(file)  # before torch is imported: a file that is no good is told of at once
