@@ -8,7 +8,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from tune_mixup.analysis.leaderboard import leaderboard, render, rows, rule
+from tune_mixup.analysis.leaderboard import leaderboard, rule
+from tune_mixup.analysis.rendering import render, rows
 from tune_mixup.record.study import Outcome
 from tune_mixup.record.sweep_record import SweepRecord
 

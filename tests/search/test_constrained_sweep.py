@@ -8,7 +8,8 @@ from fake_worker import create, decisions, plan, work
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from tune_mixup.analysis.leaderboard import leaderboard, rows
+from tune_mixup.analysis.leaderboard import leaderboard
+from tune_mixup.analysis.rendering import rows
 from tune_mixup.conditions import Within
 from tune_mixup.constraints import AtMost, Holds, LessThan
 from tune_mixup.log_steps import LogSteps

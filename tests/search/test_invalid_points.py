@@ -7,7 +7,8 @@ from fake_worker import create, decisions, plan, work
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from tune_mixup.analysis.leaderboard import leaderboard, rows
+from tune_mixup.analysis.leaderboard import leaderboard
+from tune_mixup.analysis.rendering import rows
 from tune_mixup.analysis.sweep import load_sweep
 from tune_mixup.cluster.evaluation import _plan as evaluation_of
 from tune_mixup.record import tables

@@ -6,7 +6,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from tune_mixup.analysis.formats import FORMATS, Document
-from tune_mixup.analysis.leaderboard import direction, leaderboard, rows
+from tune_mixup.analysis.leaderboard import direction, leaderboard
+from tune_mixup.analysis.rendering import rows
 from tune_mixup.record.names import command_for
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.record.targets import check_file, write_file

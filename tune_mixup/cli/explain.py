@@ -1,7 +1,7 @@
 """`explain`: why trials were stopped, and what stopping may have cost."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tune_mixup.cli.options import Json, Name, Root, sweep_path
-from tune_mixup.record.names import trial_name
+from tune_mixup.cli.tables import screen_width
+from tune_mixup.record.names import trial_name, trial_number
 
 if TYPE_CHECKING:
     from tune_mixup.search.replay import Event
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 def explain(
     name: Name,
-    trial: Annotated[int | None, typer.Argument(help="Number of a trial: every decision on it.")] = None,
+    trial: Annotated[
+        str | None, typer.Argument(help="A trial's number or name, 7 or t0007: every decision on it.")
+    ] = None,
     order: Annotated[
         bool,
         typer.Option("--order", help="Every ask, decision and tell in its order, each made again to compare."),
@@ -26,24 +29,29 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Say why trials were stopped, and what the control group says about the rungs."""
+    number = None if trial is None else trial_number(trial, "trial")
+
+    from tune_mixup.analysis.fitting import filled
     from tune_mixup.analysis.sweep import load_sweep
     from tune_mixup.search.explanation import explain_sweep, explain_trial
     from tune_mixup.search.replay import replay
 
     record = load_sweep(sweep_path(name, root)).record
+    width = screen_width()
     if order:
-        events = (event for event in replay(record) if trial is None or event.trial == trial)
+        events = (event for event in replay(record) if number is None or event.trial == number)
         for line in (json.dumps(asdict(event)) for event in events) if as_json else _order(events):
-            print(line)
+            print(line if as_json else filled(line, width))
         return
-    found = explain_sweep(record) if trial is None else explain_trial(record, trial)
+    found = explain_sweep(record) if number is None else explain_trial(record, number)
     if as_json:
         print(json.dumps(found, indent=2, allow_nan=False))
-    else:
-        print("\n".join(_sweep(found) if trial is None else _trial(found)))
+        return
+    for line in _sweep(found, width) if number is None else _trial(found):
+        print(filled(line, width))
 
 
-def _sweep(found: Mapping[str, Any]) -> Iterator[str]:
+def _sweep(found: Mapping[str, Any], width: int | None) -> Iterator[str]:
     smoothed = f", the median of {found['reports_smoothed']} reports" if found["reports_smoothed"] > 1 else ""
     yield f"{found['name']}: {found['scheduler']} by {found['metric']}{smoothed}"
     if found["warm_start"]:
@@ -60,12 +68,12 @@ def _sweep(found: Mapping[str, Any]) -> Iterator[str]:
     control = [one for one in found["trials"] if one["control"]]
     names = ", ".join(f"{trial_name(one['trial'])} {one['state']}" for one in control)
     yield f"\nControl group, which is never stopped: {names or 'none yet'}"
-    yield from _table(found["control"])
+    yield from _table(found["control"], width)
     if found["chance_best_stopped"] is not None:
         yield f"Chance that the best trial was stopped: about {found['chance_best_stopped']:.0%}"
     complete = sum(one["state"] == "COMPLETE" for one in found["trials"])
     yield f"\nAll {complete} COMPLETE trials; correlations are too low here, for rungs let the better ones through"
-    yield from _table(found["complete"])
+    yield from _table(found["complete"], width)
 
 
 def _trial(found: Mapping[str, Any]) -> Iterator[str]:
@@ -81,22 +89,31 @@ def _trial(found: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"  {decision['why']}" for decision in found["decisions"])
 
 
-def _table(rows: list[Mapping[str, Any]]) -> Iterator[str]:
-    import pandas as pd
+def _table(rows: Sequence[Mapping[str, Any]], width: int | None) -> Iterator[str]:
+    """A row for each rung of which there is something to say, and the reason for the others."""
+    from tune_mixup.analysis.fitting import Column, draw
 
-    from tune_mixup.analysis.leaderboard import render
-
-    cells = [
-        {
-            "rung": row["rung"],
-            "trials": row["trials"],
-            "rank correlation with the end": row["correlation"],
-            "95 % interval": "" if row["low"] is None else f"{row['low']:.2f} to {row['high']:.2f}",
-            "chance to stop the best": row["chance_best_stopped"],
+    said = [row for row in rows if row["correlation"] is not None]
+    silent = [row for row in rows if row["correlation"] is None]
+    if said:
+        cells = {
+            "rung": [str(row["rung"]) for row in said],
+            "trials": [str(row["trials"]) for row in said],
+            "rank correlation with the end": [f"{row['correlation']:.2f}" for row in said],
+            "95 % interval": [f"{row['low']:.2f} to {row['high']:.2f}" for row in said],
+            "chance to stop the best": [
+                "" if row["chance_best_stopped"] is None else f"{row['chance_best_stopped']:.1%}" for row in said
+            ],
         }
-        for row in rows
-    ]
-    yield from (f"  {line}" for line in render(pd.DataFrame(cells), "table").splitlines() if rows)
+        columns = [Column(head, tuple(texts)) for head, texts in cells.items()]
+        room = None if width is None else width - 2
+        yield from (f"  {line}" for line in draw(columns, room, ("trials", "chance to stop the best")).lines)
+    if silent:
+        rungs = ", ".join(f"{row['rung']} ({row['trials']})" for row in silent)
+        yield (
+            f"  Nothing can be said yet of the rungs at epochs (trials that went by): {rungs}. With too few trials, or "
+            "values that do not vary, a rank correlation with the end may as well be of the other sign."
+        )
 
 
 def _order(events: Iterator["Event"]) -> Iterator[str]:

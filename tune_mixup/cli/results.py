@@ -11,8 +11,9 @@ import typer
 from tune_mixup.activity import doing
 from tune_mixup.cli.errors import Interrupted
 from tune_mixup.cli.options import Address, Force, Json, Name, Root, sweep_path
+from tune_mixup.cli.tables import Columns, Wide, screen_width
 from tune_mixup.display import display
-from tune_mixup.record.names import command_for, named
+from tune_mixup.record.names import command_for, named, trial_name
 
 
 def leaderboard(
@@ -22,20 +23,30 @@ def leaderboard(
         str | None,
         typer.Option(metavar="NAME", help="table (default), markdown, or csv or json, with every column and digit."),
     ] = None,
+    columns: Columns = None,
+    wide: Wide = False,
     root: Root = Path("sweeps"),
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Rank the trials of a sweep by its metric on validation."""
     from tune_mixup.analysis import leaderboard as analysis
+    from tune_mixup.analysis.board import board
+    from tune_mixup.analysis.rendering import check_format, chosen, render
     from tune_mixup.analysis.sweep import load_sweep
 
     if as_json and format not in (None, "json"):
         raise ValueError(f"got --json and --format {format}; give one of the two")
-    record = load_sweep(sweep_path(name, root)).record
-    board = analysis.leaderboard(record, top)
-    note = analysis.rule(record)
     wanted = "json" if as_json else format or "table"
-    print(analysis.render(board, wanted, note=note))
+    check_format(wanted)
+    record = load_sweep(sweep_path(name, root)).record
+    if wanted == "table":
+        print(board(record, top=top, columns=columns, width=screen_width(wide=wide)))
+        return
+    frame = analysis.leaderboard(record, top)
+    if columns is not None:
+        frame = frame[chosen(list(frame.columns), columns)]
+    note = analysis.rule(record)
+    print(render(frame, wanted, note=note))
     if wanted == "csv":
         print(note, file=sys.stderr)
 
@@ -70,17 +81,23 @@ def evaluate(
     name: Name,
     top: Annotated[int, typer.Option(metavar="K", help="How many of the best COMPLETE trials.")] = 3,
     seeds: Annotated[int, typer.Option(metavar="N", help="Fresh seeds for each.")] = 3,
+    columns: Columns = None,
+    wide: Wide = False,
     root: Root = Path("sweeps"),
     address: Address = None,
     as_json: Json = False,
 ) -> None:
     """Retrain the best settings on fresh seeds and open the test split, which is written down."""
     from tune_mixup.analysis import leaderboard as analysis
+    from tune_mixup.analysis.evaluated import names_of, table
+    from tune_mixup.analysis.rendering import chosen, rows
     from tune_mixup.analysis.sweep import load_sweep
 
     path = sweep_path(name, root)
     record = load_sweep(path).record
     board = analysis.leaderboard(record, top)
+    metric = str(record.folder.config()["metric"])
+    picked = None if columns is None else chosen(names_of(board, metric), columns)
     best = [int(number) for number in board.loc[board["state"] == "COMPLETE", "trial"]]
     if not best:
         raise ValueError(
@@ -88,6 +105,9 @@ def evaluate(
             f"`{command_for('resume', record.path)}` first"
         )
 
+    if not as_json:
+        names = ", ".join(map(trial_name, best))
+        print(f"retraining {names} of {record.name} on {seeds} fresh seeds each: {seeds * len(best)} trainings")
     try:
         with display(as_json) as listener:
             with doing("loading torch and Ray"):
@@ -101,6 +121,6 @@ def evaluate(
         f"test split was opened, which {record.folder.evaluations} remembers."
     )
     if as_json:
-        print(json.dumps({"event": "end", "rule": note, "rows": analysis.rows(frame)}, allow_nan=False))
-    else:
-        print(analysis.render(frame, "table", note=note))
+        print(json.dumps({"event": "end", "rule": note, "rows": rows(frame)}, allow_nan=False))
+        return
+    print("\n" + table(frame, metric, note=note, columns=picked, width=screen_width(wide=wide)))

@@ -23,6 +23,7 @@ from tune_mixup.cli.options import (
     sweep_path,
     taking,
 )
+from tune_mixup.cli.tables import screen_width
 from tune_mixup.display import display
 from tune_mixup.options import Options, Promise
 from tune_mixup.record.names import check_sweep_there, command_for, is_sweep
@@ -107,7 +108,9 @@ def _follow(run: Callable[["Listener"], "Sweep"], path: Path, as_json: bool) -> 
 
 
 def _show_result(record: "SweepRecord", as_json: bool) -> None:
-    from tune_mixup.analysis.leaderboard import direction, leaderboard, render, rows, rule
+    from tune_mixup.analysis.board import board as table
+    from tune_mixup.analysis.leaderboard import direction, leaderboard, rule
+    from tune_mixup.analysis.rendering import rows
 
     board = leaderboard(record)
     states = {str(state): int(count) for state, count in board["state"].value_counts().items()}
@@ -127,7 +130,7 @@ def _show_result(record: "SweepRecord", as_json: bool) -> None:
     else:
         counts = ", ".join(f"{count} {state}" for state, count in states.items())
         print(f"\n{record.name}: {len(board)} trials ({counts}) in {record.path}\n")
-        print(render(best, "table", note=rule(record)))
+        print(table(record, top=SHOWN, width=screen_width()))
         print("\nNext:")
         for verb, rest in (
             ("leaderboard", " --top 20"),

@@ -17,11 +17,13 @@ from optuna.trial import TrialState
 from tune_mixup.activity import doing
 from tune_mixup.cluster.sweep import resume, start
 from tune_mixup.config import TrialConfig
+from tune_mixup.display import showing
 from tune_mixup.record.names import is_sweep, trial_name
 from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.record.tables import known_rows
 from tune_mixup.samplers.random_search import RandomSearch
+from tune_mixup.search.retold import Retold, Source
 from tune_mixup.search.standing import Listener
 from tune_mixup.stopping.never import Never
 from tune_mixup.sweep_config import SweepConfig
@@ -40,9 +42,10 @@ def evaluate(
 ) -> "pd.DataFrame":
     """Retrain the settings of `trials` on `seeds` fresh seeds at their full budget and open the test split.
 
-    One row per trial: the score that the search saw, how many of the seeds ended (n) and failed, and mean and standard
-    deviation (n - 1; missing for n = 1) of the new validation and test metrics. Each opening is written to the sweep's
-    record. Raises ValueError for no trials, for `seeds` below 1 and for numbers that the sweep does not have.
+    One row per trial: the score that the search saw, how many of the seeds ended (n) and failed, mean and standard
+    deviation (n - 1; missing for n = 1) of the new validation and test metrics, and the searched parameters by dotted
+    key. Each opening is written to the sweep's record. `listener` hears of the sweep's trials by their names. Raises
+    ValueError for no trials, for `seeds` below 1 and for numbers that the sweep does not have.
     """
     record = SweepRecord.open(path)
     config = SweepConfig.from_record(record.folder.config())
@@ -54,11 +57,13 @@ def evaluate(
     def measure(retrained: SweepRecord) -> None:
         measured.update(_measure(retrained, plan))
 
-    folder = record.folder.evaluations / plan.name
-    if is_sweep(folder):
-        retrained = resume(folder, address=address, listener=listener, then=measure).record
-    else:
-        retrained = start(plan, root=folder.parent, address=address, listener=listener, then=measure).record
+    with showing(listener) as shown:
+        told = Retold(shown, f"{record.name}, evaluated", _sources(plan, trials, seeds))
+        folder = record.folder.evaluations / plan.name
+        if is_sweep(folder):
+            retrained = resume(folder, address=address, listener=told, then=measure).record
+        else:
+            retrained = start(plan, root=folder.parent, address=address, listener=told, then=measure).record
     rows = []
     for place, trial in enumerate(trials):
         mine = range(place * seeds, (place + 1) * seeds)  # the plan's points are in the order of the trials
@@ -68,6 +73,13 @@ def evaluate(
     import pandas as pd
 
     return pd.DataFrame(rows)
+
+
+def _sources(plan: SweepConfig, trials: Sequence[int], seeds: int) -> dict[int, Source]:
+    """Number of a trial of the plan -> the trial of the sweep whose setting it has, and its seed."""
+    return {
+        number: Source(trials[number // seeds], int(point["seed"])) for number, point in enumerate(plan.space.baselines)
+    }
 
 
 def _plan(record: SweepRecord, config: SweepConfig, trials: Sequence[int], seeds: int) -> SweepConfig:
@@ -143,4 +155,5 @@ def _row(
         ):
             row[f"{split}_{name}_mean"] = fmean(values)
             row[f"{split}_{name}_sd"] = stdev(values) if len(values) > 1 else None
-    return row
+    params = record.study.trial(trial).params
+    return {**row, **{key: params.get(key) for key in config.space.free if key != "seed"}}

@@ -19,10 +19,10 @@ def trial_name(number: int) -> str:
 
 
 def trial_number(text: str, option: str) -> int:
-    """The number of a trial that a person names: 7 or t0007. Raises ValueError that names `option` otherwise."""
-    found = re.fullmatch(r"t?([0-9]{1,9})", text.strip())
+    """The number of a trial that a person names: 7, t0007, t7, T7. Raises ValueError that names `option` otherwise."""
+    found = re.fullmatch(r"[tT]?([0-9]{1,9})", text.strip())
     if found is None:
-        raise ValueError(f"{option}: got {shown(text)}, must be a trial's number or name, such as 7 or t0007")
+        raise ValueError(f"{option}: got {shown(text)}, must be a trial's number or name, such as 7 or {trial_name(7)}")
     return int(found[1])
 
 

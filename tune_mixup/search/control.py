@@ -148,9 +148,19 @@ def chance_best_stopped(correlation: float, compared: int, reduction_factor: int
 
 
 def chance_of_any(table: Sequence[Evidence]) -> float | None:
-    """The chance that some rung stops the best trial, as if they erred independently; None when nothing is known."""
-    chances = [about.best_stopped for about in table if about.best_stopped is not None]
+    """The chance that some rung stops the best trial, as if they erred independently; None when nothing is known.
+
+    Only the rungs count whose correlation is worth a word.
+    """
+    chances = [about.best_stopped for about in table if about.best_stopped is not None and telling(about)]
     return 1 - math.prod(1 - chance for chance in chances) if chances else None
+
+
+def telling(about: Evidence) -> bool:
+    """Whether a rung's correlation is worth a word: taken at its word, or of a sign that its interval is sure of."""
+    if about.correlation is None or about.freedom < FEW:
+        return False
+    return about.freedom >= ENOUGH or about.low > 0 or about.high < 0
 
 
 def too_early(about: Evidence) -> bool:

@@ -7,7 +7,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.record.facts import LongerGrace
-from tune_mixup.search.control import Course, Evidence, chance_of_any, evidence, longer_grace
+from tune_mixup.search.control import Course, Evidence, chance_of_any, evidence, longer_grace, telling
 from tune_mixup.search.seats import Seats
 from tune_mixup.stopping.base import smoothed
 from tune_mixup.sweep_config import SweepConfig
@@ -66,7 +66,7 @@ class ControlGroup:
         return self._said
 
     def _say(self) -> str:
-        table = [about for about in self.table(self.spared) if about.correlation is not None]
+        table = [about for about in self.table(self.spared) if telling(about)]
         chance = chance_of_any(table)
         if chance is None:
             return ""

@@ -6,7 +6,7 @@ from optuna.trial import FrozenTrial
 
 from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
-from tune_mixup.search.control import Evidence, chance_of_any
+from tune_mixup.search.control import Evidence, chance_of_any, telling
 from tune_mixup.search.control_group import ControlGroup
 from tune_mixup.search.seats import Seats
 from tune_mixup.search.strata import NAMES, strength
@@ -17,7 +17,8 @@ def explain_sweep(record: SweepRecord) -> dict[str, Any]:
     """How trials are compared, why each one ended as it did, and what the control group says about the rungs.
 
     `control` has a row per rung from the trials that nothing stops, `complete` one from all that were trained to the
-    end: in these, correlations come out too low, since rungs let only the better ones through.
+    end: in these, correlations come out too low, since rungs let only the better ones through. Where there are too few
+    trials for a correlation that is worth a word, it is None.
     """
     config = SweepConfig.from_record(record.folder.config())
     seats = Seats(config, first=record.study.imported())
@@ -85,12 +86,12 @@ def _about(trial: FrozenTrial, config: SweepConfig, seats: Seats, record: SweepR
 
 
 def _row(about: Evidence) -> dict[str, Any]:
-    known = about.correlation is not None
+    known = telling(about)
     return {
         "rung": about.rung,
         "trials": about.num,
-        "correlation": about.correlation,
+        "correlation": about.correlation if known else None,
         "low": about.low if known else None,
         "high": about.high if known else None,
-        "chance_best_stopped": about.best_stopped,
+        "chance_best_stopped": about.best_stopped if known else None,
     }
