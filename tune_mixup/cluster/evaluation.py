@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING, Any
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
-from tune_mixup.cluster.connection import connected_for
 from tune_mixup.cluster.sweep import resume, start
 from tune_mixup.config import TrialConfig
-from tune_mixup.display import showing
 from tune_mixup.record.names import is_sweep, trial_name
 from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
@@ -50,13 +48,16 @@ def evaluate(
     if seeds < 1 or not trials:
         raise ValueError(f"evaluate: got {len(trials)} trials and {seeds} seeds, must be at least one of each")
     plan = _plan(record, config, trials, seeds)
-    with showing(listener) as listener, connected_for(plan, address):
-        folder = record.folder.evaluations / plan.name
-        if is_sweep(folder):
-            retrained = resume(folder, listener=listener).record
-        else:
-            retrained = start(plan, root=folder.parent, listener=listener).record
-        measured = _measure(retrained, plan)
+    measured: dict[int, dict[str, float]] = {}
+
+    def measure(retrained: SweepRecord) -> None:
+        measured.update(_measure(retrained, plan))
+
+    folder = record.folder.evaluations / plan.name
+    if is_sweep(folder):
+        retrained = resume(folder, address=address, listener=listener, then=measure).record
+    else:
+        retrained = start(plan, root=folder.parent, address=address, listener=listener, then=measure).record
     rows = []
     for place, trial in enumerate(trials):
         mine = range(place * seeds, (place + 1) * seeds)  # the plan's points are in the order of the trials

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ray.actor import ActorHandle
     from ray.tune.experiment import Trial
 
+    from tune_mixup.measuring.nodes import Node
+
 OUT_OF_MEMORY = re.compile(r"running low on memory|memory monitor", re.IGNORECASE)
 """What Ray says of a worker that it has killed to save its host."""
 HOST_GONE = re.compile(r"node has died|node died|node was terminated", re.IGNORECASE)
@@ -45,6 +47,14 @@ def start_private(folder: Path) -> None:
         )
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = clusters
+
+
+def nodes_here() -> "list[Node]":
+    """What the one node of a private Ray will offer, as Ray finds it when it is started."""
+    from ray._private.resource_and_label_spec import ResourceAndLabelSpec
+
+    found = ResourceAndLabelSpec().resolve(is_head=True, node_ip_address="127.0.0.1")
+    return [found.to_resource_dict()]  # type: ignore[no-untyped-call]
 
 
 def read_token_again() -> None:

@@ -18,6 +18,13 @@ def check_resources(config: SweepConfig, nodes: Sequence[Node]) -> None:
     slots(nodes, cpus=config.cpus, gpus=config.gpus)
 
 
+def least_room(config: SweepConfig, nodes: Sequence[Node]) -> int:
+    """Trials that run at once whatever `auto` comes to."""
+    if "auto" in (config.cpus_per_trial, config.gpus_per_trial):
+        return 1
+    return config.at_once(slots(nodes, cpus=config.cpus, gpus=config.gpus))
+
+
 def decide(config: SweepConfig, nodes: Sequence[Node], known: Packed, *, run: Run) -> Packed:
     """Measure what is `auto` and not known yet: GPUs of each type once, threads on the node with the most CPUs.
 
