@@ -42,6 +42,10 @@ _OF_UNION = re.compile(r"(constrained-)?(int|float|str|bool|none)|literal\[.*\]"
 _CORE = frozenset(get_args(ErrorType))
 
 
+class SettingsFault(ValueError):
+    """What is wrong with settings that a class was called with; the message names each bad key."""
+
+
 def shown(value: object, limit: int = SHOWN) -> str:
     """A value as Python writes it, in one line of at most `limit` characters."""
     text = " ".join(repr(value[: 2 * limit] if isinstance(value, str) else value).split())
