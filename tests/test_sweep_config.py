@@ -95,7 +95,7 @@ def test_what_is_wrong_is_said_in_one_line(settings, options, words):
         ({"mixing__alpha": FloatDistribution(-1.0, 1.0)}, ["mixing.alpha", "-1"]),
         ({"mixing__name": CategoricalDistribution(("mixup", "fmixx"))}, ["mixing.name", "fmixx"]),
         ({"mixing__gamma": FloatDistribution(0, 1)}, ["mixing.gamma", "no such setting"]),  # erm has no gamma
-        ({"training__batch_size": FloatDistribution(10, 100)}, ["training.batch_size", "integer"]),
+        ({"training__batch_size": FloatDistribution(10, 100)}, ["training.batch_size", "whole number"]),
         ({"training__epochs": IntDistribution(0, 3)}, ["training.epochs", "got 0"]),
     ],
 )

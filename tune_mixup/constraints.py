@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import Field, field_validator
 from typing_extensions import override
 
-from tune_mixup.faults import shown
+from tune_mixup.faults import SettingsFault, shown
 from tune_mixup.importing import imported, is_import_path
 from tune_mixup.plain_values import plain
 from tune_mixup.schema import Schema
@@ -55,7 +55,7 @@ class _Comparison(Constraint):
 
     def __init__(self, left: Side, right: Side, *, factor: float = 1.0, **name: str) -> None:
         if not isinstance(left, str) and not isinstance(right, str):
-            raise ValueError(
+            raise SettingsFault(
                 f"{type(self).__name__}: got {shown(left)} and {shown(right)}; at least one must be a dotted key"
             )
         for side in (left, right):
@@ -191,7 +191,7 @@ AnyConstraint = Annotated[AtMost | LessThan | SumAtMost | Holds, Field(discrimin
 def _check_side(kind: str, side: object) -> None:
     """Raise ValueError for what is neither a key nor a number."""
     if isinstance(side, bool) or not isinstance(plain(side), (str, int, float)):
-        raise ValueError(f"{kind}: got {shown(side)}, must be a dotted key such as training.epochs, or a number")
+        raise SettingsFault(f"{kind}: got {shown(side)}, must be a dotted key such as training.epochs, or a number")
 
 
 def _number(constraint: Constraint, key: str, value: Any) -> float:

@@ -55,7 +55,8 @@ def _instead(value: object) -> str:
             return f"write {_among(tuple(value))}"
         case object(categories=list() as choices):
             return f"write {_among(tuple(choices))}"
-        case object(lower=int() as low, upper=int() as high, sampler=sampler):  # Ray Tune leaves out the upper end
+        case object(lower=int() as low, upper=int() as high, sampler=sampler) if type(value).__name__ == "Integer":
+            # Ray Tune leaves out the upper end of these; `tune.uniform(0, 1)` has whole ends and is of another kind
             return f"write {_between(low, high - 1, log=_is_log(sampler))}"
         case object(lower=int() | float() as low, upper=int() | float() as high, sampler=sampler):
             return f"write {_between(float(low), float(high), log=_is_log(sampler))}"

@@ -42,6 +42,10 @@ _OF_UNION = re.compile(r"(constrained-)?(int|float|str|bool|none)|literal\[.*\]"
 _CORE = frozenset(get_args(ErrorType))
 
 
+class SettingsFault(ValueError):
+    """What is wrong with settings that a class was called with; the message names each bad key."""
+
+
 def shown(value: object, limit: int = SHOWN) -> str:
     """A value as Python writes it, in one line of at most `limit` characters."""
     text = " ".join(repr(value[: 2 * limit] if isinstance(value, str) else value).split())
@@ -54,10 +58,13 @@ def cut(text: str, limit: int = SHOWN) -> str:
 
 
 def near(word: str, known: Iterable[str]) -> str | None:
-    """The one of `known` that `word` was most likely meant to be; letters of another case count as the same."""
-    small = {one.lower(): one for one in known}
-    found = get_close_matches(word[:SHOWN].lower(), small, n=1)
-    return small[found[0]] if found else None
+    """The one of `known` that `word` was most likely meant to be, also where only the case of its letters is wrong."""
+    listed = list(known)
+    small = {one.lower(): one for one in listed}
+    found = get_close_matches(word[:SHOWN], listed, n=1)
+    return (
+        found[0] if found else next((small[one] for one in get_close_matches(word[:SHOWN].lower(), small, n=1)), None)
+    )
 
 
 def suggest(word: str, known: Sequence[str]) -> str:

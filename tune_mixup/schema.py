@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, Validatio
 
 from tune_mixup.faults import NAMELESS as NAMELESS
 from tune_mixup.faults import ONE_LINE as ONE_LINE
-from tune_mixup.faults import cut, describe, shown, with_known_keys
+from tune_mixup.faults import SettingsFault, cut, describe, shown, with_known_keys
 from tune_mixup.faults import suggest as suggest
 from tune_mixup.pydantic_internals import for_calls_only
 
@@ -28,7 +28,7 @@ class Schema(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise ValueError(describe(error)) from None
+            raise SettingsFault(describe(error)) from None
 
     @model_validator(mode="wrap")
     @classmethod

@@ -10,7 +10,7 @@ from types import ModuleType
 
 from pydantic import ValidationError
 
-from tune_mixup.faults import describe
+from tune_mixup.faults import SettingsFault, describe
 from tune_mixup.outside import beside, found_on_path, importing_from, imports_of, is_installed, located, part_modules
 from tune_mixup.search_space import SearchSpace
 from tune_mixup.space_names import is_shipped, space_file
@@ -80,6 +80,8 @@ def _run(path: Path, folders: list[Path]) -> SearchSpace:
         ) from None
     except ValidationError as error:
         raise ValueError(f"{path}: {describe(error)}") from None
+    except SettingsFault as error:
+        raise ValueError(f"{path}: {error}") from None
     except SystemExit:
         raise ValueError(f"{path} ends the program when imported; let it do nothing but define SPACE") from None
     except KeyboardInterrupt:

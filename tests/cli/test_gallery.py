@@ -133,7 +133,7 @@ def test_a_method_that_cannot_mix_the_data_is_left_out_with_the_reason(command):
         (["--mixers", "erm", "--examples", "0", "--to", "a.png"], "--examples"),
         (["--mixers", "erm", "--examples", "99", "--to", "a.png"], "examples: got 99, must be 1 to 20"),
         (["--set", "mixing.alpha=1", "--to", "a.png"], "mixing.alpha: there is no such setting here"),
-        ([], "Missing option '--to'"),
+        ([], "--to FILE is missing"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(command, tmp_path, arguments, words):
