@@ -4,14 +4,13 @@ import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from tune_mixup.cli.errors import Interrupted
 from tune_mixup.cli.options import (
     Address,
     DataRoot,
+    From,
     Json,
     Name,
     Root,
@@ -39,10 +38,7 @@ def sweep(
     space: Space,
     *,
     options: Options,
-    from_: Annotated[
-        str | None,
-        typer.Option("--from", metavar="SWEEP", help="Begin with what another sweep has learnt: its name or folder."),
-    ] = None,
+    from_: From = None,
     set_: Settings = None,
     data_root: DataRoot = None,
     root: Root = Path("sweeps"),
