@@ -62,11 +62,9 @@ Amount = Annotated[float | Literal["auto"], BeforeValidator(_refuse_other_words)
 """A number, or `auto`: a probe of the space's largest setting decides when the sweep starts."""
 
 
-def _read_duration(value: object) -> object:
-    return parse_duration(value, "duration") if isinstance(value, str) else value
-
-
-Seconds = Annotated[float, BeforeValidator(_read_duration)]
+Seconds = Annotated[
+    float, BeforeValidator(lambda given: parse_duration(given, "") if isinstance(given, str) else given)
+]
 """A number, or a duration such as 1h30m."""
 
 

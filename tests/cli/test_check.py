@@ -87,7 +87,7 @@ def test_the_gpus_of_this_host_are_named(command, space, monkeypatch):
     assert any("2 types of GPU" in line and "0.5 of a GPU is that share of any of them" in line for line in lines)
     assert command("check", space) == 0 and "this host" not in command.out
     monkeypatch.setattr(gpus, "gpus_here", lambda: Gpus(fault="nvidia-smi said: no"))
-    assert command("check", space, "--gpus-per-trial", "auto") == 0
+    assert command("check", space, "--gpus-per-trial", "auto", "--address", "auto") == 0
     assert "this host: its GPUs can't be looked at (nvidia-smi said: no)" in command.out
 
 
