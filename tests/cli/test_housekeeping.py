@@ -4,6 +4,7 @@ import importlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -58,7 +59,7 @@ def test_the_list_fits_a_terminal(start_sweep, monkeypatch, width):
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setattr(sys, "stdout", shown := Terminal())
     overview._print({"gm": now, "broken": "no study"})
-    lines = shown.getvalue().splitlines()
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", shown.getvalue()).splitlines()
     assert max(map(len, lines)) <= width and len(lines) == (6 if width == 20 else 3)
     assert "unfinished" in shown.getvalue() and "damaged" in shown.getvalue() and "0.75 (t0002)" in shown.getvalue()
 
