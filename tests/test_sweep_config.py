@@ -153,3 +153,12 @@ def test_a_record_of_more_than_one_gpu_per_trial_means_one():
     assert SweepConfig.from_record(recorded).gpus_per_trial == 1.0
     with pytest.raises(ValueError, match="gpus_per_trial: got 2, must be at most 1"):
         SweepConfig.parse({key: value for key, value in recorded.items() if key != "format"})
+
+
+@pytest.mark.parametrize(("given", "seconds"), [("1d", 86400), ("1h30m", 5400), (90, 90.0), (2.5, 2.5)])
+def test_times_are_seconds_or_durations(given, seconds):
+    for key in ("time_budget_s", "trial_timeout_s"):
+        config = plan("quickstart", {f"sweep.{key}": given})
+        assert getattr(config, key) == seconds and config.model_dump(mode="json")[key] == seconds
+        with pytest.raises(ValueError, match=f"{key}: .*got 'soon', must be a duration above zero"):
+            plan("quickstart", {f"sweep.{key}": "soon"})

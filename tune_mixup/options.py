@@ -21,15 +21,17 @@ def as_text(text: str, option: str) -> str:
 
 
 def parse_duration(text: str, option: str) -> float:
-    """Seconds, > 0, of a duration such as 90s, 15m, 2.5h, 1h30m or 1d. Raises ValueError that names `option` else."""
+    """Seconds, > 0, of a duration such as 90s, 15m, 2.5h, 1h30m or 1d. Raises ValueError that names `option` else.
+
+    An empty `option` is not named.
+    """
     pattern = "".join(rf"(?:(\d+(?:\.\d+)?){unit})?" for unit, _ in UNITS)
     parts = re.fullmatch(pattern, text)
     amounts = [float(part or 0) for part in parts.groups()] if parts else []
     total = sum(size * amount for (_, size), amount in zip(UNITS, amounts, strict=False))
     if not 0 < total < float("inf"):
-        raise ValueError(
-            f"{option}: got {shown(text)}, must be a duration above zero such as 90s, 15m, 2h, 1h30m or 1d"
-        )
+        where = f"{option}: " if option else ""
+        raise ValueError(f"{where}got {shown(text)}, must be a duration above zero such as 90s, 15m, 2h, 1h30m or 1d")
     return total
 
 

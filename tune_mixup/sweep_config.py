@@ -63,11 +63,9 @@ Amount = Annotated[float | Literal["auto"], BeforeValidator(_refuse_other_words)
 """A number, or `auto`: a probe of the space's largest setting decides when the sweep starts."""
 
 
-def _read_duration(value: object) -> object:
-    return parse_duration(value, "duration") if isinstance(value, str) else value
-
-
-Seconds = Annotated[float, BeforeValidator(_read_duration)]
+Seconds = Annotated[
+    float, BeforeValidator(lambda given: parse_duration(given, "") if isinstance(given, str) else given)
+]
 """A number, or a duration such as 1h30m."""
 
 
@@ -102,8 +100,7 @@ class SweepConfig(Parts):
     max_failures: int = Field(default=3, ge=0)
     """How often a trial whose worker died or hung is started again from its checkpoint."""
     trial_timeout_s: Seconds | None = Field(default=None, gt=0)
-    """Seconds without a report, or a text such as 15m, after which a trial's worker is taken to hang and killed; empty:
-    never."""
+    """Seconds (or 15m) without a report after which a trial's worker is taken to hang and killed; empty: never."""
     disk_budget: ByteSize | None = Field(default=None, gt=0)
     """Bytes that the sweep's folder may take, as a number or a text such as 20GB; empty: as many as the disk has."""
 

@@ -1,8 +1,10 @@
 """`list`, `status`, `logs`, `delete`, `rename` and `copy`: from the record alone, and never under a driver's feet."""
 
 import importlib
+import io
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -10,6 +12,7 @@ import pytest
 
 from tune_mixup.record import moving
 from tune_mixup.record.facts import Decision, TrialFacts
+from tune_mixup.record.summary import summary
 from tune_mixup.record.sweep_record import SweepRecord
 
 TRIALS = [("COMPLETE", [0.5, 0.625]), ("PRUNED", [0.25]), ("COMPLETE", [0.5, 0.75]), ("RUNNING", [0.5])]
@@ -44,19 +47,21 @@ def test_the_list_of_sweeps(command, start_sweep, tmp_path):
     assert tree(tmp_path) == before
 
 
-@pytest.mark.parametrize(("width", "rows"), [(200, 2), (20, 7)])
-def test_the_list_fits_a_terminal(start_sweep, width, rows):
-    from io import StringIO
+@pytest.mark.parametrize("width", [20, 80, 200])
+def test_the_list_fits_a_terminal(start_sweep, monkeypatch, width):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
 
-    from rich.console import Console
-
-    from tune_mixup.cli.overview import _table
-    from tune_mixup.record.summary import summary
-
-    stream = StringIO()
-    Console(file=stream, width=width).print(_table({"gm": summary(start_sweep(trials=TRIALS))}))
-    lines = stream.getvalue().splitlines()
-    assert max(map(len, lines)) <= width and (len(lines) == rows) == (width == 200)
+    overview = importlib.import_module("tune_mixup.cli.overview")
+    now = summary(start_sweep(trials=TRIALS))
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(sys, "stdout", shown := Terminal())
+    overview._print({"gm": now, "broken": "no study"})
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", shown.getvalue()).splitlines()
+    assert max(map(len, lines)) <= width and len(lines) == (6 if width == 20 else 3)
+    assert "unfinished" in shown.getvalue() and "damaged" in shown.getvalue() and "0.75 (t0002)" in shown.getvalue()
 
 
 def test_status_says_whether_a_process_works_on_it(command, start_sweep):

@@ -36,6 +36,10 @@ Address = Annotated[
     str | None,
     typer.Option(metavar="ADDRESS", help="An existing Ray cluster (auto, or HOST:PORT). Default: a local one."),
 ]
+From = Annotated[
+    str | None,
+    typer.Option("--from", metavar="SWEEP", help="Begin with what another sweep has learnt: its name or folder."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
 
 SETTING_FLAGS = {"data.root": "--data-root", "seed": "--seed", "data.name": "--data"}

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from tune_mixup.record.summary import Summary
 
+NARROW = 70
+"""Columns of a terminal below which cells of a table would be torn."""
 WATCH_S = 2.0
 """Between two looks at a sweep that is watched."""
 
@@ -38,7 +40,7 @@ def list(root: Root = Path("sweeps"), as_json: Json = False) -> None:
         said_of = {name: {"fault": one} if isinstance(one, str) else one.plain() for name, one in rows.items()}
         print(json.dumps({"root": str(root), "sweeps": [{"name": name, **one} for name, one in said_of.items()]}))
     elif rows:
-        _print(_table(rows))
+        _print(rows)
         for name, one in rows.items():
             if isinstance(one, str):
                 print(f"tune-mixup: {name} can't be read: {one}", file=sys.stderr)
@@ -122,11 +124,25 @@ def _table(rows: dict[str, Any]) -> "Table":
     return table
 
 
-def _print(table: "Table") -> None:
-    """Within the terminal; where there is none, each row in one line, however long."""
+def _print(rows: dict[str, Any]) -> None:
+    """Within the terminal, below each other where it is narrow; where there is none, each sweep in one line."""
     from rich.console import Console
 
-    Console(width=None if sys.stdout.isatty() else 10_000, highlight=False, markup=False).print(table)
+    console = Console(width=None if sys.stdout.isatty() else 10_000, highlight=False, markup=False)
+    console.print(_table(rows) if console.width >= NARROW else "\n".join(_blocks(rows)))
+
+
+def _blocks(rows: dict[str, Any]) -> Iterator[str]:
+    """The cells of the table, each in a line of its own."""
+    for name, one in rows.items():
+        yield name
+        if isinstance(one, str):
+            yield "  damaged"
+            continue
+        yield f"  {one.state} {_ended(one)}/{one.trials}"
+        if one.best_trial is not None:
+            yield f"  {one.best_value:.4g} ({trial_name(one.best_trial)})"
+        yield f"  {_age(one.changed)}, {in_words(one.size)}"
 
 
 def _ended(now: "Summary") -> int:

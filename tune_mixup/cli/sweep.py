@@ -4,9 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from tune_mixup.activity import doing
 from tune_mixup.cli.early import check_places, check_sweep
@@ -14,6 +12,7 @@ from tune_mixup.cli.errors import Interrupted
 from tune_mixup.cli.options import (
     Address,
     DataRoot,
+    From,
     Json,
     Name,
     Root,
@@ -42,10 +41,7 @@ def sweep(
     space: Space,
     *,
     options: Options,
-    from_: Annotated[
-        str | None,
-        typer.Option("--from", metavar="SWEEP", help="Begin with what another sweep has learnt: its name or folder."),
-    ] = None,
+    from_: From = None,
     set_: Settings = None,
     data_root: DataRoot = None,
     root: Root = Path("sweeps"),
