@@ -104,9 +104,13 @@ CELLS: dict[str, Cell] = {
         target="4 times the trials per hour at the same accuracy",
         headlines=(
             "24 configurations under ASHA, trials per hour, against plain Ray Tune",
+            "24 configurations under ASHA, trials per hour, against Optuna pool",
             "the same, best validation accuracy, against plain Ray Tune",
+            "the same, best validation accuracy, against Optuna pool",
             "ours with its own rungs: wall time of the 24, against plain Ray Tune",
+            "ours with its own rungs: wall time of the 24, against Optuna pool",
             "ours with its own rungs: best validation accuracy, against plain Ray Tune",
+            "ours with its own rungs: best validation accuracy, against Optuna pool",
         ),
     ),
     "worker_memory": Cell(
@@ -115,6 +119,7 @@ CELLS: dict[str, Cell] = {
         module="worker_memory",
         needs=RAY_AND_DATA,
         target="60 %",
+        headlines=("worker memory of one more concurrent trial, against plain Ray Tune without loader processes",),
     ),
     "cli_import": Cell("`tune-mixup --help` in a fresh process", about_s=10, module="cli_import", target="0.4 s"),
     "search_efficiency": Cell(
@@ -123,7 +128,11 @@ CELLS: dict[str, Cell] = {
         module="search_efficiency",
         needs=RAY,
         target="a fifth of random full runs, 0.8 of Ray's epochs",
-        headlines=("epochs to the best 1 %: random, full runs / ours", "epochs to the best 1 %: ours / ray"),
+        headlines=(
+            "epochs to the best 1 %: random, full runs / ours",
+            "epochs to the best 1 %: ours / ray",
+            "epochs to the best 10 %: random, full runs / ours",
+        ),
     ),
     "search_options": Cell(
         "what a sweep's options do to that",

@@ -56,7 +56,7 @@ BAD = [
         if "alpha" in METHODS[name].model_fields
         for alpha in (-1.0, 1e-4, math.nan, math.inf)
     ),
-    ({"mixing.name": "mixup", "mixing.alpha": "1"}, "mixing.alpha: got '1', must be a valid number"),
+    ({"mixing.name": "mixup", "mixing.alpha": "1"}, "mixing.alpha: got '1', must be a number"),
     (MIXTURE | {"mixing.members.cutmix.alpha": -1.0}, "mixing.members.cutmix.alpha: got -1.0"),
     (MIXTURE | {"mixing.members.cutmix.alpha": 1e-4}, "mixing.members.cutmix.alpha: got 0.0001"),
     # Ranges that leave nothing

@@ -81,7 +81,7 @@ def test_a_function_gets_all_settings(rules):
     ("make", "words"),
     [
         (lambda rules: AtMost(1, 2), "at least one must be a dotted key"),
-        (lambda rules: SumAtMost(("a",), 1), "at least 2 items"),
+        (lambda rules: SumAtMost(("a",), 1), "at least 2 entries"),
         (lambda rules: Holds("fits"), "must be an import path"),
         (lambda rules: Holds(f"{rules}:fit"), "has no fit"),
         (lambda rules: Holds(f"{rules}:LIMIT"), "no function"),

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from tune_mixup.distributions import canonical, choices, contains, ends, value_at
+from tune_mixup.distributions import canonical, choices, contains, ends, read_range, value_at
 
 CHOICES = CategoricalDistribution(("a", 1, None))
 
@@ -112,3 +112,34 @@ def test_each_value_has_one_form(distribution, value, expected):
 def test_true_is_in_no_range_of_numbers():
     assert not contains(CategoricalDistribution((1, 2)), True) and not contains(IntDistribution(0, 2), True)
     assert not contains(CategoricalDistribution((True, False)), 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "instead"),
+    [
+        ((0.1, 1.0), "write FloatDistribution(0.1, 1.0), or CategoricalDistribution((0.1, 1.0)) for these two alone"),
+        ((1, 8), "write IntDistribution(1, 8), or CategoricalDistribution((1, 8)) for these two alone"),
+        ([0.1, 0.5, 1.0], "write CategoricalDistribution((0.1, 0.5, 1.0))"),
+        (("a",), "write CategoricalDistribution(('a',))"),
+        (0.5, "what is the same for all trials stands in `fixed`"),
+        ("x", "write FloatDistribution(0.1, 1.0), IntDistribution(1, 8) or CategoricalDistribution(('a', 'b'))"),
+    ],
+)
+def test_what_is_no_distribution_is_refused_with_the_one_to_write(given, instead):
+    with pytest.raises(ValueError) as caught:
+        read_range(given)
+    assert str(caught.value) == f"got {given!r}, must be a distribution of Optuna; {instead}"
+
+
+def test_the_domains_of_ray_tune_are_refused_with_the_distribution_to_write():
+    from ray import tune
+
+    for domain, instead in (
+        (tune.uniform(0, 1), "FloatDistribution(0.0, 1.0)"),
+        (tune.loguniform(1e-3, 1), "FloatDistribution(0.001, 1.0, log=True)"),
+        (tune.randint(1, 9), "IntDistribution(1, 8)"),  # 9 is left out there, and taken in by Optuna
+        (tune.choice(["a", "b"]), "CategoricalDistribution(('a', 'b'))"),
+    ):
+        with pytest.raises(ValueError) as caught:
+            read_range(domain)
+        assert str(caught.value).endswith(f"; write {instead}")

@@ -53,9 +53,9 @@ def test_merge_goes_below_sections_and_changes_neither():
     [
         ({"pet": {"name": "cat", "livs": 3}}, ["pet.livs", "no such setting", "got 3"]),
         ({"pet": {"name": "cat", "lives": 0}}, ["pet.lives", "got 0", "greater than or equal to 1"]),
-        ({"pet": {"name": "cat", "lives": "many"}}, ["pet.lives", "'many'", "integer"]),
-        ({"pet": {"name": "cat", "lives": 1.5}}, ["pet.lives", "1.5", "integer"]),
-        ({"pet": {"name": "cat", "lives": True}}, ["pet.lives", "True", "integer"]),
+        ({"pet": {"name": "cat", "lives": "many"}}, ["pet.lives", "'many'", "whole number"]),
+        ({"pet": {"name": "cat", "lives": 1.5}}, ["pet.lives", "1.5", "whole number"]),
+        ({"pet": {"name": "cat", "lives": True}}, ["pet.lives", "True", "whole number"]),
         ({"pet": {"name": "dog", "weight": math.nan}}, ["pet.weight", "nan", "finite"]),
         ({"pet": {"name": "dog", "weight": math.inf}}, ["pet.weight", "inf", "finite"]),
         ({"pet": {"name": "dgo"}}, ["pet.name", "'dgo'", "did you mean dog?"]),

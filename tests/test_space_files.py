@@ -373,3 +373,23 @@ def test_an_installed_package_has_its_spaces_inside(tmp_path):
         check=True,
     )
     assert done.stdout.split() == [str(tmp_path / "site-packages/tune_mixup/__init__.py"), "mixup", "False"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("fixd={}, free={}", "fixd: there is no such setting here (got {}); did you mean fixed?"),
+        ('free={"mixing.alpha": (0.1, 1.0)}', "free.mixing.alpha: got (0.1, 1.0), must be a distribution of Optuna"),
+        ('free={}, constraints=AtMost("a", 1)', "must be several in a tuple; a tuple of one is written (ONE,)"),
+        ('free={}, constraints=(AtMost("a", True),)', "AtMost: got True, must be a dotted key"),
+    ],
+)
+def test_a_wrong_space_is_said_with_its_file_and_key(tmp_path, arguments, words):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from tune_mixup.constraints import AtMost\nfrom tune_mixup.search_space import SearchSpace\n"
+        f"SPACE = SearchSpace({arguments})\n"
+    )
+    with pytest.raises(ValueError) as caught:
+        load_space(str(file))
+    assert str(caught.value).startswith(f"{file}: ") and words in str(caught.value)

@@ -95,7 +95,7 @@ def test_what_is_wrong_is_said_in_one_line(settings, options, words):
         ({"mixing__alpha": FloatDistribution(-1.0, 1.0)}, ["mixing.alpha", "-1"]),
         ({"mixing__name": CategoricalDistribution(("mixup", "fmixx"))}, ["mixing.name", "fmixx"]),
         ({"mixing__gamma": FloatDistribution(0, 1)}, ["mixing.gamma", "no such setting"]),  # erm has no gamma
-        ({"training__batch_size": FloatDistribution(10, 100)}, ["training.batch_size", "integer"]),
+        ({"training__batch_size": FloatDistribution(10, 100)}, ["training.batch_size", "whole number"]),
         ({"training__epochs": IntDistribution(0, 3)}, ["training.epochs", "got 0"]),
     ],
 )
@@ -153,3 +153,12 @@ def test_a_record_of_more_than_one_gpu_per_trial_means_one():
     assert SweepConfig.from_record(recorded).gpus_per_trial == 1.0
     with pytest.raises(ValueError, match="gpus_per_trial: got 2, must be at most 1"):
         SweepConfig.parse({key: value for key, value in recorded.items() if key != "format"})
+
+
+@pytest.mark.parametrize(("given", "seconds"), [("1d", 86400), ("1h30m", 5400), (90, 90.0), (2.5, 2.5)])
+def test_times_are_seconds_or_durations(given, seconds):
+    for key in ("time_budget_s", "trial_timeout_s"):
+        config = plan("quickstart", {f"sweep.{key}": given})
+        assert getattr(config, key) == seconds and config.model_dump(mode="json")[key] == seconds
+        with pytest.raises(ValueError, match=f"{key}: .*got 'soon', must be a duration above zero"):
+            plan("quickstart", {f"sweep.{key}": "soon"})

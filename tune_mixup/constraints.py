@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, Field, field_validator
+from pydantic import Field, field_validator
 from typing_extensions import override
 
+from tune_mixup.faults import SettingsFault, shown
 from tune_mixup.importing import imported, is_import_path
 from tune_mixup.plain_values import plain
 from tune_mixup.schema import Schema
@@ -54,8 +55,12 @@ class _Comparison(Constraint):
 
     def __init__(self, left: Side, right: Side, *, factor: float = 1.0, **name: str) -> None:
         if not isinstance(left, str) and not isinstance(right, str):
-            raise ValueError(f"{type(self).__name__}: got {left!r} and {right!r}; at least one must be a dotted key")
-        BaseModel.__init__(self, left=plain(left), right=plain(right), factor=plain(factor), **name)
+            raise SettingsFault(
+                f"{type(self).__name__}: got {shown(left)} and {shown(right)}; at least one must be a dotted key"
+            )
+        for side in (left, right):
+            _check_side(type(self).__name__, side)
+        Schema.__init__(self, left=plain(left), right=plain(right), factor=plain(factor), **name)
 
     @property
     @override
@@ -116,7 +121,8 @@ class SumAtMost(Constraint):
     limit: Side
 
     def __init__(self, parts: tuple[str, ...], limit: Side, **name: str) -> None:
-        BaseModel.__init__(self, parts=parts, limit=plain(limit), **name)
+        _check_side(type(self).__name__, limit)
+        Schema.__init__(self, parts=parts, limit=plain(limit), **name)
 
     @property
     @override
@@ -147,15 +153,15 @@ class Holds(Constraint):
     """Its import path, such as my_package.my_module:fits."""
 
     def __init__(self, function: str, **name: str) -> None:
-        BaseModel.__init__(self, function=function, **name)
+        Schema.__init__(self, function=function, **name)
 
     @field_validator("function")
     @classmethod
     def _can_be_imported(cls, function: str) -> str:
         if not is_import_path(function):
-            raise ValueError(f"got {function!r}, must be an import path such as my_package.my_module:fits")
+            raise ValueError(f"got {shown(function)}, must be an import path such as my_package.my_module:fits")
         if not callable(imported(function)):
-            raise ValueError(f"got {function!r}, which is no function")
+            raise ValueError(f"got {shown(function)}, which is no function")
         return function
 
     @property
@@ -180,6 +186,12 @@ class Holds(Constraint):
 
 
 AnyConstraint = Annotated[AtMost | LessThan | SumAtMost | Holds, Field(discriminator="name")]
+
+
+def _check_side(kind: str, side: object) -> None:
+    """Raise ValueError for what is neither a key nor a number."""
+    if isinstance(side, bool) or not isinstance(plain(side), (str, int, float)):
+        raise SettingsFault(f"{kind}: got {shown(side)}, must be a dotted key such as training.epochs, or a number")
 
 
 def _number(constraint: Constraint, key: str, value: Any) -> float:

@@ -18,8 +18,11 @@ from optuna.distributions import (
 )
 from pydantic import BeforeValidator, PlainSerializer
 
+from tune_mixup.faults import shown
 from tune_mixup.log_steps import LogSteps
 from tune_mixup.plain_values import alike, plain
+
+FOR_EXAMPLE = "FloatDistribution(0.1, 1.0), IntDistribution(1, 8) or CategoricalDistribution(('a', 'b'))"
 
 Range = BaseDistribution | LogSteps
 """What a free parameter is drawn from."""
@@ -36,10 +39,42 @@ def read_range(value: object) -> Range:
             return LogSteps(**value["attributes"])
         return json_to_distribution(json.dumps(value))
     except (KeyError, TypeError, ValueError):
-        got = " ".join(repr(value).split())
-        raise ValueError(
-            f"got {got[:80]}, must be a distribution of Optuna, such as FloatDistribution(0.1, 1.0)"
-        ) from None
+        raise ValueError(f"got {shown(value)}, must be a distribution of Optuna; {_instead(value)}") from None
+
+
+def _instead(value: object) -> str:
+    """What to write for what people write instead of a distribution: ends, choices, a number, a domain of Ray Tune."""
+    match value:
+        case bool() | str() | None:
+            return f"write {FOR_EXAMPLE}"
+        case int() | float():
+            return "what is the same for all trials stands in `fixed`"
+        case (int() | float() as low, int() | float() as high) if low < high:
+            return f"write {_between(low, high)}, or {_among((low, high))} for these two alone"
+        case list() | tuple():
+            return f"write {_among(tuple(value))}"
+        case object(categories=list() as choices):
+            return f"write {_among(tuple(choices))}"
+        case object(lower=int() as low, upper=int() as high, sampler=sampler) if type(value).__name__ == "Integer":
+            # Ray Tune leaves out the upper end of these; `tune.uniform(0, 1)` has whole ends and is of another kind
+            return f"write {_between(low, high - 1, log=_is_log(sampler))}"
+        case object(lower=int() | float() as low, upper=int() | float() as high, sampler=sampler):
+            return f"write {_between(float(low), float(high), log=_is_log(sampler))}"
+    return f"write {FOR_EXAMPLE}"
+
+
+def _between(low: float, high: float, *, log: bool = False) -> str:
+    kind = "Int" if isinstance(low, int) and isinstance(high, int) else "Float"
+    return f"{kind}Distribution({low!r}, {high!r}{', log=True' if log else ''})"
+
+
+def _among(choices: tuple[object, ...]) -> str:
+    return f"CategoricalDistribution({choices!r})" if choices and len(repr(choices)) < 80 else FOR_EXAMPLE
+
+
+def _is_log(sampler: object) -> bool:
+    """Whether a domain of Ray Tune is drawn from on a log scale."""
+    return "log" in type(sampler).__name__.lower()
 
 
 def plain_range(distribution: Range) -> dict[str, Any]:

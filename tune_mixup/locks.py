@@ -62,6 +62,27 @@ class Lock:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.release()
 
+    def is_held(self) -> bool:
+        """Whether another process has the lock. Nothing is made, and the lock is free again at once.
+
+        Who takes the lock at that very moment finds it held, and should ask a second time. Raises OSError as `acquire`.
+        """
+        with contextlib.ExitStack() as opened:
+            flags = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_RDONLY
+            for path in (self.path, self.path.parent) if self._folder else (self.path,):
+                try:
+                    descriptor = os.open(path, flags)
+                except FileNotFoundError:
+                    continue
+                opened.callback(os.close, descriptor)
+                try:
+                    if not _flock(descriptor, path, wait=False, shared=True):
+                        return True
+                except OSError as error:
+                    if path == self.path or error.errno not in _NO_LOCKS_ON_FOLDERS:
+                        raise
+        return False
+
     def _take(self, taken: contextlib.ExitStack, *, wait: bool) -> bool:
         """Lock file and folder as far as they are free; whether all is locked, and still in its place."""
         file = taken.enter_context(_opened_file(self.path))
@@ -100,9 +121,9 @@ def _opened_folder(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _flock(descriptor: int, path: Path, *, wait: bool) -> bool:
+def _flock(descriptor: int, path: Path, *, wait: bool, shared: bool = False) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         return False
     except OSError as error:

@@ -9,6 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypedDict
 
+from tune_mixup.faults import shown
+
+UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+"""Of durations, with their seconds, in the order in which they are written."""
+
 
 def as_text(text: str, option: str) -> str:
     """The text itself, which a setting of another type in Python can read."""
@@ -16,12 +21,17 @@ def as_text(text: str, option: str) -> str:
 
 
 def parse_duration(text: str, option: str) -> float:
-    """Seconds, > 0, of a duration such as 90s, 15m, 2h or 1h30m. Raises ValueError that names `option` otherwise."""
-    parts = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", text)
-    hours, minutes, seconds = (float(part or 0) for part in parts.groups()) if parts else (0.0, 0.0, 0.0)
-    total = 3600 * hours + 60 * minutes + seconds
+    """Seconds, > 0, of a duration such as 90s, 15m, 2.5h, 1h30m or 1d. Raises ValueError that names `option` else.
+
+    An empty `option` is not named.
+    """
+    pattern = "".join(rf"(?:(\d+(?:\.\d+)?){unit})?" for unit, _ in UNITS)
+    parts = re.fullmatch(pattern, text)
+    amounts = [float(part or 0) for part in parts.groups()] if parts else []
+    total = sum(size * amount for (_, size), amount in zip(UNITS, amounts, strict=False))
     if not 0 < total < float("inf"):
-        raise ValueError(f"{option}: got {text!r}, must be a duration above zero such as 90s, 15m, 2h or 1h30m")
+        where = f"{option}: " if option else ""
+        raise ValueError(f"{where}got {shown(text)}, must be a duration above zero such as 90s, 15m, 2h, 1h30m or 1d")
     return total
 
 
@@ -32,7 +42,7 @@ def parse_amount(text: str, option: str) -> float | Literal["auto"]:
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f"{option}: got {text!r}, must be a number, or auto to have it measured") from None
+        raise ValueError(f"{option}: got {shown(text)}, must be a number, or auto to have it measured") from None
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,7 @@ class Promise(TypedDict, total=False):
 
     trials: Annotated[int, Flag("N", "Trials in all, stopped and failed ones included. Default: the space's.")]
     time_budget_s: Annotated[
-        float, Flag("2h", "Stop after this much wall time: 90s, 15m, 2h, 1h30m.", parse_duration, "time-budget")
+        float, Flag("2h", "Stop after this much wall time: 90s, 15m, 2h, 1h30m, 1d.", parse_duration, "time-budget")
     ]
     gpu_hours: Annotated[float, Flag("X", "Stop after this many GPU-hours, stopped and failed trials included.")]
     concurrent: Annotated[int, Flag("N", "Trials at the same time. Default: as many as fit the resources.")]

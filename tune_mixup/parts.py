@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 from typing_extensions import override
 
+from tune_mixup.faults import shown
 from tune_mixup.importing import WRITTEN_LIKE, import_path, imported, is_import_path
 from tune_mixup.schema import NAMELESS, ONE_LINE, Schema, suggest
 
@@ -56,7 +57,7 @@ class PartOf:
             words = suggest(str(name), list(self.registry))
             dotted = isinstance(name, str) and "." in name and not words.startswith("; did")
             words = f"; a class of your own is written like {WRITTEN_LIKE}" if dotted else words
-            raise ValueError(f"got {name!r}, which is not known{words}")
+            raise ValueError(f"got {shown(name)}, which is not known{words}")
         found = imported(name)
         wanted = f"must be {self.what}, that is a class derived from {import_path(base)}"
         if not isinstance(found, type):
@@ -98,7 +99,7 @@ class PartOf:
             raise ValueError(f"got the class {given.__qualname__}, must be an object of it; write {given.__name__}()")
         if not isinstance(given, Mapping):
             raise ValueError(
-                f"got {_short(given)}, must be {self.what}: settings with a name, or an object of a class derived "
+                f"got {shown(given)}, must be {self.what}: settings with a name, or an object of a class derived "
                 f"from {import_path(base)}"
             )
         if "name" not in given:
@@ -146,11 +147,6 @@ def with_default_names(schema: type[Schema], values: Mapping[str, Any]) -> dict[
 
 def _at_name(error: PydanticCustomError, given: object) -> ValidationError:
     return ValidationError.from_exception_data("Part", [InitErrorDetails(type=error, loc=("name",), input=given)])
-
-
-def _short(given: object) -> str:
-    words = " ".join(repr(given).split())
-    return words if len(words) <= 80 else words[:77] + "..."
 
 
 def structure(value: Any) -> Any:

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
+from tune_mixup.faults import shown
+
 MOST_DIGITS = 1000
 """How long a whole number may be: Python takes quadratic time to read one, and files with longer ones are refused."""
 
@@ -38,14 +40,14 @@ def plain(value: Any) -> Any:
             return [plain(one) for one in value]
         case Mapping():
             if not all(isinstance(key, str) for key in value):
-                raise ValueError(f"got {_short(value)}, whose keys must be texts")
+                raise ValueError(f"got {shown(value)}, whose keys must be texts")
             return {str(key): plain(one) for key, one in value.items()}
         case BaseModel():
             return plain(value.model_dump(mode="json"))
         case PathLike():
             return plain(fspath(value))
     raise ValueError(
-        f"got {_short(value)}, must be a plain value: a finite number, a text, true, false, null, or a list of these"
+        f"got {shown(value)}, must be a plain value: a finite number, a text, true, false, null, or a list of these"
     )
 
 
@@ -69,6 +71,8 @@ def alike(one: Any, other: Any) -> bool:
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
-def _short(value: object) -> str:
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 80 else text[:77] + "..."
+def several(given: object) -> object:
+    """The same. Raises ValueError for one object or mapping, which could be gone through as if it were several."""
+    if isinstance(given, (BaseModel, Mapping)):
+        raise ValueError(f"got {shown(given)}, must be several in a tuple; a tuple of one is written (ONE,)")
+    return given

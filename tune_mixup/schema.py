@@ -4,14 +4,16 @@ Every component declares its settings as a subclass of `Schema`; keys are dotted
 (`mixing.alpha`), nested inside.
 """
 
-from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Mapping
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 
-ONE_LINE, NAMELESS = "one_line", "nameless"
-"""Types of errors that our own validators raise: with `words` that say it all, and for a section without a name."""
+from tune_mixup.faults import NAMELESS as NAMELESS
+from tune_mixup.faults import ONE_LINE as ONE_LINE
+from tune_mixup.faults import SettingsFault, cut, describe, shown, with_known_keys
+from tune_mixup.faults import suggest as suggest
+from tune_mixup.pydantic_internals import for_calls_only
 
 
 class Schema(BaseModel):
@@ -20,6 +22,21 @@ class Schema(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+    @for_calls_only
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SettingsFault(describe(error)) from None
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_known_keys(cls, values: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return validate(values)
+        except ValidationError as error:
+            raise with_known_keys(error, cls.model_fields) from None
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Self:
@@ -43,17 +60,19 @@ def nest(dotted: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in dotted.items():
         *sections, last = key.split(".")
         if not all([*sections, last]):
-            raise ValueError(f"the key {key!r} has an empty part; keys look like mixing.alpha")
+            raise ValueError(f"the key {shown(key)} has an empty part; keys look like mixing.alpha")
         here = nested
         for section in sections:
             here = here.setdefault(section, {})
             if not isinstance(here, dict):
-                raise ValueError(f"{key}: {section} has a value of its own, so it can't also be a section; drop one")
+                raise ValueError(
+                    f"{cut(key)}: {cut(section)} has a value of its own, so it can't also be a section; drop one"
+                )
         if isinstance(value, Mapping):
             value = nest(value)
         if isinstance(here.get(last), dict):
             if not isinstance(value, dict):
-                raise ValueError(f"{key} is a section, so it can't be set to {value!r}; set one of its keys")
+                raise ValueError(f"{cut(key)} is a section, so it can't be set to {shown(value)}; set one of its keys")
             value = _joined(here[last], value, f"{key}.")
         elif last in here:
             raise ValueError(_twice(key))
@@ -75,7 +94,7 @@ def _joined(one: dict[str, Any], other: dict[str, Any], prefix: str) -> dict[str
 
 
 def _twice(key: str) -> str:
-    return f"{key} stands twice, with dots and within its section; keep one of the two"
+    return f"{cut(key)} stands twice, with dots and within its section; keep one of the two"
 
 
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -97,39 +116,3 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         below = merged.get(key)
         merged[key] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
     return merged
-
-
-def suggest(word: str, known: Sequence[str]) -> str:
-    """` (did you mean x?)` for the nearest of `known`, else the whole list when it is short, else nothing."""
-    near = get_close_matches(word, known, n=1)
-    if near:
-        return f"; did you mean {near[0]}?"
-    return f"; known: {', '.join(sorted(known))}" if 0 < len(known) <= 30 else ""
-
-
-def describe(error: ValidationError) -> str:
-    """All faults of a failed validation in one line, each with its dotted key, what came and what must hold."""
-    return "; ".join(_fault(dict(detail)) for detail in error.errors(include_url=False))
-
-
-def _fault(detail: dict[str, Any]) -> str:
-    key = ".".join(str(part) for part in detail["loc"])
-    got = repr(detail["input"])
-    got = got if len(got) <= 80 else got[:77] + "..."
-    context = detail.get("ctx", {})
-    match detail["type"]:
-        case "extra_forbidden":
-            return f"{key}: there is no such setting here (got {got}); see `tune-mixup check` for the settings"
-        case "missing":
-            return f"{key}: is missing; give it a value"
-        case type_ if type_ == NAMELESS:
-            return f"{key}: is missing; say which one the settings in {key.removesuffix('.name')} are for"
-        case type_ if type_ == ONE_LINE:
-            return f"{key}: {context['words']}"
-        case "byte_size" | "byte_size_unit":
-            return f"{key}: got {got}, must be a number of bytes, or one with a unit such as 500MB or 20GB"
-        case "value_error":
-            message = str(context["error"])
-            return f"{key}: {message}" if key else message
-    message = detail["msg"].removeprefix("Input should be ").removeprefix("Value should ")
-    return f"{key}: got {got}, must be {message}"

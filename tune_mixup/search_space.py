@@ -33,7 +33,8 @@ from tune_mixup.conditions import (
 )
 from tune_mixup.constraints import AnyConstraint
 from tune_mixup.distributions import Distribution, Range, canonical, choices, contains, ends, size, value_at
-from tune_mixup.plain_values import alike, plain, plain_by_key
+from tune_mixup.faults import shown
+from tune_mixup.plain_values import alike, plain, plain_by_key, several
 from tune_mixup.schema import Schema, flatten, suggest
 
 Params = dict[str, Any]
@@ -63,12 +64,12 @@ class SearchSpace(Schema):
     """The same for every trial: dotted key -> value."""
     free: dict[str, Distribution]
     """Searched: dotted key -> Optuna distribution, or `LogSteps`."""
-    baselines: Annotated[tuple[dict[str, Plain], ...], Field(strict=False)] = ()
+    baselines: Annotated[tuple[dict[str, Plain], ...], Field(strict=False), BeforeValidator(several)] = ()
     """Points that run first, so that every sweep holds its own reference."""
     conditions: dict[str, Condition] = {}
     """Parameter -> {parent: values}: the parameter exists only where every parent has one of those values, or is
     `Within` limits; a list of such mappings: where any of them holds."""
-    constraints: Annotated[tuple[AnyConstraint, ...], Field(strict=False)] = ()
+    constraints: Annotated[tuple[AnyConstraint, ...], Field(strict=False), BeforeValidator(several)] = ()
     """What the settings of every trial satisfy together; samplers draw no other points."""
     assumed: dict[str, Plain] = {}
     """What constraints take settings for that are neither fixed nor searched: the defaults, noted when a sweep is
@@ -121,7 +122,7 @@ class SearchSpace(Schema):
             if key not in self.free:
                 raise ValueError(f"baseline {index}: {key} is not free{suggest(key, list(self.free))}")
             if not contains(self.free[key], value):
-                raise ValueError(f"baseline {index}: {key} is {value!r}, outside {self.free[key]}")
+                raise ValueError(f"baseline {index}: {key} is {shown(value)}, outside {self.free[key]}")
         for key in self.free:
             if self.exists(key, point) and key not in point:
                 raise ValueError(f"baseline {index}: {key} is missing; a baseline gives every parameter that exists")

@@ -10,15 +10,14 @@ from types import ModuleType
 
 from pydantic import ValidationError
 
-from tune_mixup.given_files import read_file
+from tune_mixup.faults import SettingsFault, describe
 from tune_mixup.outside import beside, found_on_path, importing_from, imports_of, is_installed, located, part_modules
-from tune_mixup.schema import describe, suggest
 from tune_mixup.search_space import SearchSpace
+from tune_mixup.space_names import is_shipped, space_file
+from tune_mixup.space_names import shipped_spaces as shipped_spaces
 from tune_mixup.time_limits import TookTooLong, limited
 from tune_mixup.words import short
 
-MOST_BYTES = 1_000_000
-"""How large a file of a space may be."""
 LIMIT_S, REMIND_S = 60.0, 5.0
 """How long the file may run unless TUNE_MIXUP_SPACE_SECONDS says otherwise, and when it is said that it still runs."""
 
@@ -31,29 +30,12 @@ def load_space(name: str | Path) -> SearchSpace:
     to stderr. Raises ValueError in one line when there is no such space, when its file fails, is no regular file, is
     too large or runs for too long, and when it has no SPACE. A file that ends the process by `os._exit` is not stopped.
     """
-    path = Path(name)
-    if path.suffix == ".py":
-        path = _own_file(path)
-        folders = _folders(path)
-    else:
-        shipped = shipped_spaces()
-        known = sorted(file.stem for file in shipped.glob("*.py") if file.stem != "__init__")
-        if str(name) not in known:
-            raise ValueError(
-                f"there is no search space {str(name)!r}{suggest(str(name), known)}, or give a path to a .py"
-            )
-        path, folders = shipped / f"{name}.py", []
+    path = space_file(name)
+    folders = [] if is_shipped(path) else _folders(path)
     with _kept_if_it_fails():
         _clear_names(path, folders)
         with _restored(), importing_from(folders):
             return _run(path, folders)
-
-
-def shipped_spaces() -> Path:
-    """The folder of the spaces that ship: inside the installed package, in a checkout beside it."""
-    package = Path(__file__).absolute().parent
-    inside = package / "search_spaces"
-    return inside if inside.is_dir() else package.parent / "search_spaces"
 
 
 def _folders(path: Path) -> list[Path]:
@@ -62,19 +44,6 @@ def _folders(path: Path) -> list[Path]:
     while (root / "__init__.py").is_file() and root != root.parent:
         root = root.parent
     return list(dict.fromkeys((path.parent, root)))
-
-
-def _own_file(name: Path) -> Path:
-    """The absolute path of a user's file. Raises ValueError for what can't be read as a file of Python."""
-    try:
-        path = name.expanduser().absolute()
-        read_file(path, most_bytes=MOST_BYTES)
-    except FileNotFoundError:
-        raise ValueError(f"there is no file {name}; give the path of a .py file that defines SPACE") from None
-    except (OSError, ValueError, RuntimeError) as error:
-        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise ValueError(f"{name} can't be read ({why}); give the path of a .py file that defines SPACE") from None
-    return path
 
 
 def _limit_s() -> float:
@@ -111,6 +80,8 @@ def _run(path: Path, folders: list[Path]) -> SearchSpace:
         ) from None
     except ValidationError as error:
         raise ValueError(f"{path}: {describe(error)}") from None
+    except SettingsFault as error:
+        raise ValueError(f"{path}: {error}") from None
     except SystemExit:
         raise ValueError(f"{path} ends the program when imported; let it do nothing but define SPACE") from None
     except KeyboardInterrupt:

@@ -1,7 +1,6 @@
 """The configuration of a sweep: what is searched, for how long, with what, judged by what."""
 
 import itertools
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,11 +10,13 @@ from pydantic import BeforeValidator, ByteSize, Field, model_validator
 from typing_extensions import override
 
 from tune_mixup.config import TrialConfig
+from tune_mixup.faults import shown
 from tune_mixup.importing import import_paths, imported, is_import_path
 from tune_mixup.metrics import METRICS, Direction, directions, outside_name, read_paths, with_outside
-from tune_mixup.options import Options, said
+from tune_mixup.options import Options, parse_duration, said
 from tune_mixup.outside import importing_from, module_files, module_folders
 from tune_mixup.plain_values import plain_by_key
+from tune_mixup.record.names import check_name
 from tune_mixup.schema import Schema, flatten, suggest
 from tune_mixup.search_space import Params, SearchSpace
 from tune_mixup.space_checks import (
@@ -54,12 +55,18 @@ def _added_metrics(space: SearchSpace) -> tuple[str, ...]:
 def _refuse_other_words(amount: object) -> object:
     number = isinstance(amount, (int, float)) and not isinstance(amount, bool) and abs(amount) <= sys.float_info.max
     if not number and amount != "auto":
-        raise ValueError(f"got {amount!r}, must be a number, or auto to have it measured")
+        raise ValueError(f"got {shown(amount)}, must be a number, or auto to have it measured")
     return amount
 
 
 Amount = Annotated[float | Literal["auto"], BeforeValidator(_refuse_other_words)]
 """A number, or `auto`: a probe of the space's largest setting decides when the sweep starts."""
+
+
+Seconds = Annotated[
+    float, BeforeValidator(lambda given: parse_duration(given, "") if isinstance(given, str) else given)
+]
+"""A number, or a duration such as 1h30m."""
 
 
 class SweepConfig(Parts):
@@ -72,10 +79,11 @@ class SweepConfig(Parts):
     """Seed of the sampler, and of every trial unless the space says otherwise."""
     metric: str = "val_accuracy_median"
     """The one number that ranks trials, on validation; its direction is known from its name."""
-    trials: int = Field(default=20, ge=1)
+    trials: int = Field(default=20, ge=1, le=1_000_000)
     """Trials promised, stopped and failed ones included."""
-    time_budget_s: float | None = Field(default=None, gt=0)
-    """Wall seconds over all runs of the sweep, after which nothing new starts and running trials end as stopped."""
+    time_budget_s: Seconds | None = Field(default=None, gt=0)
+    """Wall seconds over all runs of the sweep, or a text such as 1h30m, after which nothing new starts and running
+    trials end as stopped."""
     gpu_hours: float | None = Field(default=None, gt=0)
     """GPU-hours over all runs of the sweep, stopped and failed trials included, after which it ends likewise."""
     repeats: Literal["replicate", "serve", "train"] = "replicate"
@@ -91,8 +99,8 @@ class SweepConfig(Parts):
     """Trials at the same time; empty: as many as the resources hold."""
     max_failures: int = Field(default=3, ge=0)
     """How often a trial whose worker died or hung is started again from its checkpoint."""
-    trial_timeout_s: float | None = Field(default=None, gt=0)
-    """Seconds without a report after which a trial's worker is taken to hang and killed; empty: never."""
+    trial_timeout_s: Seconds | None = Field(default=None, gt=0)
+    """Seconds (or 15m) without a report after which a trial's worker is taken to hang and killed; empty: never."""
     disk_budget: ByteSize | None = Field(default=None, gt=0)
     """Bytes that the sweep's folder may take, as a number or a text such as 20GB; empty: as many as the disk has."""
 
@@ -135,7 +143,9 @@ class SweepConfig(Parts):
     def _checked(self) -> Self:
         check_name(self.name)
         if self.metric not in (known := objectives(self.space)):
-            raise ValueError(f"metric: got {self.metric!r}, which is not reported{suggest(self.metric, list(known))}")
+            raise ValueError(
+                f"metric: got {shown(self.metric)}, which is not reported{suggest(self.metric, list(known))}"
+            )
         try:
             self.stopping.check(self.objective)
         except ValueError as error:
@@ -173,6 +183,10 @@ class SweepConfig(Parts):
     def threads(self) -> int:
         """CPU threads of a trial."""
         return max(1, int(self.cpus))
+
+    def at_once(self, room: int) -> int:
+        """Trials that run at once where there is room for `room` of them."""
+        return min(room, self.concurrent or room, self.trials)
 
     @property
     def direction(self) -> Direction:
@@ -235,15 +249,6 @@ class SweepConfig(Parts):
                 f"a rung decides by {self.reports_smoothed} reports; lower sweep.stopping.smoothing or raise "
                 "training.median_epochs"
             )
-
-
-def check_name(name: str) -> None:
-    """Raise ValueError unless `name` can be a folder and a study."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
-        raise ValueError(
-            f"name: got {name!r}, must be letters, digits, '.', '_' and '-' only (no path separators), at most 100, "
-            "and start with a letter or digit"
-        )
 
 
 def plan(

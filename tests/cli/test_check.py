@@ -69,6 +69,7 @@ def test_a_space_is_laid_out_and_nothing_is_written(command, space, tmp_path):
     ],
 )
 def test_what_a_trial_runs_on(command, space, options, line, amounts):
+    options = [*options, "--address", "auto"]  # a cluster may have what this host has not
     assert command("check", space, *options) == 0
     assert any(printed.startswith(line) for printed in command.out.splitlines())
     assert command("check", space, "--json", *options) == 0
@@ -79,14 +80,14 @@ def test_what_a_trial_runs_on(command, space, options, line, amounts):
 def test_the_gpus_of_this_host_are_named(command, space, monkeypatch):
     mixed = Gpus(found=(Gpu("NVIDIA A100-SXM4-40GB", ("1g.5gb",) * 7), Gpu("Tesla T4"), Gpu("Tesla T4")))
     monkeypatch.setattr(gpus, "gpus_here", lambda: mixed)
-    assert command("check", space, "--gpus-per-trial", 0.5) == 0
+    assert command("check", space, "--gpus-per-trial", 0.5, "--address", "auto") == 0
     lines = command.out.splitlines()
     assert "this host: 1 of NVIDIA A100-SXM4-40GB" in lines and "this host: 2 of Tesla T4" in lines
     assert any("7 of 1g.5gb (5 GB)" in line for line in lines)
     assert any("2 types of GPU" in line and "0.5 of a GPU is that share of any of them" in line for line in lines)
     assert command("check", space) == 0 and "this host" not in command.out
     monkeypatch.setattr(gpus, "gpus_here", lambda: Gpus(fault="nvidia-smi said: no"))
-    assert command("check", space, "--gpus-per-trial", "auto") == 0
+    assert command("check", space, "--gpus-per-trial", "auto", "--address", "auto") == 0
     assert "this host: its GPUs can't be looked at (nvidia-smi said: no)" in command.out
 
 
@@ -321,3 +322,33 @@ def test_a_space_without_data_or_without_a_search_is_one_line(command, space):
     fixed = ["--set", "mixing.name=mixup", "--set", "mixing.alpha=0.5", "--set", "data.name=digits"]
     assert "the space searches nothing" in command.refused("check", space, *fixed)
     assert command("check", space, *fixed, "--trials", "2") == 0
+
+
+def test_check_takes_every_option_of_sweep(command, start_sweep, tmp_path):
+    import typer
+
+    from tune_mixup.cli import app
+
+    verbs = typer.main.get_command(app()).commands
+    taken = {name: {option for one in verbs[name].params for option in one.opts} for name in ("check", "sweep")}
+    assert taken["sweep"] <= taken["check"]
+
+
+def test_check_refuses_what_sweep_would(command, start_sweep, tmp_path):
+    start_sweep("quickstart", trials=[("COMPLETE", [0.5, 0.625])])
+    (tmp_path / "file").touch()
+    before = sorted(path for path in tmp_path.rglob("*") if not path.name.endswith("lock"))
+    assert "a sweep named 'quickstart' exists" in command.refused("check", "quickstart")
+    assert "is no folder" in command.refused("check", "quickstart", "--root", "file")
+    assert "there is no sweep named 'x'" in command.refused("check", "quickstart", "--name", "a", "--from", "x")
+    assert "a trial needs 100000 CPUs" in command.refused("check", "quickstart", "--name", "a", "--cpus-per-trial", 1e5)
+    assert command("check", "quickstart", "--name", "a", "--cpus-per-trial", 1e5, "--address", "nowhere:1") == 0
+    assert command("check", "quickstart", "--name", "a", "--from", "quickstart") == 0, command.err
+    assert "begins with what is known from quickstart: 0 trials" in command.out and "kept in sweeps/a" in command.out
+    assert sorted(path for path in tmp_path.rglob("*") if not path.name.endswith("lock")) == before
+
+
+def test_check_says_which_defaults_came_from_elsewhere(command, tmp_path):
+    (tmp_path / "tune_mixup.toml").write_text("trials = 7")
+    assert command("check", "quickstart") == 0
+    assert "not from the command line: --trials 7 (from tune_mixup.toml)" in command.out

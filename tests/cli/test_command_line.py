@@ -39,7 +39,10 @@ def test_the_console_script_is_this_program():
         text=True,
     )
     assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr == "tune-mixup: Missing argument 'space'. (--help shows the options)\n"
+    assert done.stderr == (
+        "tune-mixup: sweep: SPACE is missing: a space that ships (quickstart, mixup, ...) or the path of a .py file "
+        "(--help shows the options)\n"
+    )
 
 
 def test_version(command):
@@ -49,14 +52,14 @@ def test_version(command):
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (["swep"], "No such command 'swep'"),
-        (["sweep"], "Missing argument 'space'"),
-        (["sweep", "quickstart", "--trails", "3"], "No such option: --trails"),
-        (["sweep", "quickstart", "--trials", "many"], "Invalid value for '--trials'"),
+        (["swep"], "there is no verb 'swep'"),
+        (["sweep"], "SPACE is missing"),
+        (["sweep", "quickstart", "--trails", "3"], "there is no option --trails"),
+        (["sweep", "quickstart", "--trials", "many"], "--trials: got 'many', must be a whole number"),
         (["sweep", "quickstart", "--trials"], "--trials"),
         (["sweep", "quickstart", "again"], "again"),
-        (["export", "gm"], "Missing option '--to'"),
-        (["train", "--space", "mixup"], "Missing option '--out'"),
+        (["export", "gm"], "--to FILE is missing"),
+        (["train", "--space", "mixup"], "--out DIR is missing"),
     ],
 )
 def test_wrong_usage_is_one_line(command, tmp_path, arguments, words):

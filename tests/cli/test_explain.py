@@ -42,7 +42,7 @@ def test_a_trial_is_named_as_it_is_everywhere_else(command, swept, name):
 @pytest.mark.parametrize("name", ["x3", "t", "3.5", "", "-1", "t00_3", "9" * 30])
 def test_what_is_no_trial_is_refused(command, swept, name):
     assert command("explain", "gm", "--", name) == 2
-    assert "must be a trial's number or name; write 7 or t0007" in command.err and command.err.count("\n") == 1
+    assert "must be a trial's number or name, such as 7 or t0007" in command.err and command.err.count("\n") == 1
 
 
 def test_five_trials_say_nothing_about_rungs(command, start_sweep):

@@ -2,8 +2,9 @@ import json
 
 import pytest
 import torch
+from matplotlib.text import Text
 
-from tune_mixup.analysis.gallery import gallery
+from tune_mixup.analysis.gallery import draw, gallery
 from tune_mixup.config import TrialConfig
 from tune_mixup.mixing import MIXERS
 from tune_mixup.mixing.cutmix import CutMix
@@ -20,13 +21,13 @@ DATA = [word for key, value in SYNTHETIC.items() for word in ("--set", f"data.{k
 def drawn(tmp_path):
     """Draws one method on synthetic images and returns its examples."""
 
-    def draw(mixer, num_examples=1, seed=0):
+    def run(mixer, num_examples=1, seed=0):
         config = TrialConfig.parse({"seed": seed, "data": SYNTHETIC})
         rows, left_out = gallery(config, {"it": mixer}, tmp_path / "it.png", num_examples=num_examples, overwrite=True)
         assert left_out == {}
         return rows["it"]
 
-    return draw
+    return run
 
 
 def test_every_method_is_drawn(command, tmp_path):
@@ -62,6 +63,31 @@ def test_images_are_the_same_for_every_method_and_draws_differ(drawn):
     assert all(torch.equal(one.own, other.own) for one, other in zip(mixup, fmix, strict=True))
     assert len({example.lam for example in mixup}) == 3
     assert mixup[0].lam != drawn(Mixup(), seed=1)[0].lam
+
+
+@pytest.mark.parametrize("name", ["mixup", "cutmix", "manifold_mixup", "saliencymix", "fmix", "generalized_mixup"])
+def test_both_images_of_an_example_are_seen(drawn, name):
+    """A uniform lam is within 0.3 to 0.7 in 2 of 5 draws: by chance five of six would be in 4 % of cases."""
+    rows = [example for seed in range(2) for example in drawn(MIXERS[name].parse({}), num_examples=3, seed=seed)]
+    assert sum(0.3 <= example.lam <= 0.7 for example in rows) >= 5, [example.lam for example in rows]
+    assert not any(torch.equal(example.own, example.partner) for example in rows)
+
+
+def test_words_stand_where_features_are_mixed_and_lam_is_explained(drawn):
+    (example,) = drawn(ManifoldMixup(layers=(2,)))
+    figure = draw({"it": [example]}, title="a title")
+    words = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert "features\nafter stage 2" in words and "mixed inside\nthe network" in words
+    assert any("lam is the weight of the own image's label" in text.get_text() for text in figure.texts)
+
+
+def test_no_text_is_cut_off_however_few_examples_there_are(drawn):
+    for count in (1, 3):
+        figure = draw({"generalized_mixup": drawn(Mixup(), num_examples=count)}, title="digits, seed 0")
+        figure.draw_without_rendering()
+        width, height = figure.get_size_inches() * figure.dpi
+        boxes = [text.get_window_extent() for text in figure.findobj(Text) if text.get_text()]
+        assert all(0 <= box.x0 and box.x1 <= width and 0 <= box.y0 and box.y1 <= height for box in boxes)
 
 
 def test_mixed_features_are_said_in_words(drawn):
@@ -107,7 +133,7 @@ def test_a_method_that_cannot_mix_the_data_is_left_out_with_the_reason(command):
         (["--mixers", "erm", "--examples", "0", "--to", "a.png"], "--examples"),
         (["--mixers", "erm", "--examples", "99", "--to", "a.png"], "examples: got 99, must be 1 to 20"),
         (["--set", "mixing.alpha=1", "--to", "a.png"], "mixing.alpha: there is no such setting here"),
-        ([], "Missing option '--to'"),
+        ([], "--to FILE is missing"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(command, tmp_path, arguments, words):

@@ -61,7 +61,19 @@ def test_options_and_set_together_give_the_settings():
 
 @pytest.mark.parametrize(
     "text, seconds",
-    [("90s", 90), ("15m", 900), ("2h", 7200), ("1h30m", 5400), ("1h1m1s", 3661), ("0.5h", 1800), ("1h0m", 3600)],
+    [
+        ("90s", 90),
+        ("15m", 900),
+        ("2h", 7200),
+        ("1h30m", 5400),
+        ("1h1m1s", 3661),
+        ("0.5h", 1800),
+        ("1h0m", 3600),
+        ("1d", 86400),
+        ("2.5h", 9000),
+        ("1d1s", 86401),
+        ("0.5d12h", 86400),
+    ],
 )
 def test_durations(text, seconds):
     assert parse_duration(text, "--time-budget") == seconds
@@ -75,7 +87,24 @@ def test_parts_of_a_duration_add_up(hours, minutes, seconds):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "90", "s", "h", "0s", "0h0m", "-5m", "1h 30m", "30m1h", "1d", "two", "nan", "1e3s", "infs", "9" * 400 + "h"],
+    [
+        "",
+        "90",
+        "s",
+        "h",
+        "0s",
+        "0h0m",
+        "-5m",
+        "1h 30m",
+        "30m1h",
+        "1w",
+        "1h1d",
+        "two",
+        "nan",
+        "1e3s",
+        "infs",
+        "9" * 400 + "h",
+    ],
 )
 def test_other_durations_are_refused(text):
     with pytest.raises(ValueError, match="^--time-budget: got .*, must be a duration above zero such as 90s"):

@@ -152,7 +152,7 @@ def test_an_interrupt_before_the_sweep_began_says_so(command, ran):
         (["sweep", "quickstart", "--set", "training.epochs=ten"], "training.epochs: got 'ten', must be"),
         (["sweep", "quickstart", "--set", "training.epochs"], "must be KEY=VALUE"),
         (["sweep", "quickstart", "--trials", "0"], "trials: got 0, must be"),
-        (["sweep", "quickstart", "--trials", "1.5"], "Invalid value for '--trials'"),
+        (["sweep", "quickstart", "--trials", "1.5"], "--trials: got '1.5', must be a whole number"),
         (["sweep", "quickstart", "--max-epochs", "-1"], "training.epochs: got -1, must be"),
         (["sweep", "quickstart", "--metric", "val_acuracy"], "metric: got 'val_acuracy'"),
         (["sweep", "quickstart", "--sampler", "best"], "sweep.sampler.name: got 'best', which is not known"),

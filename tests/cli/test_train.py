@@ -62,6 +62,11 @@ def trained(command, tmp_path, monkeypatch):
     return configuration
 
 
+def results(out):
+    """The lines without those about what is being done, which come where it takes long."""
+    return [line for line in out.splitlines() if not re.match(r"\d+:\d\d  ", line)]
+
+
 def numbers(folder):
     """The epochs' reports without what the clock says."""
     epochs = TrialFolder(folder).read_epochs()
@@ -72,7 +77,7 @@ def test_a_trial_is_trained_interrupted_and_continued(command, space, tmp_path, 
     monkeypatch.setattr(Digits, "read_test", None)  # the test split stays closed
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert command("train", "--space", space, "--out", whole) == 0
-    lines = command.out.splitlines()
+    lines = results(command.out)
     assert lines[0] == f"erm, tiny_resnet, digits: 3 epochs into {whole}"
     pattern = r"epoch (\d)/3  train_loss [\d.]+  train_accuracy [\d.]+  val_accuracy [\d.]+  val_nll .* s"
     assert [re.fullmatch(pattern, line)[1] for line in lines[1:4]] == ["1", "2", "3"]
@@ -91,7 +96,7 @@ def test_a_trial_is_trained_interrupted_and_continued(command, space, tmp_path, 
     assert command.err == f"tune-mixup: interrupted after epoch 1; the same command goes on in {parts}\n"
 
     assert command("train", "--space", space, "--out", parts) == 0
-    assert command.out.splitlines()[1] == "the folder holds 1 of 3 epochs; going on"
+    assert results(command.out)[1] == "the folder holds 1 of 3 epochs; going on"
     assert numbers(parts) == numbers(whole) and len(numbers(whole)) == 3
     assert command("train", "--space", space, "--out", whole) == 0
     assert "the folder holds 3 of 3 epochs; nothing is left" in command.out
@@ -102,7 +107,8 @@ def test_a_trial_is_trained_interrupted_and_continued(command, space, tmp_path, 
 def test_json_lines_for_machines(command, tmp_path):
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(PLAIN))
     assert command("train", "--config", "a.yaml", "--out", "out", "--json") == 0
-    events = [json.loads(line) for line in command.out.splitlines()]
+    told = [json.loads(line) for line in command.out.splitlines()]
+    events = [event for event in told if event["event"] != "activity"]  # which tell of what takes long, if it does
     assert [event["event"] for event in events] == ["epoch", "end"]
     assert events[1]["metrics"] == {key: value for key, value in events[0].items() if key != "event"}
     assert events[1]["folder"] == "out" and TrialConfig.parse(events[1]["config"]).training.epochs == 1

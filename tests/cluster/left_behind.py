@@ -7,7 +7,7 @@ import sys
 
 import ray
 
-from tune_mixup.cluster.connection import connected
+from tune_mixup.cluster.connection import connected, private_nodes
 
 WATCHED = ("ray", "ray.tune")
 
@@ -18,8 +18,15 @@ def state():
 
 before = state()
 tokens, folders = [], []
+unlike = {"memory", "object_store_memory"}  # what is free at the moment, and what Ray takes of it
+(promised,) = private_nodes(None)
 for _ in range(2):
     with connected(None, {"TM_FOR_WORKERS": "yes"}) as used:
+        (node,) = used.nodes
+        assert {key: node[key] for key in node if key not in unlike} == {
+            key: promised[key] for key in promised if key not in unlike
+        }
+        assert private_nodes(None) is None and private_nodes("127.0.0.1:1") is None
         tokens.append(os.environ["RAY_AUTH_TOKEN"])
         folders.append(used.folder)
         assert ray.get(ray.remote(lambda: os.environ["TM_FOR_WORKERS"]).remote()) == "yes"

@@ -1,11 +1,15 @@
 """The contract of every data set in the registry, and what the two that are always there promise beside it."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 import torchvision
 from made_files import expect_checksums, write_cifar, write_fashion, write_folder
+from sklearn.datasets import load_digits
 
-from tune_mixup.data import DATASETS, load, load_test
+from tune_mixup.data import DATASETS, digits, load, load_test
 from tune_mixup.data.digits import Digits
 from tune_mixup.data.synthetic import Synthetic
 from tune_mixup.testing import DatasetContract
@@ -61,6 +65,31 @@ def test_digits_are_the_1797_of_scikit_learn():
     assert data.size == (8, 8)
     assert int(test.images.max()) == 255
     assert torch.bincount(test.targets).min() >= 35
+
+
+SCIKIT_LEARN = """
+import sys
+from tune_mixup.data.digits import Digits
+train, _ = Digits().read_train()
+print(tuple(train.images.shape), "sklearn" in sys.modules)
+"""
+
+
+def test_digits_are_read_without_importing_scikit_learn():
+    done = subprocess.run([sys.executable, "-c", SCIKIT_LEARN], capture_output=True, text=True, check=True)
+    assert done.stdout == "(1438, 1, 8, 8) False\n"
+
+
+@pytest.mark.parametrize("found", [True, False], ids=["from its file", "by scikit-learn"])
+def test_digits_have_the_values_of_scikit_learn(found, monkeypatch):
+    if not found:
+        monkeypatch.setattr(digits, "find_spec", lambda name: None)
+    both = [Digits().read_train()[0], Digits().read_test()]
+    expected = load_digits()
+    scaled = (expected.data * 255 / 16).round().astype(int).tolist()
+    values = sorted(zip(scaled, expected.target.tolist(), strict=True))
+    seen = [(i.flatten().tolist(), int(t)) for one in both for i, t in zip(one.images, one.targets, strict=True)]
+    assert sorted(seen) == values
 
 
 def test_the_test_digits_do_not_depend_on_the_seed():

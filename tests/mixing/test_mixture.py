@@ -278,7 +278,7 @@ def test_members_are_called_after_their_method_unless_they_say_otherwise():
         ({"weights": {"mixup": -0.1, "cutmix": 1.1}}, "weights.mixup: got -0.1, must be greater than or equal to 0"),
         ({"weights": {"mixup": math.nan, "cutmix": 1.0}}, "weights.mixup: got nan, must be a finite number"),
         ({"weights": {"mixup": math.inf, "cutmix": 1.0}}, "weights.mixup: got inf, must be a finite number"),
-        ({"weights": {"mixup": "1", "cutmix": 1.0}}, "weights.mixup: got '1', must be a valid number"),
+        ({"weights": {"mixup": "1", "cutmix": 1.0}}, "weights.mixup: got '1', must be a number"),
         ({"repeats": 0}, "repeats: got 0"),
         ({"per": "epoch"}, "per: got 'epoch'"),
         ({"members": {"manifold_mixup": {}, "mixup": {}}, "per": "sample"}, "got 'sample', but manifold_mixup mixes"),

@@ -84,7 +84,7 @@ def test_a_config_finds_each_model_by_its_name(name):
         ({"name": "resnet18", "num_classes": 1}, "model.num_classes: got 1, must be greater than or equal to 2"),
         ({"name": "resnet18", "width": 3}, "model.width: there is no such setting here"),
         ({"name": "tiny_resnet", "width": 0}, "model.width: got 0, must be greater than or equal to 1"),
-        ({"name": "tiny_resnet", "width": "16"}, "model.width: got '16', must be a valid integer"),
+        ({"name": "tiny_resnet", "width": "16"}, "model.width: got '16', must be a whole number"),
         ({"name": "preact_resnet18", "variant": "caffe"}, "model.variant: got 'caffe', must be 'facebook' or"),
         ({"name": "preact_resnet18", "stem_stride": 2}, "model: stem_stride is 2, but variant facebook has a stem of"),
         ({"name": "wide_resnet", "depth": 27}, "model: depth is 27, but three equal stages need 6 n \\+ 4; take"),

@@ -144,7 +144,7 @@ def test_the_place_a_class_was_named_by_does_not_matter(tmp_path, monkeypatch):
     [
         ({"mixing.share": 2.0}, "mixing.share: got 2.0, must be less than or equal to 1"),
         ({"mixing.shar": 0.5}, "mixing.shar: there is no such setting here (got 0.5)"),
-        ({"mixing.share": "0.5"}, "mixing.share: got '0.5', must be a valid number"),
+        ({"mixing.share": "0.5"}, "mixing.share: got '0.5', must be a number"),
         ({"mixing.share": float("nan")}, "mixing.share: got nan"),
         ({"mixing.name": f"{BLEND}:HalfCut", "mixing.partners.name": f"{OTHERS}:Shifted", "mixing.partners.by": -1},
          "mixing.partners.by: got -1"),

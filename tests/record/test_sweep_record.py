@@ -157,10 +157,20 @@ def test_what_a_killed_process_left_is_mended_by_the_next(record):
     assert [name for name in names if ".torn-" in name]
 
 
-def test_a_study_that_is_not_there_is_said_in_one_line(record, tmp_path):
+def test_a_study_that_is_not_there_is_said_in_one_line(record):
+    record.folder.journal.write_bytes(b"")
+    with pytest.raises(ValueError, match="study.journal holds no study"):
+        SweepRecord.open(record.path).study.asked()
+
+
+def test_a_sweep_is_called_like_its_folder(record, tmp_path):
+    number = ask(record, 0.5)
     record.path.rename(tmp_path / "renamed")
-    with pytest.raises(ValueError, match="no study named 'renamed'"):
-        SweepRecord.open(tmp_path / "renamed").study.asked()
+    again = SweepRecord.open(tmp_path / "renamed")
+    assert again.name == again.folder.config()["name"] == "renamed"
+    with again.folder.working():
+        again.study.report(number, 1, 0.25)
+    assert SweepRecord.open(again.path).study.asked()[0].intermediate_values == {1: 0.25}
 
 
 def test_a_missing_sweep_is_named_with_those_that_exist(record, tmp_path):

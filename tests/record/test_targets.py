@@ -1,8 +1,10 @@
+import errno
 import os
 import socket
 
 import pytest
 
+from tune_mixup.record import targets
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.record.targets import check_file, check_root, check_trial, write_file
 
@@ -178,3 +180,24 @@ def test_a_sweep_is_made_in_a_folder_outside_of_others(tmp_path, sweep):
         with pytest.raises(ValueError, match=words):
             SweepRecord.create(root, "inner", CONFIG, direction="maximize")
     assert sorted(os.listdir(tmp_path)) == ["file", "sweeps"]
+
+
+@pytest.mark.parametrize("check", [lambda to: check_file(to / "a.yaml", overwrite=False), check_trial, check_root])
+@pytest.mark.parametrize("below", ["", "new/deeper"])
+def test_a_folder_that_takes_nothing_is_noticed_first(check, below, tmp_path, monkeypatch):
+    (tmp_path / "there").mkdir()
+    check(tmp_path / "there" / below)
+    assert not list((tmp_path / "there").iterdir()), "nothing is left of the try"
+
+    def read_only(prefix, dir):
+        assert dir == tmp_path / "there"
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(dir))
+
+    monkeypatch.setattr(targets.tempfile, "mkdtemp", read_only)
+    with pytest.raises(ValueError, match=r"can't be written: .*/there: Read-only file system; give another path$"):
+        check(tmp_path / "there" / below)
+
+
+def test_a_file_system_that_is_none_takes_nothing():
+    with pytest.raises(ValueError, match=r"^/proc/nope can't be written: /proc: .*; give another path$"):
+        check_root("/proc/nope")

@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from tune_mixup.search.retold import Retold, Source
+from tune_mixup.search.standing import Running
 
 
 @pytest.mark.parametrize(
@@ -16,10 +19,12 @@ from tune_mixup.search.retold import Retold, Source
 def test_events_name_the_trials_whose_settings_are_trained_again(progress, message, expected):
     heard = []
     sources = {0: Source(7, 12), 1: Source(7, 13), 2: Source(2, 12), 3: Source(2, 13)}
-    told = progress(name="2-trials-2-seeds-0123abcd", best_trial=3, message=message)
+    running = (Running(trial=1, epoch=2, epochs=9, value=0.5), Running(trial=2, epoch=1, epochs=9, value=None))
+    told = progress(name="2-trials-2-seeds-0123abcd", best_trial=3, message=message, running=running)
     Retold(heard.append, "gm, evaluated", sources)(told)
     (one,) = heard
     assert (one.name, one.best_trial, one.message) == ("gm, evaluated", 2, expected)
+    assert one.running == (replace(running[0], trial=7), replace(running[1], trial=2))
     assert (one.states, one.best_value, one.elapsed_s) == (told.states, told.best_value, told.elapsed_s)
 
 

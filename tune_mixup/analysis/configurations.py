@@ -1,5 +1,6 @@
 """Reading configurations from a file: exported ones, or the plain settings that a person wrote."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ from tune_mixup.given_files import read_file
 from tune_mixup.schema import flatten, nest
 from tune_mixup.words import said
 
+STDIN = Path("-")
+"""Stands for what is piped in: YAML, or JSON where it begins with a bracket."""
+
 
 def read_configurations(path: Path | str) -> list[dict[str, Any]]:
     """The configurations in an exported file, best first, or the one in a plain YAML or JSON file.
@@ -19,11 +23,33 @@ def read_configurations(path: Path | str) -> list[dict[str, Any]]:
     damaged or too large, and FileNotFoundError when there is none.
     """
     path = Path(path)
+    if path == STDIN:
+        return _parsed("stdin", *_from_stdin())
     suffix = ".yaml" if path.suffix.lower() == ".yml" else path.suffix.lower()
     if suffix not in FORMATS:
         raise ValueError(f"{path}: got the suffix {path.suffix!r}, must be one of {', '.join(FORMATS)}")
     try:
-        values = FORMATS[suffix].read(read_file(path, most_bytes=FORMATS[suffix].most_bytes))
+        content = read_file(path, most_bytes=FORMATS[suffix].most_bytes)
+    except ValueError as error:
+        raise _unreadable(str(path), error) from None
+    return _parsed(str(path), suffix, content)
+
+
+def _from_stdin() -> tuple[str, bytes]:
+    """The suffix of the kind that stdin brings, JSON or YAML, and the content. Raises ValueError for too much of it."""
+    if sys.stdin is None:
+        raise ValueError("--config -: there is no stdin to read from; give a file")
+    most_bytes = max(FORMATS[suffix].most_bytes for suffix in (".json", ".yaml"))
+    content = sys.stdin.buffer.read(most_bytes + 1)
+    suffix = ".json" if content.lstrip()[:1] in (b"{", b"[") else ".yaml"
+    if len(content) > (limit := FORMATS[suffix].most_bytes):
+        raise _unreadable("stdin", ValueError(f"it has more than {limit:,} bytes"))
+    return suffix, content
+
+
+def _parsed(name: str, suffix: str, content: bytes) -> list[dict[str, Any]]:
+    try:
+        values = FORMATS[suffix].read(content)
         if isinstance(values, Mapping) and "configurations" in values:
             values = opened(values)
         elif isinstance(values, Mapping):
@@ -32,7 +58,11 @@ def read_configurations(path: Path | str) -> list[dict[str, Any]]:
             raise ValueError("it holds no configuration")
         return [nest(flatten(value)) for value in values]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path}: can't be read as configurations ({said(error)}); give a file that `tune-mixup export` "
-            "wrote, or a plain YAML file of settings such as mixing.alpha: 0.4"
-        ) from None
+        raise _unreadable(name, error) from None
+
+
+def _unreadable(name: str, error: Exception) -> ValueError:
+    return ValueError(
+        f"{name}: can't be read as configurations ({said(error)}); give a file that `tune-mixup export` "
+        "wrote, or a plain YAML file of settings such as mixing.alpha: 0.4"
+    )

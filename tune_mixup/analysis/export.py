@@ -27,13 +27,13 @@ def export(record: SweepRecord, top: int, to: Path | str, *, overwrite: bool = F
     ValueError for another suffix, for `top` below 1, for a file that exists (unless `overwrite`) or lies in a sweep,
     and when no trial is COMPLETE; nothing is written then.
     """
+    check_file(to, overwrite=overwrite)
     suffix = Path(to).suffix
     written = FORMATS.get(suffix.lower())
     if written is None:
-        raise ValueError(f"{to}: got the suffix {suffix!r}, must be one of {', '.join(FORMATS)}")
+        raise ValueError(f"{to}: got the suffix {suffix!r}, must be one of {', '.join(FORMATS)}; rename it")
     if top < 1:
         raise ValueError(f"top: got {top}, must be at least 1")
-    check_file(to, overwrite=overwrite)
     document = _document(record, top)
     content = io.BytesIO()
     written.write(content, document)

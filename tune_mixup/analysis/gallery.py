@@ -1,9 +1,10 @@
 """A picture of what the mixing methods do: pairs, masks and mixed images of real data, with their lam.
 
-One row per method; in every row the same images, each with a draw of its own.
+One row per method; in every row the same images, each with a draw of its own. A method's draws are often such that
+little is mixed, of which nothing could be seen: so an example shows the first of a few draws that mixes well.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,9 +25,22 @@ if TYPE_CHECKING:
 TILES = ("own", "partner", "weight of own", "mixed")
 PER_CLASS = 2
 """Images of each class in the batch that is mixed; a class that has fewer gives them all."""
+NUM_DRAWS = 16
+"""From how many draws of the method an example is chosen."""
+WELL_MIXED = (0.3, 0.7)
+"""Between which lam an example shows both images well."""
+LEGEND = (
+    "lam is the weight of the own image's label; its partner's label has 1 - lam. A white pixel is the own image's, a "
+    "black one the partner's.",
+    f"Each example is the first of {NUM_DRAWS} draws that has another image as partner and lam from {WELL_MIXED[0]} to "
+    f"{WELL_MIXED[1]}; where none has, the nearest.",
+)
+"""The lines below the picture."""
 TILE_INCHES = 0.78
-GAP, MARGIN, HEADER = 0.25, 1.8, 0.4
-"""Space between two examples, for the names on the left, and for the headings, in tiles."""
+GAP, MARGIN, HEADER, FOOTER = 0.25, 1.8, 0.5, 0.6
+"""Space between two examples, for the names on the left, for the headings, and for the legend, in tiles."""
+LETTER = 0.056
+"""Width of a letter of the legend, in inches."""
 
 
 class Example(NamedTuple):
@@ -78,7 +92,10 @@ def gallery(
 def examples(
     mixer: Mixer, model: nn.Module, data: TrainingData, index: Tensor, *, seed: int, num_examples: int
 ) -> list[Example]:
-    """The first images of the batch `index` int64 [B] of the training split, each from another draw of the batch.
+    """The first images of the batch `index` int64 [B] of the training split, each from other draws of the batch.
+
+    Of `NUM_DRAWS` draws an image has the first with a partner that is not itself and lam within `WELL_MIXED`; where
+    there is none, the first of those that come nearest to that.
 
     Raises ValueError for a method that can't mix this data, or that does not mix a batch once.
     """
@@ -89,11 +106,35 @@ def examples(
     inputs = normalise(data.train.images[index], data.mean, data.std)
     targets = torch.eye(data.num_classes)[data.train.targets[index]]
     state = mixer.init(data.num_classes, device=inputs.device, generator=generator(seed, "init", epoch=1))
+
+    def mix(epoch: int) -> MixedBatch:
+        return mixer.blend(model, inputs, targets, state, epoch=0, generator=generator(seed, "mix", epoch=epoch))
+
     found = []
     for row in range(num_examples):
-        drawn = mixer.blend(model, inputs, targets, state, epoch=0, generator=generator(seed, "mix", epoch=row))
-        found.append(_example(drawn, row, inputs, data))
+        draws = (mix(row + turn * num_examples) for turn in range(NUM_DRAWS))
+        found.append(_example(_most_telling(draws, row), row, inputs, data))
     return found
+
+
+def _most_telling(draws: Iterable[MixedBatch], row: int) -> MixedBatch:
+    """The first draw that mixes the image `row` well with another one, else the first that comes nearest to it."""
+    low, high = WELL_MIXED
+
+    def shortfall(drawn: MixedBatch) -> tuple[bool, float]:
+        count = len(drawn.partner)
+        lam = float(drawn.lam.expand(count)[row])
+        return int(drawn.partner[row]) == row, max(low - lam, lam - high, 0.0)
+
+    best: tuple[tuple[bool, float], MixedBatch] | None = None
+    for drawn in draws:
+        lacks = shortfall(drawn)
+        if best is None or lacks < best[0]:
+            best = (lacks, drawn)
+        if lacks == (False, 0.0):
+            break
+    assert best is not None
+    return best[1]
 
 
 def _example(drawn: MixedBatch, row: int, inputs: Tensor, data: TrainingData) -> Example:
@@ -131,20 +172,22 @@ def draw(rows: Mapping[str, list[Example]], *, title: str) -> "Figure":
 
     num_examples = max(len(row) for row in rows.values())
     widths = ([1.0] * len(TILES) + [GAP]) * num_examples
-    width, height = sum(widths) + MARGIN, len(rows) + HEADER
+    needed = max(map(len, LEGEND)) * LETTER / TILE_INCHES
+    width, height = max(sum(widths) + MARGIN, needed), len(rows) + HEADER + FOOTER
     figure = Figure(figsize=(TILE_INCHES * width, 1.25 * TILE_INCHES * height))
     grid = figure.add_gridspec(
         len(rows),
         len(widths),
         width_ratios=widths,
         left=MARGIN / width,
-        right=1,
-        bottom=0.2 / height,
+        right=(sum(widths) + MARGIN) / width,
+        bottom=(FOOTER + 0.1) / height,
         top=1 - HEADER / height,
         hspace=0.25,
         wspace=0.06,
     )
-    figure.text(0.01, 0.999, title, va="top", fontsize=8)
+    figure.text(0.01, 1 - 0.08 / height, title, va="top", fontsize=8)
+    figure.text(0.01, 0.08 / height, "\n".join(LEGEND), va="bottom", fontsize=7)
     for line, (name, row) in enumerate(rows.items()):
         for number, example in enumerate(row):
             first = number * (len(TILES) + 1)
@@ -162,15 +205,21 @@ def _draw_example(tiles: "list[Axes]", example: Example) -> None:
     for tile in tiles:
         tile.set_xticks([])
         tile.set_yticks([])
-    for tile, image in zip((tiles[0], tiles[1], tiles[3]), (example.own, example.partner, example.mixed), strict=True):
-        tile.imshow(image.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    shown = {0: example.own, 1: example.partner}
     if example.weight is not None:
-        tiles[2].imshow(example.weight.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        shown |= {2: example.weight, 3: example.mixed}
     else:
-        tiles[2].set_box_aspect(example.own.shape[0] / example.own.shape[1])
-        words = f"features\nafter stage {example.stage}"
-        tiles[2].text(0.5, 0.5, words, ha="center", va="center", fontsize=7, transform=tiles[2].transAxes)
+        _write(tiles[2], f"features\nafter stage {example.stage}", example.own)
+        _write(tiles[3], "mixed inside\nthe network", example.own)
+    for place, image in shown.items():
+        tiles[place].imshow(image.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     tiles[3].set_xlabel(f"lam {example.lam:.2f}", fontsize=7, labelpad=1)
+
+
+def _write(tile: "Axes", words: str, image: Tensor) -> None:
+    """Words in place of a picture, in a tile of the shape of `image` [H, W, ...]."""
+    tile.set_box_aspect(image.shape[0] / image.shape[1])
+    tile.text(0.5, 0.5, words, ha="center", va="center", fontsize=7, transform=tile.transAxes)
 
 
 def _suffix(to: Path) -> str:

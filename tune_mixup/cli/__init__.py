@@ -12,13 +12,18 @@ from typing import Annotated
 import typer
 
 from tune_mixup import __version__
+from tune_mixup.cli import overview
 from tune_mixup.cli.bench import bench
 from tune_mixup.cli.check import check
+from tune_mixup.cli.completion import answer_shells, completion
 from tune_mixup.cli.dashboard import dashboard
+from tune_mixup.cli.defaults import given_defaults, in_force, told_of
 from tune_mixup.cli.errors import code_and_line
 from tune_mixup.cli.explain import explain
 from tune_mixup.cli.gallery import gallery
-from tune_mixup.cli.once import OnceCommand
+from tune_mixup.cli.housekeeping import copy, delete, rename
+from tune_mixup.cli.logs import logs
+from tune_mixup.cli.once import OnceCommand, VerbGroup
 from tune_mixup.cli.results import evaluate, export, leaderboard
 from tune_mixup.cli.sweep import resume, sweep
 from tune_mixup.cli.train import train
@@ -29,6 +34,9 @@ VERBS: dict[Callable[..., None], str] = {
     train: "tune-mixup train --space mixup --set data.name=cifar10 --out runs/one",
     sweep: "tune-mixup sweep generalized_mixup --name gm --trials 64 --gpus-per-trial 0.25",
     resume: "tune-mixup resume gm --trials 128",
+    overview.list: "tune-mixup list",
+    overview.status: "tune-mixup status gm --watch",
+    logs: "tune-mixup logs gm --trial t0012",
     leaderboard: "tune-mixup leaderboard gm --top 10 --format markdown",
     export: "tune-mixup export gm --top 3 --to best.yaml",
     explain: "tune-mixup explain gm 12",
@@ -36,8 +44,15 @@ VERBS: dict[Callable[..., None], str] = {
     dashboard: "tune-mixup dashboard gm",
     gallery: "tune-mixup gallery --data cifar10 --to gallery.png",
     bench: "tune-mixup bench --space mixup --set data.name=cifar10",
+    rename: "tune-mixup rename gm gm-first",
+    copy: "tune-mixup copy gm gm-second",
+    delete: "tune-mixup delete gm-first",
+    completion: "tune-mixup completion bash",
 }
 """Every verb with an example of its use, in the order of the help."""
+
+
+EXIT_CODES = "Exit codes: 0 done, 1 a run failed or the answer was no, 2 bad input, 130 interrupted."
 
 
 def main() -> None:
@@ -67,7 +82,8 @@ def run(arguments: Sequence[str]) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     try:
-        code = app()(args=list(arguments) or ["--help"], prog_name="tune-mixup", standalone_mode=False)
+        answer_shells()
+        code = _with_defaults(list(arguments) or ["--help"])
         if code == 130:  # typer turns an interrupt that no verb has explained into this code
             raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
@@ -79,11 +95,29 @@ def _run(arguments: Sequence[str]) -> int:
         return code
 
 
+def _with_defaults(arguments: list[str]) -> object:
+    """Run the application with what is said once for all commands; what that makes go wrong is told with its source."""
+    verb = next((word for word in arguments if not word.startswith("-")), "")
+    wanted = verb in {one.__name__ for one in VERBS} and "--help" not in arguments
+    defaults = in_force(given_defaults(), verb, arguments) if wanted and verb != "completion" else {}
+    default_map = {verb: {one.parameter: one.text for one in defaults.values()}}
+    try:
+        return app()(
+            args=arguments, prog_name="tune-mixup", standalone_mode=False, default_map=default_map, obj=defaults
+        )
+    except (typer.TyperException, ValueError) as error:
+        words = error.format_message() if isinstance(error, typer.TyperException) else str(error)
+        if not (sources := told_of(words, defaults)):
+            raise
+        raise ValueError(f"{words}; got {sources}") from None
+
+
 def app() -> typer.Typer:
     """The application with all its verbs."""
     made = typer.Typer(
+        cls=VerbGroup,
         help="Hyperparameter search for mixup-family training.",
-        epilog="Start with: tune-mixup sweep quickstart",
+        epilog=f"Start with: tune-mixup sweep quickstart\n\n{EXIT_CODES}",
         add_completion=False,
         pretty_exceptions_enable=False,
     )

@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tune_mixup.activity import Activity, doing, pass_on
 from tune_mixup.analysis.fitting import Column, draw, filled
+from tune_mixup.cli.early import check_trial
 from tune_mixup.cli.options import DataRoot, Json, Settings, parse_settings
 from tune_mixup.cli.tables import screen_width
 from tune_mixup.cli.train import configuration
+from tune_mixup.display import showing_activity
 from tune_mixup.record.names import named
 
 if TYPE_CHECKING:
     from tune_mixup.config import TrialConfig
     from tune_mixup.measuring.findings import Findings
+    from tune_mixup.measuring.turns import OutOfTime
 
 SMALL = {
     "data.name": "synthetic",
@@ -38,7 +42,7 @@ def bench(
         str | None, typer.Option(metavar="SPACE", help="A search space; takes its first baseline.")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(parser=named, metavar="FILE", help="An exported file, or plain settings.")
+        Path | None, typer.Option(parser=named, metavar="FILE", help="An exported file, or plain settings; - is stdin.")
     ] = None,
     rank: Annotated[int | None, typer.Option(metavar="N", help="Which of an exported file's. Default: 1.")] = None,
     set_: Settings = None,
@@ -56,30 +60,24 @@ def bench(
     settings = parse_settings(set_, data_root)
     if rank is not None and space is None and config is None:
         raise ValueError(f"--rank: got {rank} with neither of --space and --config; give the file with --config")
-    _tell(began, f"at most {seconds:.0f} s (--seconds); beginning")
 
+    check_trial(space, settings)
     from tune_mixup.config import TrialConfig
 
     if space is None and config is None:
         trial = TrialConfig.from_dotted(SMALL, settings)
     else:
         trial = configuration(space, config, rank, settings)
+    from tune_mixup.measuring.turns import OutOfTime
 
-    import torch
-
-    from tune_mixup.measuring.child import Child
-    from tune_mixup.measuring.turns import OutOfTime, measure
-    from tune_mixup.measuring.variants import variants
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    tried, left_out = variants(trial, device=device, seconds=seconds)
-    left_s = seconds - (time.monotonic() - began)
+    print(f"tune-mixup: bench takes at most {seconds:.0f} s (--seconds)", file=sys.stderr, flush=True)
     try:
-        found = measure(tried, seconds=left_s, start=Child, device=device, tell=lambda words: _tell(began, words))
+        with showing_activity(), doing(f"measuring, for {seconds:.0f} s"):
+            found, left_out = _measured(trial, began, seconds)
     except OutOfTime as short:
         if short.images_per_s is None:
             raise
-        _say_little(trial, short.images_per_s, str(short), as_json)
+        _say_little(trial, short, as_json)
         return
     said = report(found, trial, left_out=left_out)
     if as_json:
@@ -91,19 +89,32 @@ def bench(
         print(filled(line, width))
 
 
-def _tell(began: float, words: str) -> None:
-    """What is being done, on stderr, since stdout has the result."""
-    print(f"tune-mixup: bench, {time.monotonic() - began:.0f} s: {words}", file=sys.stderr, flush=True)
+def _measured(trial: "TrialConfig", began: float, seconds: float) -> tuple["Findings", list[str]]:
+    """What was found, and what was not tried. Raises as `measure` does."""
+    import torch
+
+    from tune_mixup.measuring.child import Child
+    from tune_mixup.measuring.turns import measure
+    from tune_mixup.measuring.variants import variants
+
+    def tell(words: str) -> None:
+        pass_on(Activity(what=f"measuring, for {seconds:.0f} s", detail=words))
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    tried, left_out = variants(trial, device=device, seconds=seconds)
+    left_s = seconds - (time.monotonic() - began)
+    return measure(tried, seconds=left_s, start=Child, device=device, tell=tell), left_out
 
 
-def _say_little(trial: "TrialConfig", images_per_s: float, why: str, as_json: bool) -> None:
+def _say_little(trial: "TrialConfig", short: "OutOfTime", as_json: bool) -> None:
     """The speed of a first step is all that there was time for."""
     if as_json:
-        print(json.dumps({"config": trial.plain(), "images_per_s": images_per_s, "rounds": 0, "why": why}, indent=2))
+        found = {"config": trial.plain(), "images_per_s": short.images_per_s, "rounds": 0, "why": str(short)}
+        print(json.dumps(found, indent=2))
         return
     width = screen_width()
-    print(filled(f"training: about {images_per_s:,.3g} images/s, from a single step and its beginning.", width))
-    print(filled(f"There was time for no more: {why}.", width))
+    print(filled(f"training: about {short.images_per_s:,.3g} images/s, from a single step and its beginning.", width))
+    print(filled(f"There was time for no more: {short}.", width))
 
 
 def report(found: "Findings", trial: "TrialConfig", *, left_out: Sequence[str] = ()) -> dict[str, Any]:

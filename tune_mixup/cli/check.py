@@ -3,11 +3,26 @@
 import json
 import textwrap
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tune_mixup.cli.options import DataRoot, Json, Settings, Space, parse_settings, taking
+from tune_mixup.activity import doing
+from tune_mixup.cli.early import check_sweep
+from tune_mixup.cli.options import (
+    Address,
+    DataRoot,
+    From,
+    Json,
+    Root,
+    Settings,
+    Space,
+    parse_settings,
+    sweep_path,
+    taking,
+)
+from tune_mixup.display import showing_activity
 from tune_mixup.options import Options
 
 if TYPE_CHECKING:
@@ -22,18 +37,36 @@ def check(
     space: Space,
     *,
     options: Options,
+    ctx: typer.Context,
+    from_: From = None,
     set_: Settings = None,
     data_root: DataRoot = None,
     samples: Annotated[int, typer.Option(metavar="N", min=0, help="How many configurations to draw.")] = 5,
     everything: Annotated[bool, typer.Option("--all", help="Show the settings with a default too.")] = False,
+    root: Root = Path("sweeps"),
+    address: Address = None,
     as_json: Json = False,
 ) -> None:
-    """List the settings and ranges of a search space and draw samples; starts nothing."""
-    from tune_mixup.sweep_config import plan
+    """List the settings and ranges of a search space and draw samples; starts nothing.
 
-    config = plan(space, parse_settings(set_, data_root), **options)
-    drawn = config.space.sample(samples, seed=config.seed)
-    found = _describe(config, drawn)
+    Takes what `sweep` takes and refuses what it would refuse, data that can't be read and clusters excepted.
+    """
+    settings = parse_settings(set_, data_root)
+    check_sweep(space, settings, options)
+    with showing_activity(), doing("checking the space"):
+        from tune_mixup.cluster.dry_run import dry_run
+        from tune_mixup.sweep_config import plan
+
+        config = plan(space, settings, **options)
+        warm_start = None if from_ is None else sweep_path(from_, root)
+        learnt = dry_run(config, root=root, address=address, warm_start=warm_start)
+        drawn = config.space.sample(samples, seed=config.seed)
+        found = {
+            **_describe(config, drawn),
+            "folder": str(root / config.name),
+            "warm_start": learnt,
+            "defaults_from": [default.words() for default in (ctx.obj or {}).values()],
+        }
     print(json.dumps(found, indent=2) if as_json else "\n".join(_lines(found, everything)))
 
 
@@ -131,6 +164,11 @@ def _lines(found: Mapping[str, Any], everything: bool) -> Iterator[str]:
     yield f"sampler {found['sampler']}, scheduler {found['scheduler']}"
     yield _resources(found["cpus_per_trial"], found["gpus_per_trial"])
     yield from found["gpus_here"]
+    yield f"kept in {found['folder']}"
+    if found["warm_start"]:
+        yield f"begins with what is known {found['warm_start']}"
+    if found["defaults_from"]:
+        yield f"not from the command line: {', '.join(found['defaults_from'])}"
     yield "\nFixed" + ("" if everything else " (--all shows the other settings, with their defaults)")
     for key, value in found["fixed"].items():
         yield f"  {key:{width}}  {value}"

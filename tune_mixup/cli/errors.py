@@ -3,12 +3,20 @@
 import re
 
 import typer
+from pydantic import ValidationError
+from typer.core import TyperArgument, TyperOption
 
+from tune_mixup.cli.usage import HELP
+from tune_mixup.faults import SHOWN, describe
 from tune_mixup.words import one_line, text_of
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 LINE_LIMIT = 4000
 """Characters of the line; all faults of a configuration may stand in one."""
+
+
+WORD_LIMIT = 500
+"""No word of it is longer: more than the longest path that anyone types."""
 
 
 class Interrupted(Exception):
@@ -22,9 +30,10 @@ def code_and_line(error: BaseException) -> tuple[int, str]:
             return INTERRUPTED, _one_line(str(error))
         case KeyboardInterrupt() | typer.Abort():
             return INTERRUPTED, "interrupted"
+        case typer.BadParameter(param=TyperOption() | TyperArgument() as param, __cause__=ValidationError() as cause):
+            return error.exit_code, _one_line(f"{describe(cause, of=param.opts[0])} {HELP}")
         case typer.TyperException():
-            words = error.format_message().replace(": Value error, ", ": ")  # which some versions of typer put there
-            return error.exit_code, _one_line(f"{words} (--help shows the options)")
+            return error.exit_code, _one_line(f"{error.format_message()} {HELP}")
         case OSError(filename=str(filename), strerror=str(reason)):
             return BAD_INPUT, _one_line(f"{filename}: {reason}")
         case ValueError() | OSError():
@@ -37,6 +46,7 @@ def code_and_line(error: BaseException) -> tuple[int, str]:
 
 
 def _one_line(text: str) -> str:
+    text = re.sub(rf"\S{{{WORD_LIMIT},}}", lambda word: f"{word[0][:SHOWN]}...", text)
     if re.search(r'^\s*File ".*", line \d+', text, re.MULTILINE):  # an error from a worker brings its traceback along
         text = text.strip().splitlines()[-1]
     return one_line(text, LINE_LIMIT)

@@ -29,7 +29,7 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Say why trials were stopped, and what the control group says about the rungs."""
-    number = None if trial is None else trial_number(trial)
+    number = None if trial is None else trial_number(trial, "trial")
 
     from tune_mixup.analysis.fitting import filled
     from tune_mixup.analysis.sweep import load_sweep

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tune_mixup.cli.early import check_trial
 from tune_mixup.cli.options import DataRoot, Force, Json, Seed, Settings, parse_settings
 from tune_mixup.record.names import named
 
@@ -35,6 +36,10 @@ def gallery(
     if own and mixers is not None:
         raise ValueError("gallery: got --mixers and --set mixing; give one, for the settings are of one method")
 
+    check_trial(None, settings)
+    from tune_mixup.record.targets import check_file
+
+    check_file(to, overwrite=force)
     from tune_mixup.config import TrialConfig
 
     chosen = {} if own else _methods(mixers)

@@ -1,36 +1,65 @@
-"""A command whose options are given once each: of two values for one option, neither wins."""
+"""Commands whose command line is checked as a whole, in our words, before any of it is done."""
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
-from typer.core import TyperCommand, TyperOption
+from typer.core import TyperCommand, TyperGroup, TyperOption
 from typing_extensions import override
+
+from tune_mixup.cli.usage import HELP, check_usage
+from tune_mixup.faults import cut, near, shown
 
 
 class OnceCommand(TyperCommand):
     """Refuses an option that stands twice on the command line, unless it is made to be repeated."""
 
     @override
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _without_type(self.params)
+
+    @override
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        seen: set[str] = set()
-        for option in self._given(args):
-            if option in seen:
-                raise ValueError(f"{option} is given twice; keep one of the two")
-            seen.add(option)
+        check_usage(self, args)
         return super().parse_args(ctx, args)
 
-    def _given(self, args: Sequence[str]) -> Iterator[str]:
-        """The options with one value each that stand on the command line, in their order."""
-        options = {name: one for one in self.params if isinstance(one, TyperOption) for name in one.opts}
-        words = iter(args)
-        for word in words:
-            if word == "--":
-                return
-            name, equals, _ = word.partition("=")
-            option = options.get(name)
-            if option is None or option.is_flag:
-                continue
-            if not equals:
-                next(words, None)  # the value, which may look like an option
-            if not option.multiple:
-                yield name
+    @override
+    def get_help_option(self, ctx: Any) -> Any:
+        return _without_type([super().get_help_option(ctx)])[0]
+
+
+class VerbGroup(TyperGroup):
+    """The verbs; names the one that was meant by a name that is none."""
+
+    @override
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _without_type(self.params)
+
+    @override
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        names = [name for one in self.get_params(ctx) for name in one.opts]
+        if args and args[0].startswith("-") and args[0].partition("=")[0] not in names:
+            meant = near(args[0], names)
+            instead = "" if meant is None else f"; did you mean {meant}?"
+            raise ValueError(f"there is no option {cut(args[0])} before a verb{instead} {HELP}")
+        return super().parse_args(ctx, args)
+
+    @override
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in self.commands:
+            meant = near(args[0], self.commands)
+            instead = "" if meant is None else f"; did you mean {meant}?"
+            raise ValueError(f"there is no verb {shown(args[0])}{instead} (--help shows them all)")
+        return super().resolve_command(ctx, args)
+
+    @override
+    def get_help_option(self, ctx: Any) -> Any:
+        return _without_type([super().get_help_option(ctx)])[0]
+
+
+def _without_type(params: list[Any]) -> list[Any]:
+    """The same, where the help shows no type behind a flag, which takes no value."""
+    for one in params:
+        if isinstance(one, TyperOption) and one.is_flag:
+            one.metavar = ""
+    return params

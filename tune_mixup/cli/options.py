@@ -8,11 +8,20 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from tune_mixup.cli.names import space_names, sweep_names
+from tune_mixup.faults import cut, shown
 from tune_mixup.options import Flag, said
 from tune_mixup.record.names import is_sweep, named
 
-Space = Annotated[str, typer.Argument(help="A space that ships (quickstart, mixup, ...) or the path of a .py file.")]
-Name = Annotated[str, typer.Argument(help="Name of the sweep under --root, or the path of its folder.")]
+Space = Annotated[
+    str,
+    typer.Argument(
+        help="A space that ships (quickstart, mixup, ...) or the path of a .py file.", autocompletion=space_names
+    ),
+]
+Name = Annotated[
+    str, typer.Argument(help="Name of the sweep under --root, or the path of its folder.", autocompletion=sweep_names)
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Fix a setting by its dotted key: mixing.alpha=0.4. Repeatable."),
@@ -26,6 +35,10 @@ Seed = Annotated[int | None, typer.Option(metavar="N", help="Base of all random 
 Address = Annotated[
     str | None,
     typer.Option(metavar="ADDRESS", help="An existing Ray cluster (auto, or HOST:PORT). Default: a local one."),
+]
+From = Annotated[
+    str | None,
+    typer.Option("--from", metavar="SWEEP", help="Begin with what another sweep has learnt: its name or folder."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
 
@@ -59,14 +72,16 @@ def parse_settings(
         key, equals, text = assignment.partition("=")
         key = key.strip()
         if not equals or not key:
-            raise ValueError(f"--set: got {assignment!r}, must be KEY=VALUE, such as mixing.alpha=0.4")
+            raise ValueError(f"--set: got {shown(assignment)}, must be KEY=VALUE, such as mixing.alpha=0.4")
         try:
             value = parse_yaml(text)
             values = flatten({key: value})
         except ValueError as error:
-            raise ValueError(f"--set {key}: got {text!r}, which is no YAML value ({error}); put it in quotes") from None
+            raise ValueError(
+                f"--set {cut(key)}: got {shown(text)}, which is no YAML value ({error}); put it in quotes"
+            ) from None
         if twice := next((one for one in (key, *values) if one in keys), None):
-            raise ValueError(f"--set {twice} is given twice; keep one of the two")
+            raise ValueError(f"--set {cut(twice)} is given twice; keep one of the two")
         keys |= {key, *values}
         settings |= values
     for key in said(given):

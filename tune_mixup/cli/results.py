@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from tune_mixup.activity import doing
 from tune_mixup.cli.errors import Interrupted
 from tune_mixup.cli.options import Address, Force, Json, Name, Root, sweep_path
 from tune_mixup.cli.tables import Columns, Wide, screen_width
@@ -104,13 +105,14 @@ def evaluate(
             f"`{command_for('resume', record.path)}` first"
         )
 
-    from tune_mixup.cluster.evaluation import evaluate as run
-
     if not as_json:
         names = ", ".join(map(trial_name, best))
         print(f"retraining {names} of {record.name} on {seeds} fresh seeds each: {seeds * len(best)} trainings")
     try:
         with display(as_json) as listener:
+            with doing("loading torch and Ray"):
+                from tune_mixup.cluster.evaluation import evaluate as run
+
             frame = run(path, best, seeds=seeds, address=address, listener=listener)
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the same command goes on with what is left") from None

@@ -2,16 +2,17 @@
 
 import json
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from types import ModuleType
+from typing import TYPE_CHECKING
 
-import typer
-
+from tune_mixup.activity import doing
+from tune_mixup.cli.early import check_places, check_sweep
 from tune_mixup.cli.errors import Interrupted
 from tune_mixup.cli.options import (
     Address,
     DataRoot,
+    From,
     Json,
     Name,
     Root,
@@ -24,7 +25,7 @@ from tune_mixup.cli.options import (
 from tune_mixup.cli.tables import screen_width
 from tune_mixup.display import display
 from tune_mixup.options import Options, Promise
-from tune_mixup.record.names import command_for, is_sweep
+from tune_mixup.record.names import check_sweep_there, command_for, is_sweep
 
 if TYPE_CHECKING:
     from tune_mixup.analysis.sweep import Sweep
@@ -40,10 +41,7 @@ def sweep(
     space: Space,
     *,
     options: Options,
-    from_: Annotated[
-        str | None,
-        typer.Option("--from", metavar="SWEEP", help="Begin with what another sweep has learnt: its name or folder."),
-    ] = None,
+    from_: From = None,
     set_: Settings = None,
     data_root: DataRoot = None,
     root: Root = Path("sweeps"),
@@ -52,11 +50,11 @@ def sweep(
 ) -> None:
     """Search a space: many trials on Ray, poor ones stopped early, the next ones suggested by Optuna."""
     settings = parse_settings(set_, data_root)
-    from tune_mixup.cluster.sweep import sweep as run
-
-    path = root / (options.get("name") or Path(space).stem)
+    check_sweep(space, settings, options)
+    check_places(options.get("name", Path(space).stem), root, from_)
+    path = root / options.get("name", Path(space).stem)
     _follow(
-        lambda listener: run(
+        lambda listener: _driver().sweep(
             space,
             settings,
             root=root,
@@ -80,17 +78,23 @@ def resume(
     as_json: Json = False,
 ) -> None:
     """Go on with a sweep that was interrupted, or add trials to it; no finished trial runs again."""
-    from tune_mixup.cluster.sweep import resume as run
-
     path = sweep_path(name, root)
-    _follow(lambda listener: run(path, address=address, listener=listener, **options), path, as_json)
+    check_sweep_there(path)
+    _follow(lambda listener: _driver().resume(path, address=address, listener=listener, **options), path, as_json)
+
+
+@doing("loading torch and Ray")
+def _driver() -> ModuleType:
+    """What runs sweeps; it takes seconds to load, so that the display is there before."""
+    from tune_mixup.cluster import sweep
+
+    return sweep
 
 
 def _follow(run: Callable[["Listener"], "Sweep"], path: Path, as_json: bool) -> None:
     """Run with a display, then show the result. Raises RuntimeError when every trial failed."""
-    shown: AbstractContextManager[Listener] = display(as_json)
     try:
-        with shown as listener:
+        with display(as_json) as listener:
             record = run(listener).record
     except KeyboardInterrupt:
         if not is_sweep(path):

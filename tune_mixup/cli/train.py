@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tune_mixup.activity import doing
+from tune_mixup.cli.early import check_trial
 from tune_mixup.cli.errors import Interrupted
 from tune_mixup.cli.options import DataRoot, Json, Seed, Settings, parse_settings
+from tune_mixup.display import display
 from tune_mixup.record.names import named
 
 if TYPE_CHECKING:
     from tune_mixup.config import TrialConfig
     from tune_mixup.record.trial_folder import Epoch
     from tune_mixup.search_space import SearchSpace
+    from tune_mixup.training.trainer import Trainer
 
 
 def train(
@@ -27,7 +31,7 @@ def train(
         str | None, typer.Option(metavar="SPACE", help="A search space; takes its first baseline.")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(parser=named, metavar="FILE", help="An exported file, or plain settings.")
+        Path | None, typer.Option(parser=named, metavar="FILE", help="An exported file, or plain settings; - is stdin.")
     ] = None,
     rank: Annotated[int | None, typer.Option(metavar="N", help="Which of an exported file's. Default: 1.")] = None,
     set_: Settings = None,
@@ -44,20 +48,36 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train one configuration, without Ray; the test split stays closed."""
-    from tune_mixup.record.targets import check_trial
+    from tune_mixup.record.targets import check_trial as check_folder
 
     settings = parse_settings(set_, data_root, seed=seed)
-    check_trial(out)
-    trial = configuration(space, config, rank, settings)
+    check_folder(out)
+    with display(as_json):
+        with doing("loading torch"):
+            trial = configuration(space, config, rank, settings)
+            from tune_mixup.training.divergence import why_diverged
 
-    from tune_mixup.training.divergence import why_diverged
+        trainer = _trained(trial, out, threads, as_json)
+    last = trainer.history[-1]
+    if as_json:
+        print(json.dumps({"event": "end", "folder": str(out), "config": trial.plain(), "metrics": last}))
+    elif not trainer.diverged:
+        print("\n".join(f"{key:20} {value:.4g}" for key, value in last.items() if key.startswith("val_")))
+        print(f"Validation numbers after epoch {last['epoch']}; configuration, epochs and checkpoint are in {out}.")
+    if trainer.diverged:
+        raise RuntimeError(f"diverged in epoch {last['epoch']}: {why_diverged(last)}; try a lower optimizer.lr")
+
+
+def _trained(trial: "TrialConfig", out: Path, threads: int | None, as_json: bool) -> "Trainer":
+    """Train what is left of the trial in its folder `out`, with a line for each epoch."""
     from tune_mixup.training.process import set_threads
     from tune_mixup.training.trainer import Trainer
 
     if threads is not None:
         set_threads(threads)
     known = _notes(out)
-    trainer = Trainer(trial, folder=out)
+    with doing(f"preparing {trial.model.name} on {trial.data.name}"):
+        trainer = Trainer(trial, folder=out)
     for note in _notes(out)[len(known) :]:
         print(f"tune-mixup: {note}", file=sys.stderr, flush=True)
     if not as_json:
@@ -66,17 +86,10 @@ def train(
             left = "nothing is left" if trainer.done else "going on"
             print(f"the folder holds {trainer.epoch} of {trial.training.epochs} epochs; {left}")
     try:
-        history = trainer.run(_print_json if as_json else _Lines(trial.training.epochs))
+        trainer.run(_print_json if as_json else _Lines(trial.training.epochs))
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted after epoch {trainer.epoch}; the same command goes on in {out}") from None
-    last = history[-1]
-    if as_json:
-        print(json.dumps({"event": "end", "folder": str(out), "config": trial.plain(), "metrics": last}))
-    elif not trainer.diverged:
-        print("\n".join(f"{key:20} {value:.4g}" for key, value in last.items() if key.startswith("val_")))
-        print(f"Validation numbers after epoch {last['epoch']}; configuration, epochs and checkpoint are in {out}.")
-    if trainer.diverged:
-        raise RuntimeError(f"diverged in epoch {last['epoch']}: {why_diverged(last)}; try a lower optimizer.lr")
+    return trainer
 
 
 def configuration(space: str | None, file: Path | None, rank: int | None, settings: Mapping[str, Any]) -> "TrialConfig":
@@ -89,6 +102,7 @@ def configuration(space: str | None, file: Path | None, rank: int | None, settin
     if space is not None:
         if rank is not None:
             raise ValueError("--rank: chooses from a file's configurations; give it with --config only")
+        check_trial(space, settings)
         from tune_mixup.space_files import load_space
 
         loaded = load_space(space)
@@ -98,6 +112,7 @@ def configuration(space: str | None, file: Path | None, rank: int | None, settin
         check_data_named(loaded.fix(settings))
         return TrialConfig.from_dotted(loaded.fixed, _first_point(loaded, settings), settings)
     assert file is not None
+    check_trial(None, settings)
     from tune_mixup.analysis.configurations import read_configurations
 
     found = read_configurations(file)  # before torch is imported: a file that is no good is told of at once

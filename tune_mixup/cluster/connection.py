@@ -5,14 +5,16 @@ import logging
 import os
 import secrets
 import socket
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tune_mixup.activity import doing
 from tune_mixup.cluster.environment import environment, levels_kept
 from tune_mixup.cluster.private_folder import marks, private_folder
-from tune_mixup.cluster.ray_internals import LOOPBACK_ONLY, read_token_again, start_private
+from tune_mixup.cluster.ray_internals import LOOPBACK_ONLY, nodes_here, read_token_again, start_private
 from tune_mixup.measuring.nodes import Node
 from tune_mixup.outside import module_folders
 from tune_mixup.streams import stand_ins
@@ -44,6 +46,22 @@ class Connected:
     """Where its files are, for a Ray that this process has started for itself; None for one of several hosts."""
 
 
+def private_nodes(address: str | None) -> list[Node] | None:
+    """What the Ray that `connected` would start for itself will offer; None where it would use one that is there."""
+    if address is not None or ("ray" in sys.modules and sys.modules["ray"].is_initialized()):
+        return None
+    with _quietly(), doing("loading Ray"):
+        return nodes_here()
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """In the block Ray may be imported."""
+    quietly = {name: value for name, value in QUIET.items() if name not in os.environ}
+    with environment(quietly), levels_kept(["ray"]), stand_ins():
+        yield
+
+
 def worker_threads(config: SweepConfig) -> dict[str, str]:
     """The environment variables by which workers start with a trial's threads; none while these are to be measured.
 
@@ -72,9 +90,9 @@ def connected(
     exception of a Ray that this process is connected to already. Raises ValueError when the cluster does not answer.
     """
     variables = {name: os.environ.get(name, value) for name, value in (worker_variables or {}).items()}
-    quietly = {name: value for name, value in QUIET.items() if name not in os.environ}
-    with environment(quietly), levels_kept(["ray"]), stand_ins():
-        import ray
+    with _quietly():
+        with doing("loading Ray"):
+            import ray
 
         if ray.is_initialized():
             yield Connected(_nodes())
@@ -129,7 +147,8 @@ def _private(variables: Mapping[str, str]) -> Iterator[Path]:
                 read_token_again()
             try:
                 with environment({**variables, **LOOPBACK_ONLY, **marks(folder)}):
-                    start_private(folder / "r")
+                    with doing("starting Ray"):
+                        start_private(folder / "r")
                 yield folder
             finally:
                 ray.shutdown()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
-from tune_mixup.cluster.connection import connected_for
+from tune_mixup.activity import doing
 from tune_mixup.cluster.sweep import resume, start
 from tune_mixup.config import TrialConfig
 from tune_mixup.display import showing
@@ -52,14 +52,18 @@ def evaluate(
     if seeds < 1 or not trials:
         raise ValueError(f"evaluate: got {len(trials)} trials and {seeds} seeds, must be at least one of each")
     plan = _plan(record, config, trials, seeds)
-    with showing(listener) as shown, connected_for(plan, address):
-        listener = Retold(shown, f"{record.name}, evaluated", _sources(plan, trials, seeds))
+    measured: dict[int, dict[str, float]] = {}
+
+    def measure(retrained: SweepRecord) -> None:
+        measured.update(_measure(retrained, plan))
+
+    with showing(listener) as shown:
+        told = Retold(shown, f"{record.name}, evaluated", _sources(plan, trials, seeds))
         folder = record.folder.evaluations / plan.name
         if is_sweep(folder):
-            retrained = resume(folder, listener=listener).record
+            retrained = resume(folder, address=address, listener=told, then=measure).record
         else:
-            retrained = start(plan, root=folder.parent, listener=listener).record
-        measured = _measure(retrained, plan)
+            retrained = start(plan, root=folder.parent, address=address, listener=told, then=measure).record
     rows = []
     for place, trial in enumerate(trials):
         mine = range(place * seeds, (place + 1) * seeds)  # the plan's points are in the order of the trials
@@ -107,6 +111,7 @@ def _plan(record: SweepRecord, config: SweepConfig, trials: Sequence[int], seeds
     )
 
 
+@doing("measuring on the test split")
 def _measure(retrained: SweepRecord, plan: SweepConfig) -> dict[int, dict[str, float]]:
     """The test metrics of each retrained trial that reached its full budget, measured where a trial would run."""
     import ray

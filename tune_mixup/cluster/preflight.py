@@ -1,13 +1,19 @@
-"""The last check before a sweep begins or goes on: that its settings fit the data, tried where the trials would run."""
+"""What is checked before a sweep begins or goes on: everything that can be known of it, the cheapest first."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
+from tune_mixup.activity import doing
+from tune_mixup.cluster.probing import warn_of_gpus
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.base import forget_data
+from tune_mixup.measuring.auto import check_resources, least_room
+from tune_mixup.measuring.nodes import Node
+from tune_mixup.search.disk import check_space
 from tune_mixup.sweep_config import SweepConfig
 from tune_mixup.words import said
 
@@ -21,6 +27,19 @@ class Found(NamedTuple):
     """The content of each data set: `Dataset.source()` -> fingerprint."""
 
 
+def check_all(config: SweepConfig, nodes: Sequence[Node], root: Path, *, here: bool, data: bool = True) -> Found:
+    """Check that trials can run on `nodes`, fit their data, unless these are not needed, and can be kept below `root`.
+
+    `here`: the nodes are this host alone. Raises ValueError with the first fault, in one line.
+    """
+    check_resources(config, nodes)
+    warn_of_gpus(config, nodes, here=here)
+    found = check_data(config, here=here) if data else Found(0, {})
+    check_space(root, config, checkpoint_bytes=found.checkpoint_bytes, concurrent=least_room(config, nodes))
+    return found
+
+
+@doing("checking the data")
 def check_data(config: SweepConfig, *, here: bool) -> Found:
     """Load the data of every kind of trial once.
 

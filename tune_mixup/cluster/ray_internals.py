@@ -5,14 +5,18 @@ it. The environment variables that Ray reads when it is imported stand in `conne
 inside of the functions here, for it reads them at that moment.
 """
 
+import contextlib
 import logging
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
     from ray.tune.experiment import Trial
+
+    from tune_mixup.measuring.nodes import Node
 
 OUT_OF_MEMORY = re.compile(r"running low on memory|memory monitor", re.IGNORECASE)
 """What Ray says of a worker that it has killed to save its host."""
@@ -24,27 +28,62 @@ LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """What makes a process of Ray listen on the loopback address alone; otherwise Ray does so where firewalls would ask."""
 
 
+UNUSED_BY_US = ("start_monitor", "start_api_server", "start_log_monitor")
+"""Methods of Ray's node by which it starts what we never ask: the autoscaler, the dashboard's server, and the process
+that carries what workers print to the driver. Each imports Ray anew, and Ray waits for the server: 4 s on two cores."""
+
+
 def start_private(folder: Path) -> None:
     """Start a Ray on this host that nobody else is told of, with all its files in `folder`, and connect to it.
 
     It listens on the loopback address only; its processes must inherit `LOOPBACK_ONLY`. Ray gives all that it makes
-    the mode 0777, `folder` too, so that it has to lie in one that nobody else can enter.
+    the mode 0777, `folder` too, so that it has to lie in one that nobody else can enter. Its object store is the least
+    that Ray takes, since what passes through it are configurations and reports.
     """
     import ray
     from ray._private import ray_constants
+    from ray._private.node import Node
 
-    clusters = ray_constants.ENABLE_RAY_CLUSTER  # from the environment, when Ray was imported
-    ray_constants.ENABLE_RAY_CLUSTER = False
-    try:
+    with contextlib.ExitStack() as changed:
+        changed.enter_context(_replaced(ray_constants, "ENABLE_RAY_CLUSTER", False))  # read when Ray was imported
+        for name in UNUSED_BY_US:
+            changed.enter_context(_replaced(Node, name, lambda node, **settings: None))
+        changed.enter_context(handlers_kept())
         ray.init(
             address="local",
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
+            object_store_memory=ray_constants.OBJECT_STORE_MINIMUM_MEMORY_BYTES,
             _temp_dir=str(folder),
         )
+
+
+@contextlib.contextmanager
+def handlers_kept() -> Iterator[None]:
+    """In the block `ray.init` puts no handler of its own for SIGTERM over the one that is there."""
+    from ray._private import utils
+
+    with _replaced(utils, "set_sigterm_handler", lambda handler: None):
+        yield
+
+
+@contextlib.contextmanager
+def _replaced(where: object, name: str, value: object) -> Iterator[None]:
+    before = getattr(where, name)
+    setattr(where, name, value)
+    try:
+        yield
     finally:
-        ray_constants.ENABLE_RAY_CLUSTER = clusters
+        setattr(where, name, before)
+
+
+def nodes_here() -> "list[Node]":
+    """What the one node of a private Ray will offer, as Ray finds it when it is started."""
+    from ray._private.resource_and_label_spec import ResourceAndLabelSpec
+
+    found = ResourceAndLabelSpec().resolve(is_head=True, node_ip_address="127.0.0.1")
+    return [found.to_resource_dict()]  # type: ignore[no-untyped-call]
 
 
 def read_token_again() -> None:

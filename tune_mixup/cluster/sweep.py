@@ -6,18 +6,17 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
 from tune_mixup.analysis.sweep import Sweep
-from tune_mixup.cluster.connection import Connected, connected_for
+from tune_mixup.cluster.connection import Connected, connected_for, private_nodes
 from tune_mixup.cluster.halt import Halt, Signals, interruptible
-from tune_mixup.cluster.preflight import check_data
-from tune_mixup.cluster.probing import decide, warn_of_gpus
+from tune_mixup.cluster.preflight import Found, check_all
+from tune_mixup.cluster.probing import decide
 from tune_mixup.data.base import DataFault
-from tune_mixup.display import showing
-from tune_mixup.measuring.auto import check_resources
+from tune_mixup.display import Watcher, showing
 from tune_mixup.measuring.nodes import Node, asking_for
 from tune_mixup.measuring.packing import Packed
 from tune_mixup.options import Options, Promise, said
@@ -67,24 +66,21 @@ def start(
     address: str | None = None,
     warm_start: Path | str | None = None,
     listener: Listener | None = None,
+    then: Callable[[SweepRecord], None] | None = None,
 ) -> Sweep:
-    """Run a sweep that is planned. Raises as `sweep` does."""
+    """Run a sweep that is planned, and `then` what still needs its Ray. Raises as `sweep` does."""
     root = named(root)
     SweepFolder.check_free(root, config.name)
     source = SweepRecord.open(warm_start) if warm_start is not None else None
     with (
         showing(listener) as listener,
         interruptible() as signals,
-        connected_for(config, address) as ray,
+        _checked(config, root, address) as (ray, (checkpoint_bytes, data)),
     ):
-        nodes = ray.nodes
-        warn_of_gpus(config, nodes, here=ray.folder is not None)
-        check_resources(config, nodes)
         _warn_of_invalid_points(config)
-        checkpoint_bytes, data = check_data(config, here=ray.folder is not None)
-        decision = decide(config, nodes, Packed())
+        decision = decide(config, ray.nodes, Packed())
         config = decision.applied(config.replace(data=data))
-        concurrent = _concurrency(config, nodes, decision)
+        concurrent = _concurrency(config, ray.nodes, decision)
         check_space(root, config, checkpoint_bytes=checkpoint_bytes, concurrent=concurrent)
 
         def fill(record: SweepRecord) -> None:
@@ -97,8 +93,10 @@ def start(
         record = SweepRecord.create(root, config.name, values, direction=config.direction, fill=fill)
         with record.folder.working():
             _note(record, decision)
-            shares = shares_for(record, config, nodes, decision)
+            shares = shares_for(record, config, ray.nodes, decision)
             _run(record, config, shares, decision.words(), concurrent, listener, signals, ray)
+        if then is not None:
+            then(record)
     return Sweep(record)
 
 
@@ -107,31 +105,46 @@ def resume(
     *,
     address: str | None = None,
     listener: Listener | None = None,
+    then: Callable[[SweepRecord], None] | None = None,
     **changes: Unpack[Promise],
 ) -> Sweep:
     """Go on with a sweep: finish what was promised, or what `changes` promise now. No finished trial runs again.
 
+    `then` does what still needs the sweep's Ray.
     Raises ValueError, with no trial touched, when there is no such sweep, when another process works on it, when
     `trials` is fewer than were begun, when its data are not there or have another content than when it began.
     """
     record = SweepRecord.open(path)
     with showing(listener) as listener, interruptible() as signals, record.folder.working():
         config = _resumed(record, said(changes))
-        with connected_for(config, address) as ray:
-            nodes = ray.nodes
-            warn_of_gpus(config, nodes, here=ray.folder is not None)
-            if _is_anything_left(record, config):
-                config = config.replace(data=check_data(config, here=ray.folder is not None).data)
+        left = _is_anything_left(record, config)
+        with _checked(config, record.path, address, data=left) as (ray, found):
             known = Packed.parse(record.study.sweep_facts().packing or {})
-            decision = decide(config, nodes, known)
-            config = decision.applied(config)
-            concurrent = _concurrency(config, nodes, decision)
+            decision = decide(config, ray.nodes, known)
+            config = decision.applied(config.replace(data=found.data) if left else config)
+            concurrent = _concurrency(config, ray.nodes, decision)
             check_space(record.path, config, checkpoint_bytes=_checkpoint_bytes(record), concurrent=concurrent)
             _note(record, decision)
             news = decision.words() if decision != known else ""
-            shares = shares_for(record, config, nodes, decision)
+            shares = shares_for(record, config, ray.nodes, decision)
             _run(record, config, shares, news, concurrent, listener, signals, ray)
+            if then is not None:
+                then(record)
     return Sweep(record)
+
+
+@contextlib.contextmanager
+def _checked(
+    config: SweepConfig, root: Path, address: str | None, *, data: bool = True
+) -> Iterator[tuple[Connected, Found]]:
+    """Ray, and what the checks found: before a Ray of our own is started, on the cluster's nodes otherwise.
+
+    Without `data` nothing is left to train, and the data need not be there.
+    """
+    nodes = private_nodes(address)
+    found = None if nodes is None else check_all(config, nodes, root, here=True, data=data)
+    with connected_for(config, address) as ray:
+        yield ray, found or check_all(config, ray.nodes, root, here=False, data=data)
 
 
 def _warn_of_invalid_points(config: SweepConfig) -> None:
@@ -165,8 +178,7 @@ def _is_anything_left(record: SweepRecord, config: SweepConfig) -> bool:
 
 def _concurrency(config: SweepConfig, nodes: Sequence[Node], decision: Packed) -> int:
     """Trials at the same time; says so when they are too many for a sampler that learns."""
-    most = room(config, nodes, decision)
-    concurrent = min(most, config.concurrent or most, config.trials)
+    concurrent = config.at_once(room(config, nodes, decision))
     if config.sampler.learns and 4 * concurrent > config.trials:
         logging.getLogger(__name__).warning(
             f"concurrent: {concurrent} trials at the same time are more than a quarter of {config.trials}, so "
@@ -182,7 +194,7 @@ def _run(
     shares: Shares,
     news: str,
     concurrent: int,
-    listener: Listener | None,
+    listener: Watcher,
     signals: Signals,
     ray: Connected,
 ) -> None:
@@ -194,7 +206,7 @@ def _run(
     session = None
     try:
         record.folder.write_config(config.model_dump(mode="json"))
-        session = Session.open(record, config, shares=shares, listener=listener)
+        session = Session.open(record, config, shares=shares, listener=listener, began=listener.began)
         learnt = "" if record.study.asked() else record.study.sweep_facts().warm_start
         session.tell("; ".join(words for words in (learnt, news) if words))
         with signals.halting(halt):

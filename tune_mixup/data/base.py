@@ -16,6 +16,7 @@ import torch
 from pydantic import AfterValidator, Field, field_validator
 from torch import Tensor
 
+from tune_mixup.activity import doing
 from tune_mixup.data.augment import Augment, measure, prepare
 from tune_mixup.data.batches import Unbalanced
 from tune_mixup.data.fingerprint import DIGITS, of_tensors
@@ -203,6 +204,11 @@ def _without_batching(dataset: Dataset) -> Dataset:
 
 @lru_cache(maxsize=2)  # two, because a process that changes its seed must not hold every split it ever made
 def _load_once(dataset: Dataset, seed: int, device: torch.device) -> TrainingData:
+    with doing(f"reading {dataset.name}"):
+        return _load(dataset, seed, device)
+
+
+def _load(dataset: Dataset, seed: int, device: torch.device) -> TrainingData:
     whole, class_names, own_validation, fingerprint = _read(dataset)
     if len(class_names) < 2:
         raise ValueError(f"data.name={dataset.name} has {len(class_names)} classes, must be at least 2 to learn from")

@@ -4,8 +4,12 @@ Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Le
 part, 1,797 images). No official test split exists for this part, so a fixed fifth of every class is kept for it.
 """
 
-from typing import Literal
+import gzip
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from typing_extensions import override
@@ -45,11 +49,27 @@ class Digits(Dataset):
 
 def _read() -> tuple[Tensor, Tensor]:
     """All images uint8 [1797, 1, 8, 8], scaled from 0..16 to 0..255, and targets int64 [1797]."""
-    from sklearn.datasets import load_digits  # here, because it takes a second that other data sets need not pay
+    table = _table()
+    images = torch.from_numpy(table[:, :-1]).reshape(-1, 8, 8).mul(255 / 16).round().to(torch.uint8).unsqueeze(1)
+    return images, torch.from_numpy(table[:, -1]).long()
+
+
+def _table() -> "np.ndarray[Any, np.dtype[np.float64]]":
+    """Pixels 0..16 row by row, then the class, [1797, 65].
+
+    Read from scikit-learn's file, since scikit-learn itself takes two seconds to import, in each worker again; by
+    scikit-learn where another release keeps the file elsewhere.
+    """
+    spec = find_spec("sklearn")
+    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+        file = Path(folder) / "datasets" / "data" / "digits.csv.gz"
+        if file.is_file():
+            with gzip.open(file, "rt") as lines:
+                return np.loadtxt(lines, delimiter=",")
+    from sklearn.datasets import load_digits
 
     digits = load_digits()
-    images = torch.from_numpy(digits.images).mul(255 / 16).round().to(torch.uint8).unsqueeze(1)
-    return images, torch.from_numpy(digits.target).long()
+    return np.column_stack([digits.data, digits.target]).astype(np.float64)
 
 
 def _test_split(targets: Tensor) -> tuple[Tensor, Tensor]:

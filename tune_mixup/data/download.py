@@ -10,6 +10,7 @@ from pathlib import Path
 from tarfile import TarError
 from typing import TypeVar
 
+from tune_mixup.activity import doing
 from tune_mixup.locks import Lock
 from tune_mixup.words import one_line, text_of
 
@@ -32,7 +33,8 @@ def open_or_download(
         with Lock(root / f".{name}.lock"):
             opened = open_files()
             if opened is None:
-                download()
+                with doing(f"downloading {name}"):
+                    download()
                 opened = open_files()
     except (OSError, RuntimeError, EOFError, HTTPException, TarError) as error:
         raise ValueError(_explain(root, name, expected, text_of(error) or type(error).__name__)) from error

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tune_mixup.activity import doing
 from tune_mixup.opening import open_regular
 from tune_mixup.words import said
 
@@ -55,9 +56,10 @@ def decode(paths: Sequence[Path], *, channels: Literal[1, 3]) -> tuple[Tensor, l
             images[i] = pixels
 
     num_threads = 1 if first[0].size <= _SMALL else os.cpu_count()
-    with ThreadPoolExecutor(num_threads) as pool:
-        for _ in pool.map(decode_chunk, range(0, len(paths), _CHUNK)):  # in order, so that the first fault is named
-            pass
+    chunks = range(0, len(paths), _CHUNK)
+    with ThreadPoolExecutor(num_threads) as pool, doing(f"reading {len(paths):,} images", of=len(paths)) as count:
+        for start, _ in zip(chunks, pool.map(decode_chunk, chunks), strict=True):  # in order: the first fault is named
+            count(start + 1)
     return torch.from_numpy(images), digests
 
 

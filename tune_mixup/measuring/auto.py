@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tune_mixup.activity import doing
 from tune_mixup.measuring.largest import largest
 from tune_mixup.measuring.nodes import HEAD, HOST, Node, asking_for, gpu_types, of_type, slots
 from tune_mixup.measuring.packing import OutOfMemory, Packed, Packing, Threading, choose_threads, pack
@@ -16,6 +17,13 @@ def check_resources(config: SweepConfig, nodes: Sequence[Node]) -> None:
             "gpus_per_trial: got auto, but there is no GPU here; use --gpus-per-trial 0 or a cluster's --address"
         )
     slots(nodes, cpus=config.cpus, gpus=config.gpus)
+
+
+def least_room(config: SweepConfig, nodes: Sequence[Node]) -> int:
+    """Trials that run at once whatever `auto` comes to."""
+    if "auto" in (config.cpus_per_trial, config.gpus_per_trial):
+        return 1
+    return config.at_once(slots(nodes, cpus=config.cpus, gpus=config.gpus))
 
 
 def decide(config: SweepConfig, nodes: Sequence[Node], known: Packed, *, run: Run) -> Packed:
@@ -34,6 +42,7 @@ def decide(config: SweepConfig, nodes: Sequence[Node], known: Packed, *, run: Ru
     return Packed(gpus=gpus, cpus=cpus)
 
 
+@doing("measuring how many trials fit on a GPU")
 def _pack(config: SweepConfig, nodes: Sequence[Node], gpu_type: str, run: Run) -> Packing:
     cpus = min(node.get("CPU", 0) / node["GPU"] for node in nodes)
     """Beside each GPU, where they are scarcest."""
@@ -43,6 +52,7 @@ def _pack(config: SweepConfig, nodes: Sequence[Node], gpu_type: str, run: Run) -
     return pack(probe, most=max(1, int(cpus / config.cpus + 1e-9)))
 
 
+@doing("measuring how many CPU threads a trial needs")
 def _choose_threads(config: SweepConfig, node: Node, run: Run) -> Threading:
     setting, cores = largest(config), int(node["CPU"])
     where = {key: 0.001 for key in node if key.startswith(HOST) and key != HEAD}

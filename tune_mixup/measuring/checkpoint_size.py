@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from typing_extensions import override
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.optimizer import AnyOptimizer
@@ -16,11 +18,14 @@ EPOCH_BYTES = 250
 CLASS_BYTES = 64
 """What predicting needs of the data for each class, such as its name, at most."""
 
+FILLING = (Tensor.normal_, Tensor.uniform_, Tensor.bernoulli_, Tensor.random_)
+"""What draws a network's first weights, in place."""
+
 
 def expected_bytes(config: TrialConfig, *, channels: int, num_classes: int) -> int:
     """About how large the largest state of an unfinished trial is: weights, what the optimizer keeps, the mixer's."""
     outputs = config.model.outputs(num_classes)
-    with torch.device("meta"):
+    with torch.device("meta"), _Unfilled():
         model = config.model.build(channels=channels, num_classes=outputs)
     shapes = [parameter.shape for parameter in model.parameters()]
     kept = kept_by(config.optimizer, shapes)
@@ -29,6 +34,19 @@ def expected_bytes(config: TrialConfig, *, channels: int, num_classes: int) -> i
     form = {place: {key: _hollow(value) for key, value in part.items()} for place, part in enumerate(parts)}
     values = sum(_bytes(value) for part in parts for value in part.values())
     return _saved_bytes(form) + values + EPOCH_BYTES * config.training.epochs + CLASS_BYTES * num_classes
+
+
+class _Unfilled(TorchFunctionMode):
+    """In the block no tensor is filled with random numbers: on the device `meta` there is nothing to fill.
+
+    Torch would import its compiler for it, which takes two seconds.
+    """
+
+    @override
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        return args[0] if func in FILLING else func(*args, **(kwargs or {}))
 
 
 def kept_by(optimizer: AnyOptimizer, shapes: Iterable[torch.Size]) -> dict[torch.Size, dict[str, Any]]:

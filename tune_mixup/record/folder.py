@@ -34,6 +34,8 @@ from tune_mixup.writing import sync_folder
 FORMAT = 2
 """Of the record. 0, which no file says, had the settings of sampler and stopping rule beside each other; 1 had no
 checksums."""
+LOOK_S = 0.2
+"""Who only looks whether a sweep is worked on has the lock for less than this."""
 
 
 class SweepFolder:
@@ -89,6 +91,7 @@ class SweepFolder:
     def config(self) -> dict[str, Any]:
         """The sweep's configuration as nested plain values, `format` among them where the record has one.
 
+        A sweep is called like its folder, whatever it was called when the file was written.
         Raises ValueError for a file that is damaged, and for a record of a later format than this version knows.
         """
         file = self.path / SWEEP
@@ -110,7 +113,7 @@ class SweepFolder:
                 f"{self.path} has a record of format {found}, but this version of tune_mixup knows formats up to "
                 f"{FORMAT}; use the version that made it, or a later one"
             )
-        return values
+        return {**values, "name": self.name} if "name" in values else values
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Replace the configuration, as `resume --trials` does; the record then has today's format."""
@@ -124,13 +127,7 @@ class SweepFolder:
         Raises ValueError when another process works on the sweep, and when the configuration or the study is damaged
         beyond the torn end of a write: nothing is changed then.
         """
-        try:
-            self._lock.acquire(0)
-        except Held:
-            raise ValueError(
-                f"another process is working on the sweep {self.name!r}; wait for it or stop it first"
-            ) from None
-        try:
+        with self.alone():
             self.config()
             cut = repair(self.journal)
             if cut is not None and cut.lines:
@@ -147,8 +144,24 @@ class SweepFolder:
                 for scratch in self.path.glob(f"{SCRATCH}*"):
                     shutil.rmtree(scratch, ignore_errors=True)
             yield
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the sweep's lock. Raises ValueError when another process works on the sweep."""
+        try:
+            self._lock.acquire(LOOK_S)
+        except Held:
+            raise ValueError(
+                f"another process is working on the sweep {self.name!r}; wait for it or stop it first"
+            ) from None
+        try:
+            yield
         finally:
             self._lock.release()
+
+    def is_worked_on(self) -> bool:
+        """Whether a process works on the sweep. Nothing is written."""
+        return self._lock.is_held()
 
     def note_run(self, began: float, worked_s: float) -> None:
         """Write down that the process that began at `began` (Unix seconds) has worked for `worked_s` so far."""

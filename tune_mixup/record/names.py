@@ -1,7 +1,10 @@
 """What a sweep's files and trials are called."""
 
+import re
 import shlex
 from pathlib import Path
+
+from tune_mixup.faults import near, shown
 
 SWEEP = "sweep.yaml"
 EVALUATIONS = "evaluations"
@@ -15,17 +18,40 @@ def trial_name(number: int) -> str:
     return f"t{number:04d}"
 
 
-def trial_number(text: str) -> int:
-    """The number of a trial that a person names: 7, t0007, t7, T7. Raises ValueError for anything else."""
-    digits = text.strip().lower().removeprefix("t")
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= 9):
-        raise ValueError(f"trial: got {text[:80]!r}, must be a trial's number or name; write 7 or {trial_name(7)}")
-    return int(digits)
+def trial_number(text: str, option: str) -> int:
+    """The number of a trial that a person names: 7, t0007, t7, T7. Raises ValueError that names `option` otherwise."""
+    found = re.fullmatch(r"[tT]?([0-9]{1,9})", text.strip())
+    if found is None:
+        raise ValueError(f"{option}: got {shown(text)}, must be a trial's number or name, such as 7 or {trial_name(7)}")
+    return int(found[1])
+
+
+def check_name(name: str) -> None:
+    """Raise ValueError unless `name` can be a folder and a study."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise ValueError(
+            f"name: got {shown(name)}, must be letters, digits, '.', '_' and '-' only (no path separators), at most "
+            "100, and start with a letter or digit"
+        )
 
 
 def is_sweep(path: Path) -> bool:
     """Whether a sweep's folder is at `path`."""
-    return (path / SWEEP).exists()
+    try:
+        return (path / SWEEP).exists()
+    except OSError:  # such as a name that is longer than any file's
+        return False
+
+
+def check_sweep_there(path: Path) -> None:
+    """Raise ValueError, with the names of those beside it, where no sweep's folder is at `path`."""
+    path = path.expanduser().resolve()
+    if not is_sweep(path):
+        others = sorted(child.parent.name for child in path.parent.glob(f"[!.]*/{SWEEP}"))
+        there = f"; there are: {', '.join(others[:20])}" if others else "; start one with `tune-mixup sweep`"
+        if (meant := near(path.name, others)) is not None:
+            there = f"; did you mean {meant}?"
+        raise ValueError(f"there is no sweep named {shown(path.name)} in {path.parent}{there}")
 
 
 def command_for(verb: str, path: Path, rest: str = "") -> str:
@@ -39,8 +65,8 @@ def named(given: str | Path) -> Path:
     """The path that a person names, `~` being the home folder. An empty text is refused: it would mean this folder."""
     text = str(given)
     if not text.strip():
-        raise ValueError(f"got {text!r}, must be a path; give . for the current folder")
+        raise ValueError(f"got {shown(text)}, must be a path; give . for the current folder")
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
-        raise ValueError(f"got {text!r}, whose home folder is not known; write the path in full") from error
+        raise ValueError(f"got {shown(text)}, whose home folder is not known; write the path in full") from error

@@ -22,7 +22,7 @@ class Outcome(NamedTuple):
 
 
 class SweepStudy:
-    """The study in the journal at `path`, named like the sweep. Reading needs no lock, writing does."""
+    """The study in the journal at `path`, the only one there. Reading needs no lock, writing does."""
 
     def __init__(self, path: Path, name: str) -> None:
         self.path = path
@@ -48,15 +48,16 @@ class SweepStudy:
 
     @property
     def optuna(self) -> optuna.Study:
-        """The study as Optuna has it. Raises ValueError when the journal holds no study of this name."""
+        """The study as Optuna has it, under the name that the sweep was made with; its folder may have another since.
+
+        Raises ValueError when the journal holds no study.
+        """
         if self._optuna is None:
-            try:
-                self._optuna = optuna.load_study(study_name=self.name, storage=self.storage())
-            except KeyError:
-                raise ValueError(
-                    f"{self.path} holds no study named {self.name!r}; a sweep's folder keeps the name that it was made "
-                    "with"
-                ) from None
+            storage = self.storage()
+            names = optuna.get_all_study_names(storage)
+            if not names:
+                raise ValueError(f"{self.path} holds no study; the sweep's record is lost or incomplete")
+            self._optuna = optuna.load_study(study_name=names[0], storage=storage)
         return self._optuna
 
     # Trials

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from tune_mixup.record.facts import Decision
 from tune_mixup.record.folder import SweepFolder
-from tune_mixup.record.names import SWEEP, is_sweep
+from tune_mixup.record.names import check_sweep_there
 from tune_mixup.record.study import Outcome, SweepStudy
 
 
@@ -42,10 +42,7 @@ class SweepRecord:
     def open(cls, path: Path | str) -> "SweepRecord":
         """The record at `path`. Raises ValueError when there is none."""
         path = Path(path).expanduser().resolve()
-        if not is_sweep(path):
-            others = sorted(child.parent.name for child in path.parent.glob(f"[!.]*/{SWEEP}"))
-            there = f"; there are: {', '.join(others[:20])}" if others else "; start one with `tune-mixup sweep`"
-            raise ValueError(f"there is no sweep named {path.name!r} in {path.parent}{there}")
+        check_sweep_there(path)
         folder = SweepFolder(path)
         return cls(folder, SweepStudy(folder.journal, folder.name))
 
@@ -67,5 +64,5 @@ class SweepRecord:
 
     @property
     def name(self) -> str:
-        """The sweep's name, which is also its folder's and its study's."""
+        """The sweep's name, which is its folder's."""
         return self.folder.name

@@ -1,11 +1,13 @@
 """What a command may write to where a person names a file or a folder: never what belongs to a sweep.
 
 All of these are decided by where the path really leads, with links followed. Whatever is refused is refused before
-anything is written, folders included.
+anything is written, folders included. Whether a folder can be written to at all is tried, by an empty folder that is
+made in it and removed at once: permissions do not tell of read-only and full disks, nor of /proc.
 """
 
 import os
 import stat
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -29,10 +31,10 @@ def check_file(to: Path | str, *, overwrite: bool) -> Path:
         raise ValueError(f"{to} is a folder, must be a file; name a file in it")
     if mode is not None and not stat.S_ISREG(mode):
         raise ValueError(f"{to} is a pipe or a device, must be a file; give another path")
-    _refuse_within_sweep(to, path)
+    check_inside_no_sweep(to, path)
     if mode is not None and not overwrite:
         raise ValueError(f"{to} exists; give another path, or --force (in Python: overwrite=True) to replace it")
-    _refuse_below_file(to, path.parent)
+    _refuse_unwritable(to, path.parent)
     return path
 
 
@@ -52,8 +54,8 @@ def check_trial(out: Path | str) -> None:
     The trials of a sweep are the sweep's own.
     """
     path = _resolved(out)
-    _refuse_within_sweep(out, path)
-    _refuse_below_file(out, path)
+    check_inside_no_sweep(out, path)
+    _refuse_unwritable(out, path)
     if path.is_dir() and not TrialFolder(path).config.exists():
         others = sorted(name for name in os.listdir(path) if not name.startswith("."))
         if others:
@@ -61,14 +63,14 @@ def check_trial(out: Path | str) -> None:
 
 
 def check_root(root: Path | str) -> None:
-    """Raise ValueError unless sweeps may be made in the folder `root`: not in a sweep, and not below a file.
+    """Raise ValueError unless sweeps can be made in the folder `root`: not in a sweep, and not below a file.
 
     Only a sweep's `evaluations` may hold sweeps: those that retrain its settings.
     """
     path = _resolved(root)
     if not (path.name == EVALUATIONS and is_sweep(path.parent)):
-        _refuse_within_sweep(root, path)
-    _refuse_below_file(root, path)
+        check_inside_no_sweep(root, path)
+    _refuse_unwritable(root, path)
 
 
 def _resolved(path: Path | str) -> Path:
@@ -88,14 +90,19 @@ def _mode(path: Path) -> int | None:
         return stat.S_IFREG if path.expanduser().is_symlink() else None
 
 
-def _refuse_within_sweep(given: Path | str, path: Path) -> None:
+def check_inside_no_sweep(given: Path | str, path: Path) -> None:
+    """Raise ValueError where `path`, to which the path `given` leads, is a sweep's folder or in one."""
     for folder in (path, *path.parents):
-        if sum((folder / mark).exists() for mark in MARKS) > 1:
+        if sum(os.path.exists(folder / mark) for mark in MARKS) > 1:  # False where it may not be looked at
             raise ValueError(f"{given} lies in the sweep {folder}, whose files are its own; give a path outside of it")
 
 
-def _refuse_below_file(given: Path | str, folder: Path) -> None:
-    """Raise ValueError where `folder`, or what it lies in, is there and is no folder."""
-    for above in (folder, *folder.parents):
-        if above.exists() and not above.is_dir():
-            raise ValueError(f"{given} can't be made, since {above} is no folder; give another path")
+def _refuse_unwritable(given: Path | str, folder: Path) -> None:
+    """Raise ValueError where nothing can be made in `folder`, or, where it is not there, in what it will lie in."""
+    above = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not above.is_dir():
+        raise ValueError(f"{given} can't be made, since {above} is no folder; give another path")
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".tm-", dir=above))
+    except OSError as error:
+        raise ValueError(f"{given} can't be written: {above}: {error.strerror}; give another path") from None

@@ -5,7 +5,6 @@ unfinished one the newest two states. With a budget, more goes when room is need
 """
 
 import shutil
-import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +13,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tune_mixup.record.files import storage
 from tune_mixup.record.names import command_for
+from tune_mixup.record.sizes import in_words as in_words
+from tune_mixup.record.sizes import size_of
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.record.trial_folder import CHECKPOINT as NEWEST
 from tune_mixup.sweep_config import SweepConfig
@@ -135,7 +136,7 @@ class Keeper:
 
     def _used(self) -> int:
         return self._total + sum(
-            _size(path) for path in self.record.path.iterdir() if path != self.record.folder.trials
+            size_of(path) for path in self.record.path.iterdir() if path != self.record.folder.trials
         )
 
     def _reserved(self) -> int:
@@ -150,12 +151,12 @@ class Keeper:
         if self.budget is None:
             return
         folder = self.record.folder.trial(trial.number)
-        files = {file.name: _size(file) for file in folder.checkpoints()}
+        files = {file.name: size_of(file) for file in folder.checkpoints()}
         if files:
             self.checkpoint_bytes = max(self.checkpoint_bytes, *files.values())
         score = self.sign * trial.value if trial.state == TrialState.COMPLETE and trial.value is not None else None
         self._held[trial.number] = Held(trial.number, trial.state, score, files)
-        size = _size(folder.path)
+        size = size_of(folder.path)
         self._total += size - self._sizes.get(trial.number, 0)
         self._sizes[trial.number] = size
 
@@ -180,26 +181,8 @@ def check_space(root: Path, config: SweepConfig, *, checkpoint_bytes: int, concu
         )
 
 
-def in_words(size: int) -> str:
-    """Bytes for a person to read, in powers of ten, rounded up where it must be enough."""
-    for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if size >= scale:
-            return f"{-(-size * 10 // scale) / 10:g} {unit}"
-    return f"{size} B"
-
-
 def _existing(path: Path) -> Path:
     return path if path.exists() else _existing(path.parent)
-
-
-def _size(path: Path) -> int:
-    """Bytes at and below `path`: what is written, or what the disk has set aside for it where that is more."""
-    try:
-        found = path.lstat()
-        below = sum(_size(child) for child in path.iterdir()) if stat.S_ISDIR(found.st_mode) else 0
-    except FileNotFoundError:  # a worker has just renamed or deleted it
-        return 0
-    return below + max(found.st_size, 512 * found.st_blocks)
 
 
 def _delete(file: Path) -> None:

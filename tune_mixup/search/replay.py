@@ -117,7 +117,9 @@ class _Replay:
 
     def _suggested(self, number: int, place: int) -> Params:
         self.journal.end = place
-        study = optuna.load_study(study_name=self.record.name, storage=self.storage)  # a study keeps what it has read
+        study = optuna.load_study(
+            study_name=self.record.study.optuna.study_name, storage=self.storage
+        )  # a study keeps what it has read
         trial = study.get_trials(deepcopy=False)[number]
         fixed = self.config.space.as_recorded(queued_point(trial))
         space = self.config.space

@@ -36,15 +36,23 @@ class Retold:
 
     def __call__(self, progress: Progress) -> None:
         """Tell the listener of the same event."""
-        best = self.sources.get(-1 if progress.best_trial is None else progress.best_trial)
+        best = progress.best_trial
         self.listener(
             replace(
                 progress,
                 name=self.name,
-                best_trial=progress.best_trial if best is None else best.trial,
+                best_trial=None if best is None else self._trial(best),
+                running=tuple(replace(one, trial=self._trial(one.trial)) for one in progress.running),
                 message=_NAME.sub(self._name, progress.message),
             )
         )
+
+    def _trial(self, number: int) -> int:
+        source = self.sources.get(number)
+        return number if source is None else source.trial
+
+    def _number(self, number: int) -> int:
+        return self.sources[number].trial if number in self.sources else number
 
     def _name(self, found: re.Match[str]) -> str:
         source = self.sources.get(int(found[0][1:]))

@@ -39,15 +39,17 @@ class Session:
         *,
         shares: Shares | None = None,
         listener: Listener | None = None,
+        began: float | None = None,
     ) -> "Session":
         """Take up what is unfinished in the record, whose lock the caller holds.
 
-        `shares` places the trials; without it each has the configuration's share of a GPU.
+        `shares` places the trials (default: a fixed share each); the command began at `began` of `time.monotonic`.
         """
         session = cls(record, config, shares=shares or FixedShares(record, config), listener=listener)
         mend_all(record, metric=config.metric, config_of=session.asking.of)
         session.asking.enqueue_first_points()
         session._restore()
+        session._standing.begin(began)
         return session
 
     def __init__(self, record: SweepRecord, config: SweepConfig, *, shares: Shares, listener: Listener | None) -> None:
@@ -109,10 +111,10 @@ class Session:
         stopped = self.record.study.stopped(number)
         if stopped is not None or epoch <= self.record.study.heard(number):
             return stopped is not None
+        self._standing.trained(float(row.get("epoch_s", 0.0)))
         stop = False
         if self.config.metric in row:  # else there was no validation after this epoch
-            value = float(row[self.config.metric])
-            self.record.study.report(number, epoch, value)
+            self.record.study.report(number, epoch, value := float(row[self.config.metric]))
             stop = self._decide(number, epoch, value)
         used_up = self.ledger.used_up()
         if not stop and used_up is not None and epoch < self._epochs(number):
@@ -228,8 +230,7 @@ class Session:
     def _restore(self) -> None:
         """Tell the rule what the record holds, decide what a killed process could not, take up what is unfinished."""
         undecided, unfinished = [], []
-        for trial in self.record.study.asked():
-            facts = facts_of(trial)
+        for trial, facts in [(trial, facts_of(trial)) for trial in self.record.study.asked()]:
             if trial.state.is_finished() and (facts.served is not None or facts.invalid is not None):
                 continue  # its values are another trial's, which has a say of its own; or it has none
             last, decided = trial.last_step, {decision.epoch for decision in facts.decisions}
@@ -272,8 +273,7 @@ class Session:
 
     def _serve(self, number: int) -> bool:
         """End a trial whose setting was trained before with what that brought; False where nothing is to be served."""
-        outcome = serve(self.record, number, self._config(number))
-        if outcome is None:
+        if (outcome := serve(self.record, number, self._config(number))) is None:
             return False
         self._note(number)
         self.tell(f"{trial_name(number)} {outcome.state.name}: {outcome.reason}")

@@ -1,6 +1,7 @@
 """Where a sweep stands: what a terminal, or anybody else who listens, is told after each event."""
 
 import functools
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -11,6 +12,23 @@ from tune_mixup.search.tally import Tally
 from tune_mixup.sweep_config import SweepConfig
 
 ENDINGS = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+MOST_RUNNING = 5
+"""Running trials that are told of, the best first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """A trial that runs."""
+
+    trial: int
+    epoch: int
+    """The last epoch that a value is known of."""
+    epochs: int
+    """Its full budget."""
+    value: float | None
+    """Its newest value of what ranks the trials; None before the first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +52,12 @@ class Progress:
     full_epochs: int
     """Epochs that the promised trials would take without early stopping."""
     elapsed_s: float
-    """Wall seconds of this run."""
+    """Wall seconds since the command began, its start-up included."""
     eta_s: float | None
-    """Wall seconds to the end, by the pace of the trials that ended; None before the first."""
+    """Wall seconds to the end, about, by the pace since the first epoch began; None before some trial has ended."""
     time_budget_s: float | None
+    running: tuple[Running, ...] = ()
+    """Trials that run, at most five: the best first, those without a value last."""
     gpu_hours_used: float = 0.0
     """GPU-hours over all runs."""
     gpu_hours: float | None = None
@@ -54,20 +74,46 @@ Listener = Callable[[Progress], None]
 class Standing:
     """Where a sweep stands, from its counts and its ledger; made when a process takes it up."""
 
-    def __init__(self, name: str, config: SweepConfig, tally: Tally, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        name: str,
+        config: SweepConfig,
+        tally: Tally,
+        ledger: Ledger,
+        *,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.name = name
         self.config = config
         self.tally = tally
         self.ledger = ledger
-        self._ended_before = self._ended()
+        self._now = now
+        self.began = now()
+        """The moment of that clock at which the command began."""
+        self.begin()
+
+    def begin(self, began: float | None = None) -> None:
+        """From here on trials run: what is counted already says nothing about their pace.
+
+        The command began at the moment `began` of the clock; default: as it is known.
+        """
+        self.began = self.began if began is None else began
+        self._epochs_before = self.tally.epochs
+        self._training_since: float | None = None
+        self._epochs_s: list[float] = [0, 0.0]
+
+    def trained(self, epoch_s: float) -> None:
+        """A trial has just ended an epoch, which took `epoch_s`."""
+        if self._training_since is None:
+            self._training_since = self._now() - epoch_s
+        count, seconds = self._epochs_s
+        self._epochs_s = [count + 1, seconds + epoch_s]
 
     def progress(self, control: str, message: str) -> Progress:
         """Now, with what the control group and the event say."""
         tally = self.tally
         states = {state.name: tally.states[state] for state in ENDINGS}
         ended, begun = self._ended(), tally.begun()
-        elapsed = self.ledger.elapsed_s()
-        pace = (ended - self._ended_before) / elapsed if elapsed > 0 else 0
         best = tally.best()
         best_epoch, best_value = tally.latest(best) if best is not None else (None, None)
         return Progress(
@@ -80,9 +126,15 @@ class Standing:
             best_epoch=best_epoch,
             epochs=tally.epochs,
             full_epochs=self._full_epochs(),
-            elapsed_s=elapsed,
-            eta_s=(self.config.trials - ended) / pace if pace > 0 else None,
+            elapsed_s=self._now() - self.began,
+            eta_s=self._eta_s(),
             time_budget_s=self.config.time_budget_s,
+            running=tuple(
+                Running(
+                    trial=one.trial, epoch=one.epoch, epochs=one.full_epochs, value=one.value if one.epoch else None
+                )
+                for one in tally.running()[:MOST_RUNNING]
+            ),
             gpu_hours_used=self.ledger.gpu_hours(),
             gpu_hours=self.config.gpu_hours,
             control=control,
@@ -91,6 +143,23 @@ class Standing:
 
     def _ended(self) -> int:
         return sum(self.tally.states[state] for state in ENDINGS)
+
+    def _eta_s(self) -> float | None:
+        """Epochs that are left by the epochs since the first one began, and no less than the longest trial's own."""
+        if self._training_since is None or not self._ended():
+            return None
+        trained, since_s = self.tally.epochs - self._epochs_before, self._now() - self._training_since
+        if trained <= 0 or since_s <= 0:
+            return None
+        running = [self.tally.epochs_left(one.epoch, one.full_epochs) for one in self.tally.running()]
+        waiting = max(0, self.config.trials - self.tally.begun())
+        left = sum(running) + waiting * self.tally.epochs_left(0, 0)
+        count, seconds = self._epochs_s
+        left_s = max(left * since_s / trained, max(running, default=0.0) * seconds / count)
+        if self.config.time_budget_s is None:
+            return left_s
+        used_s = self.ledger.before_s + self.ledger.elapsed_s()
+        return min(left_s, max(0.0, self.config.time_budget_s - used_s))
 
     def _full_epochs(self) -> int:
         begun = self.tally.begun()

@@ -6,7 +6,10 @@ from typing import Literal, NamedTuple
 from optuna.trial import FrozenTrial, TrialState
 
 
-class _Seen(NamedTuple):
+class Seen(NamedTuple):
+    """A trial as it was noted last."""
+
+    trial: int
     state: TrialState
     epoch: int
     value: float
@@ -23,7 +26,10 @@ class Tally:
         self.full_epochs = 0
         """Epochs that the trials begun so far would take without early stopping."""
         self._sign = 1 if direction == "maximize" else -1
-        self._seen: dict[int, _Seen] = {}
+        self._seen: dict[int, Seen] = {}
+        self._running: dict[int, Seen] = {}
+        self._lengths: Counter[int] = Counter()
+        """Epochs that trials have ended after."""
         self._best_complete: int | None = None
 
     def note(self, trial: FrozenTrial, full_epochs: int) -> None:
@@ -33,12 +39,19 @@ class Tally:
             self.states[before.state] -= 1
             self.epochs -= before.epoch
             self.full_epochs -= before.full_epochs
+            if before.state.is_finished():
+                self._lengths[before.epoch] -= 1
         epoch = trial.last_step or 0
         value = trial.intermediate_values[epoch] if epoch else 0.0
-        now = self._seen[trial.number] = _Seen(trial.state, epoch, value, full_epochs)
+        now = self._seen[trial.number] = Seen(trial.number, trial.state, epoch, value, full_epochs)
         self.states[now.state] += 1
         self.epochs += now.epoch
         self.full_epochs += now.full_epochs
+        if now.state.is_finished():
+            self._running.pop(trial.number, None)
+            self._lengths[now.epoch] += 1
+        else:
+            self._running[trial.number] = now
         best = self._best_complete
         if now.state == TrialState.COMPLETE and (best is None or self._score(trial.number) > self._score(best)):
             self._best_complete = trial.number
@@ -57,6 +70,21 @@ class Tally:
     def latest(self, number: int) -> tuple[int, float]:
         """The last reported epoch of a trial and its value."""
         return self._seen[number].epoch, self._seen[number].value
+
+    def running(self) -> list[Seen]:
+        """The trials that have not ended, the best first; those that have reported nothing last."""
+        return sorted(
+            self._running.values(), key=lambda one: (one.epoch == 0, -self._sign * one.value if one.epoch else 0)
+        )
+
+    def epochs_left(self, epoch: int, full_epochs: int) -> float:
+        """Epochs that a trial goes on after `epoch`: the mean of the trials that ended later, else up to its budget."""
+        later = {length: count for length, count in self._lengths.items() if length > epoch and count}
+        if not later and epoch == 0:
+            return 0.0
+        if not later:
+            return max(0.0, full_epochs - epoch)
+        return sum(length * count for length, count in later.items()) / sum(later.values()) - epoch
 
     def _score(self, number: int) -> float:
         return self._sign * self._seen[number].value

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from tune_mixup.faults import describe
 from tune_mixup.parts import Part
-from tune_mixup.schema import describe
 
 P = TypeVar("P", bound=Part)
 

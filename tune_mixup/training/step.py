@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
+from tune_mixup.activity import doing
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.augment import Augment, augment_batch
 from tune_mixup.data.base import TrainingData
@@ -133,6 +134,17 @@ class Step:
         self.lr = rate
         self.runner.run(self._body)
         self.num_steps += 1
+
+    def all(self, num_batches: int, *, place: str) -> None:
+        """Train on all batches of the epoch, which is at `place`, and tell whoever listens how far it is.
+
+        Where somebody listens, the host waits for the device a few times a second, so that what is told is true.
+        """
+        with doing("training", place=place, of=num_batches, unit="step") as count:
+            for _ in range(num_batches):
+                self()
+                if count.due():
+                    count(self.num_steps, f"loss {self.sums[0].item() / self.num_steps:.3g}")
 
     def set_mixer_state(self, state: Mapping[str, Tensor]) -> None:
         """Copy a state into the tensors that hold it; a graph knows no others."""

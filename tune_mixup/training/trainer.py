@@ -243,8 +243,7 @@ class Trainer:
         with step.running(), global_draws(config.seed, "dropout", self.epoch, self.device):
             clock = Clock(self.device)
             step.begin_epoch(self.epoch, batches, [config.optimizer.lr * factor for factor in factors])
-            for _ in batches:
-                step()
+            step.all(len(batches), place=f"epoch {self.epoch + 1}/{config.training.epochs}")
             step.network.counts.add(len(batches))
             return HandOver(step, clock, num_images=batches.numel())
 

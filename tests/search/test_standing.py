@@ -1,0 +1,59 @@
+"""The estimate of what is left, on a made-up clock; expected values are worked out by hand."""
+
+import pytest
+from fake_worker import create, plan
+
+from tune_mixup.search.session import Session
+from tune_mixup.search.standing import Running
+
+pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
+
+
+class Clock:
+    def __init__(self):
+        self.s = 0.0
+
+    def __call__(self):
+        return self.s
+
+
+def opened(tmp_path, clock, **options):
+    config = plan(scheduler="none", **options)
+    session = Session.open(create(tmp_path, config), config)
+    session._standing._now = clock
+    session._standing.begin(began=0.0)
+    return session
+
+
+def row(session, number, epoch, value=0.5):
+    return {"epoch": epoch, session.config.metric: value, "epoch_s": 2.0, "diverged": 0}
+
+
+def test_start_up_is_no_pace_and_the_clock_begins_with_the_command(tmp_path):
+    clock = Clock()
+    session = opened(tmp_path, clock, trials=4)
+    first, second = session.next().number, session.next().number
+    epochs = session.progress().running[0].epochs
+    assert session.progress().eta_s is None
+    for epoch in range(1, epochs + 1):  # workers were ready after 100 s; an epoch takes 2 s, two trials at a time
+        clock.s = 100 + 2.0 * epoch
+        session.report(first, row(session, first, epoch))
+        if epoch < epochs:
+            session.report(second, row(session, second, epoch, 0.75))
+    session.complete(first, row(session, first, epochs))
+    now = session.progress()
+    assert now.elapsed_s == clock.s == 100 + 2 * epochs
+    # One epoch of the second and two whole trials are left; the pace is 2 * epochs - 1 in 2 * epochs seconds.
+    assert now.eta_s == pytest.approx((1 + 2 * epochs) * 2 * epochs / (2 * epochs - 1))
+    assert now.running == (Running(trial=second, epoch=epochs - 1, epochs=epochs, value=0.75),)
+
+
+def test_the_running_trials_come_best_first_and_five_at_most(tmp_path):
+    session = opened(tmp_path, Clock(), trials=8)
+    numbers = [session.next().number for _ in range(7)]
+    for number, value in zip(numbers, (0.1, 0.6, 0.3, 0.5, 0.2), strict=False):
+        session.report(number, row(session, number, 1, value))
+    told = session.progress().running
+    assert [one.value for one in told] == [0.6, 0.5, 0.3, 0.2, 0.1]
+    session.report(numbers[0], row(session, numbers[0], 2, 0.9))
+    assert session.progress().running[0].trial == numbers[0] and session.progress().running[0].epoch == 2
