@@ -224,7 +224,7 @@ print(Path("/proc/self/environ").read_bytes().decode().replace("\\0", " "))
 
 def test_a_process_of_ray_with_a_title_can_still_be_told_by_its_environment(tmp_path):
     """By which a later start finds what a killed driver has left."""
-    own = {**os.environ, **marks(tmp_path)}
+    own = {**marks(tmp_path), **os.environ}  # a title is written over what comes first
     done = subprocess.run([sys.executable, "-c", TITLED], capture_output=True, text=True, env=own, check=True)
     title, environment = done.stdout.splitlines()
     assert title == "ray::DashboardAgent", "setproctitle of ray._raylet no longer gives a process a title"
