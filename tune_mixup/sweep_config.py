@@ -184,10 +184,6 @@ class SweepConfig(Parts):
         """CPU threads of a trial."""
         return max(1, int(self.cpus))
 
-    def at_once(self, room: int) -> int:
-        """Trials that run at once where there is room for `room` of them."""
-        return min(room, self.concurrent or room, self.trials)
-
     @property
     def direction(self) -> Direction:
         """Whether more or less of the metric is better."""

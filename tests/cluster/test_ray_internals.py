@@ -18,6 +18,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 from tune_mixup.cluster.connection import QUIET
+from tune_mixup.cluster.private_folder import marks
 from tune_mixup.cluster.ray_internals import LOOPBACK_ONLY, cause_of_death, take_back_waiting, worker_of
 
 INSTALLED = Path(ray.__file__).parent
@@ -209,3 +210,22 @@ def test_mode_and_token_are_read_again(tmp_path):
         [True, f"Bearer {'b' * 64}"],
         [False, None],
     ], "Config.initialize and AuthenticationTokenLoader.reset_cache no longer make Ray read RAY_AUTH_* anew"
+
+
+TITLED = """
+from pathlib import Path
+from ray._raylet import setproctitle
+
+setproctitle("ray::DashboardAgent")
+print(Path("/proc/self/cmdline").read_bytes().split(b"\\0")[0].decode())
+print(Path("/proc/self/environ").read_bytes().replace(b"\\0", b" ").decode(errors="replace"))
+"""
+
+
+def test_a_process_of_ray_with_a_title_can_still_be_told_by_its_environment(tmp_path):
+    """By which a later start finds what a killed driver has left."""
+    own = {**marks(tmp_path), **os.environ}  # a title is written over what comes first
+    done = subprocess.run([sys.executable, "-c", TITLED], capture_output=True, text=True, env=own, check=True)
+    title, _, environment = done.stdout.partition("\n")  # a variable may hold several lines
+    assert title == "ray::DashboardAgent", "setproctitle of ray._raylet no longer gives a process a title"
+    assert f"={tmp_path} " in environment, "Ray's setproctitle no longer heeds SPT_NOENV"

@@ -136,20 +136,20 @@ class At:
 @contextmanager
 def mounted_read_only(path):
     """A listener that lays a read-only view of the folder over it at the first report."""
-    heard = []
+    heard, view = [], path.with_name("view")
 
     def listen(progress):
         heard.append(progress)
         if len(heard) == 6:
-            run("mount", "--bind", str(path), str(path))
-            run("mount", "-o", "remount,bind,ro", str(path))
+            run("mount", "--bind", str(view), str(path))
 
-    with mounted("--bind", str(path), at=path):  # or skip
-        pass
-    try:
-        yield listen
-    finally:
-        run("umount", "--lazy", str(path))
+    view.mkdir()
+    with mounted("--bind", str(path), at=view):
+        run("mount", "-o", "remount,bind,ro", str(view))  # beforehand: one that is written to can't become read-only
+        try:
+            yield listen
+        finally:
+            run("umount", "--lazy", str(path))
 
 
 @pytest.mark.usefixtures("ray_session")

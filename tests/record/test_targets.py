@@ -198,6 +198,12 @@ def test_a_folder_that_takes_nothing_is_noticed_first(check, below, tmp_path, mo
         check(tmp_path / "there" / below)
 
 
+@pytest.mark.parametrize("check", [check_trial, check_root])
+def test_a_name_that_no_folder_can_have(check, tmp_path):
+    with pytest.raises(ValueError, match=r"xxx.* can't be written: .*: File name too long; give another path$"):
+        check(tmp_path / ("x" * 300))
+
+
 def test_a_file_system_that_is_none_takes_nothing():
     with pytest.raises(ValueError, match=r"^/proc/nope can't be written: /proc: .*; give another path$"):
         check_root("/proc/nope")

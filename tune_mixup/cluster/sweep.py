@@ -17,6 +17,7 @@ from tune_mixup.cluster.preflight import Found, check_all
 from tune_mixup.cluster.probing import decide
 from tune_mixup.data.base import DataFault
 from tune_mixup.display import Watcher, showing
+from tune_mixup.measuring.auto import at_once
 from tune_mixup.measuring.nodes import Node, asking_for
 from tune_mixup.measuring.packing import Packed
 from tune_mixup.options import Options, Promise, said
@@ -81,6 +82,7 @@ def start(
         decision = decide(config, ray.nodes, Packed())
         config = decision.applied(config.replace(data=data))
         concurrent = _concurrency(config, ray.nodes, decision)
+        # again, for what `auto` has come to
         check_space(root, config, checkpoint_bytes=checkpoint_bytes, concurrent=concurrent)
 
         def fill(record: SweepRecord) -> None:
@@ -178,7 +180,7 @@ def _is_anything_left(record: SweepRecord, config: SweepConfig) -> bool:
 
 def _concurrency(config: SweepConfig, nodes: Sequence[Node], decision: Packed) -> int:
     """Trials at the same time; says so when they are too many for a sampler that learns."""
-    concurrent = config.at_once(room(config, nodes, decision))
+    concurrent = at_once(config, room(config, nodes, decision))
     if config.sampler.learns and 4 * concurrent > config.trials:
         logging.getLogger(__name__).warning(
             f"concurrent: {concurrent} trials at the same time are more than a quarter of {config.trials}, so "

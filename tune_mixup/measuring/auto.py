@@ -23,7 +23,12 @@ def least_room(config: SweepConfig, nodes: Sequence[Node]) -> int:
     """Trials that run at once whatever `auto` comes to."""
     if "auto" in (config.cpus_per_trial, config.gpus_per_trial):
         return 1
-    return config.at_once(slots(nodes, cpus=config.cpus, gpus=config.gpus))
+    return at_once(config, slots(nodes, cpus=config.cpus, gpus=config.gpus))
+
+
+def at_once(config: SweepConfig, room: int) -> int:
+    """Trials that run at once where there is room for `room` of them."""
+    return min(room, config.concurrent or room, config.trials)
 
 
 def decide(config: SweepConfig, nodes: Sequence[Node], known: Packed, *, run: Run) -> Packed:

@@ -99,10 +99,21 @@ def check_inside_no_sweep(given: Path | str, path: Path) -> None:
 
 def _refuse_unwritable(given: Path | str, folder: Path) -> None:
     """Raise ValueError where nothing can be made in `folder`, or, where it is not there, in what it will lie in."""
-    above = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
-    if not above.is_dir():
-        raise ValueError(f"{given} can't be made, since {above} is no folder; give another path")
+    above = folder
     try:
+        while not _is_there(above):
+            above = above.parent
+        if not above.is_dir():
+            raise ValueError(f"{given} can't be made, since {above} is no folder; give another path")
         os.rmdir(tempfile.mkdtemp(prefix=".tm-", dir=above))
     except OSError as error:
         raise ValueError(f"{given} can't be written: {above}: {error.strerror}; give another path") from None
+
+
+def _is_there(path: Path) -> bool:
+    """Whether something is at a path. Raises OSError where nothing can be: the name is too long."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
