@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
     from ray.tune.experiment import Trial
@@ -26,6 +28,8 @@ LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """What makes a process of Ray listen on the loopback address alone; otherwise Ray does so where firewalls would ask."""
 
 
+RETRIES = 5
+"""How often a cluster is asked for its name, a second apart."""
 UNUSED_BY_US = ("start_monitor", "start_api_server", "start_log_monitor")
 """Methods of Ray's node by which it starts what we never ask: the autoscaler, the dashboard's server, and the process
 that carries what workers print to the driver. Each imports Ray anew, and Ray waits for the server: 4 s on two cores."""
@@ -46,7 +50,7 @@ def start_private(folder: Path) -> None:
         changed.enter_context(_replaced(ray_constants, "ENABLE_RAY_CLUSTER", False))  # read when Ray was imported
         for name in UNUSED_BY_US:
             changed.enter_context(_replaced(Node, name, lambda node, **settings: None))
-        changed.enter_context(handlers_kept())
+        changed.enter_context(unobtrusive())
         ray.init(
             address="local",
             include_dashboard=False,
@@ -58,11 +62,24 @@ def start_private(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def handlers_kept() -> Iterator[None]:
-    """In the block `ray.init` puts no handler of its own for SIGTERM over the one that is there."""
-    from ray._private import utils
+def unobtrusive() -> Iterator[None]:
+    """In the block `ray.init` puts no handler for SIGTERM over the one that is there, and starts no thread that prints
+    what the raylet says of workers that die, which is told in a trial's own line."""
+    from ray._private import utils, worker
 
-    with _replaced(utils, "set_sigterm_handler", lambda handler: None):
+    with (
+        _replaced(utils, "set_sigterm_handler", lambda handler: None),
+        _replaced(worker, "listen_error_messages", lambda worker, stopped: None),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def few_retries() -> Iterator[None]:
+    """In the block Ray asks a cluster that listens, but gives no answer, for seconds instead of half a minute."""
+    from ray._private import ray_constants
+
+    with _replaced(ray_constants, "NUM_REDIS_GET_RETRIES", RETRIES):
         yield
 
 
@@ -85,6 +102,18 @@ def read_token_again() -> None:
 
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
+
+
+def silent_progress() -> Any:
+    """A callback in place of the one that prints results whatever the verbosity is, once a sweep was interrupted."""
+    from ray.tune.progress_reporter import TrialProgressCallback
+
+    class Silent(TrialProgressCallback):
+        @override
+        def _print(self, msg: str) -> None:
+            """Nothing."""
+
+    return Silent()
 
 
 def worker_of(trial: "Trial") -> "ActorHandle[Any] | None":
