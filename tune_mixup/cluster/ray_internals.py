@@ -8,6 +8,8 @@ inside of the functions here, for it reads them at that moment.
 import contextlib
 import logging
 import re
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,12 @@ OUT_OF_MEMORY = re.compile(r"running low on memory|memory monitor", re.IGNORECAS
 HOST_GONE = re.compile(r"node has died|node died|node was terminated", re.IGNORECASE)
 """What Ray says of a worker whose host has gone."""
 
+EXITED = re.compile(r"exits with an exit code (\d+)\.(?:\s+The process receives a (SIG[A-Z]+))?", re.IGNORECASE)
+"""What Ray says of a worker that has said how it ends."""
+PID = re.compile(r"\bpid: (\d+)", re.IGNORECASE)
+"""The process of a dead actor."""
+SIGNAL = re.compile(r"\*\*\* (SIG[A-Z]+) received at")
+"""What a worker writes into its log when it dies of a signal that it can hear of."""
 
 LOOPBACK_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """What makes a process of Ray listen on the loopback address alone; otherwise Ray does so where firewalls would ask."""
@@ -63,15 +71,23 @@ def start_private(folder: Path) -> None:
 
 @contextlib.contextmanager
 def unobtrusive() -> Iterator[None]:
-    """In the block `ray.init` puts no handler for SIGTERM over the one that is there, and starts no thread that prints
-    what the raylet says of workers that die, which is told in a trial's own line."""
+    """Let `ray.init` in the block leave alone what is the program's: signals, and what is on the screen.
+
+    It puts no handler of Python's for SIGTERM over the one that is there. The one that its library puts over Python's
+    own, to print where it stood, is replaced again at the end. No thread prints what the raylet says of workers that
+    die, which is told in a trial's own line.
+    """
     from ray._private import utils, worker
 
     with (
         _replaced(utils, "set_sigterm_handler", lambda handler: None),
         _replaced(worker, "listen_error_messages", lambda worker, stopped: None),
     ):
-        yield
+        try:
+            yield
+        finally:
+            if threading.current_thread() is threading.main_thread() and (now := signal.getsignal(signal.SIGTERM)):
+                signal.signal(signal.SIGTERM, now)
 
 
 @contextlib.contextmanager
@@ -130,10 +146,25 @@ def take_back_waiting(tune_controller: Any) -> None:
         tune_controller.stop_trial(trial)
 
 
-def cause_of_death(text: str) -> str:
-    """Ray's page about a dead actor in a few words."""
+def cause_of_death(text: str, logs: Path | None = None) -> str:
+    """Ray's page about a dead actor in a few words, with what its log in the folder `logs` says of a signal."""
     if OUT_OF_MEMORY.search(text):
         return "its worker was killed because the host ran out of memory"
     if HOST_GONE.search(text):
         return "the host of its worker died"
-    return "its worker died (killed, or out of the host's memory)"
+    if (found := EXITED.search(text)) is not None:
+        return f"its worker was ended by {found[2]}" if found[2] else f"its worker exited with code {found[1]}"
+    pid = PID.search(text)
+    for log in logs.glob(f"python-core-worker-*_{pid[1]}.log") if logs is not None and pid is not None else ():
+        if (named := SIGNAL.search(log.read_text(errors="replace"))) is not None:
+            return f"its worker was killed by {named[1]}"
+    return "its worker died without a word (SIGKILL, or it ended itself)"
+
+
+def logs_here(text: str) -> Path | None:
+    """The folder of this node's logs, if Ray's page is about a worker of this node."""
+    from ray._private import worker
+
+    node = worker._global_node
+    here = node is not None and re.search(rf"\bip: {re.escape(str(node.node_ip_address))}\s", text) is not None
+    return Path(node.get_logs_dir_path()) if node is not None and here else None
