@@ -115,6 +115,35 @@ def test_a_later_start_sweeps_up_after_the_dead_and_leaves_the_living_alone(top,
     assert living.end() == 0 and not list(top.iterdir())
 
 
+@pytest.fixture
+def deep(top, monkeypatch):
+    """A folder for temporary files whose path is too long for sockets in it."""
+    folder = top / ("l" * 60)
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def test_a_folder_with_a_long_path_is_not_used(deep, top, monkeypatch):
+    monkeypatch.setattr(module, "SHORT_TOP", top)
+    with private_folder() as folder:
+        assert folder.parent == top and not list(deep.iterdir())
+
+
+def test_where_only_a_long_path_can_be_written_the_variable_is_named(deep, top, monkeypatch):
+    monkeypatch.setattr(module, "SHORT_TOP", top / "missing")
+    with pytest.raises(ValueError, match=r"TMPDIR: got '.*', too long for the sockets .*; give a folder whose path"):
+        with private_folder():
+            pass
+
+
+def test_the_longest_path_of_a_socket_fits():
+    """The folder's and the session's names as Ray makes them, a process's number of seven digits."""
+    top = "/" + "x" * (module.SHORT - 1)
+    path = f"{top}/{module.PREFIX}abcdefgh/r/session_2026-11-27_09-11-45_266645_4194304/sockets/plasma_store"
+    assert len(path) <= 107
+
+
 def make(top, name="tm-abc", *, mode=0o700, **owner):
     """A folder as a dead process of this host leaves it, but for what is given."""
     folder = top / name

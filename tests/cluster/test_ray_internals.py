@@ -5,6 +5,7 @@ import inspect
 import mmap
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,16 +14,30 @@ from pathlib import Path
 import pytest
 import ray
 from ray import cloudpickle, tune
+from ray._private import ray_constants, utils, worker
+from ray._private.node import Node
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler
+from ray.tune.utils.callback import _create_default_callbacks as create_default_callbacks
 
 from tune_mixup.cluster.connection import QUIET
 from tune_mixup.cluster.private_folder import marks
-from tune_mixup.cluster.ray_internals import LOOPBACK_ONLY, cause_of_death, take_back_waiting, worker_of
+from tune_mixup.cluster.ray_internals import (
+    LOOPBACK_ONLY,
+    UNUSED_BY_US,
+    cause_of_death,
+    few_retries,
+    logs_here,
+    silent_progress,
+    take_back_waiting,
+    unobtrusive,
+    worker_of,
+)
 
 INSTALLED = Path(ray.__file__).parent
-KILLED = "its worker died (killed, or out of the host's memory)"
+KILLED = "its worker died without a word (SIGKILL, or it ended itself)"
 HOST_GONE = "the host of its worker died"
 OUT_OF_MEMORY = "its worker was killed because the host ran out of memory"
 
@@ -138,6 +153,82 @@ def test_without_clusters_a_node_is_at_the_loopback_address(monkeypatch):
 def test_the_cause_is_read_from_rays_page(text, cause):
     assert cause_of_death(text) == cause
     assert cause_of_death(f"Failure # 1\n{text.upper()}") == cause
+
+
+SIGTERM = "Worker exits unexpectedly. Worker exits with an exit code 1. The process receives a SIGTERM."
+ABORTED = "[2026-11-27 E 31 31] logging.cc:474: *** SIGABRT received at time=1795778977 on cpu 0 ***"
+
+
+@pytest.mark.parametrize(
+    ("page", "log", "cause"),
+    [
+        (f"pid: 31 ip: 127.0.0.1 {SIGTERM}", "", "its worker was ended by SIGTERM"),
+        ("pid: 31 Worker exits with an exit code 7.", "", "its worker exited with code 7"),
+        ("pid: 31 End of file. (3) crashed due to SIGSEGV", ABORTED, "its worker was killed by SIGABRT"),
+        ("pid: 3 End of file. (3) crashed due to SIGSEGV", ABORTED, KILLED),
+        ("pid: 31 End of file. (1) killed by SIGKILL (3) crashed due to SIGSEGV", "nothing", KILLED),
+        ("End of file", ABORTED, KILLED),
+    ],
+)  # fmt: skip
+def test_a_signal_is_named_where_ray_or_the_worker_has_named_it(page, log, cause, tmp_path):
+    (tmp_path / "python-core-worker-0a_31.log").write_text(log)
+    assert cause_of_death(page, tmp_path) == cause
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_session")
+@pytest.mark.parametrize(
+    ("number", "cause"),
+    [
+        (signal.SIGSEGV, "its worker was killed by SIGSEGV"),
+        (signal.SIGABRT, "its worker was killed by SIGABRT"),
+        (signal.SIGTERM, "its worker was ended by SIGTERM"),
+        (signal.SIGKILL, KILLED),
+    ],
+)
+def test_ray_says_of_a_real_worker_by_which_signal_it_died(number, cause):
+    @ray.remote(num_cpus=0)
+    class Worker:
+        def die(self):
+            os.kill(os.getpid(), number)
+
+    worker = Worker.remote()
+    with pytest.raises(ray.exceptions.ActorDiedError) as caught:
+        ray.get(worker.die.remote())
+    page = str(caught.value)
+    assert cause_of_death(page, logs_here(page)) == cause
+
+
+def test_what_is_not_started_is_started_by_methods_of_these_names():
+    """Each is called by the two methods that start a node's processes; without the name all would be started again."""
+    started = inspect.getsource(Node.start_head_processes) + inspect.getsource(Node.start_ray_processes)
+    for name in UNUSED_BY_US:
+        assert f"self.{name}(" in started, f"Ray's node no longer starts anything by {name}"
+
+
+def test_ray_sets_its_handler_and_hears_of_errors_by_these_names():
+    before = utils.set_sigterm_handler, worker.listen_error_messages, ray_constants.NUM_REDIS_GET_RETRIES
+    handler = signal.getsignal(signal.SIGTERM)
+    with unobtrusive(), few_retries():
+        utils.set_sigterm_handler(lambda number, frame: None)
+        assert worker.listen_error_messages is not before[1] and ray_constants.NUM_REDIS_GET_RETRIES < before[2]
+    assert signal.getsignal(signal.SIGTERM) is handler
+    assert (utils.set_sigterm_handler, worker.listen_error_messages, ray_constants.NUM_REDIS_GET_RETRIES) == before
+    assert "ray._private.utils.set_sigterm_handler(" in inspect.getsource(worker.init), "ray.init sets it elsewhere"
+    assert "target=listen_error_messages" in inspect.getsource(worker.connect), "the thread has another name"
+    assert "ray_constants.NUM_REDIS_GET_RETRIES" in inspect.getsource(Node._init_gcs_client), "they moved"
+
+
+def test_results_are_never_printed(capsys):
+    """Ray prints those of trials that end after an interruption, whatever the verbosity; ours takes its place."""
+    trial = Trial("counts", stub=True, trial_id="a")
+    loud = TrialProgressCallback()
+    for callback in (silent_progress(), loud):
+        callback.on_trial_complete(0, [], trial)
+        printed = capsys.readouterr().out
+        assert ("completed" in printed) == (callback is loud), printed
+    made = create_default_callbacks([silent_progress()], air_verbosity=None)
+    assert sum(isinstance(one, TrialProgressCallback) for one in made) == 1, "Ray adds its own beside ours"
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,8 @@ def test_weights_of_an_epoch_that_failed_are_not_saved(tmp_path, monkeypatch):
         stopping=str(tmp_path / "stopping"), rungs=(),
     )  # fmt: skip
     trial = MixupTrainable(config=assignment.plain())
-    trial.step()
+    begun, first = from_ray(trial.step()), from_ray(trial.step())
+    assert (begun.row, begun.ending) == (None, None) and first.row["epoch"] == 1
     saved = trial.folder.checkpoint.read_bytes()
     trainer = trial.trainer
     trainer._saved_epoch = 0  # as if the last finished epoch were not saved yet

@@ -102,7 +102,10 @@ def test_what_becomes_of_a_trial_whose_worker_fails(tmp_path, faulty):
     assert frame["state"].tolist() == [
         "COMPLETE", "FAIL", "COMPLETE", "FAIL", "COMPLETE", "COMPLETE", "FAIL", "FAIL", "COMPLETE"
     ]  # fmt: skip
-    died, hung = "its worker died (killed, or out of the host's memory)", "no report for 15 s, so its worker was killed"
+    died, hung = (
+        "its worker died without a word (SIGKILL, or it ended itself)",
+        "no report for 15 s, so its worker was killed",
+    )
     oom = "OutOfMemoryError: CUDA out of memory. Tried to allocate 2 "
     reasons = {number: reason for number, reason in enumerate(frame["reason"]) if frame["state"][number] == "FAIL"}
     assert reasons == {

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from tune_mixup.analysis.drawing import figure_class
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.augment import normalise
 from tune_mixup.data.base import TrainingData, load
@@ -168,13 +169,11 @@ def _draw_batch(data: TrainingData, seed: int) -> Tensor:
 
 def draw(rows: Mapping[str, list[Example]], *, title: str) -> "Figure":
     """The picture: a row of examples for each title, four tiles each."""
-    from matplotlib.figure import Figure
-
     num_examples = max(len(row) for row in rows.values())
     widths = ([1.0] * len(TILES) + [GAP]) * num_examples
     needed = max(map(len, LEGEND)) * LETTER / TILE_INCHES
     width, height = max(sum(widths) + MARGIN, needed), len(rows) + HEADER + FOOTER
-    figure = Figure(figsize=(TILE_INCHES * width, 1.25 * TILE_INCHES * height))
+    figure = figure_class()(figsize=(TILE_INCHES * width, 1.25 * TILE_INCHES * height))
     grid = figure.add_gridspec(
         len(rows),
         len(widths),
@@ -223,9 +222,7 @@ def _write(tile: "Axes", words: str, image: Tensor) -> None:
 
 
 def _suffix(to: Path) -> str:
-    from matplotlib.figure import Figure
-
-    known = Figure().canvas.get_supported_filetypes()
+    known = figure_class()().canvas.get_supported_filetypes()
     suffix = to.suffix.lower().removeprefix(".")
     if suffix not in known:
         raise ValueError(f"to: got {str(to)!r}, which must end in .png, .pdf, .svg or another kind of picture")

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from tune_mixup.cluster.halt import Halt
 from tune_mixup.cluster.messages import from_ray
-from tune_mixup.cluster.ray_internals import cause_of_death, take_back_waiting
+from tune_mixup.cluster.ray_internals import cause_of_death, logs_here, take_back_waiting
 from tune_mixup.data.base import DataFault
 from tune_mixup.record.facts import Assignment, Ending, Report
 from tune_mixup.record.files import StorageFault
@@ -172,7 +172,7 @@ class RecordScheduler(FIFOScheduler):
         """Note why the worker died, unless the watch has killed it and knows better; the searcher is told next."""
         error = Path(trial.error_file)
         text = error.read_text() if error.exists() else ""
-        self.searcher.causes.setdefault(trial.trial_id, cause_of_death(text))
+        self.searcher.causes.setdefault(trial.trial_id, cause_of_death(text, logs_here(text)))
 
     @override
     def __getstate__(self) -> dict[str, Any]:

@@ -13,13 +13,23 @@ from typing import Any
 
 from tune_mixup.activity import doing
 from tune_mixup.cluster.environment import environment, levels_kept
+from tune_mixup.cluster.halt import interruptible
+from tune_mixup.cluster.host_check import check_host
+from tune_mixup.cluster.not_started import cluster_fault, is_worth_another_try, start_fault
 from tune_mixup.cluster.private_folder import marks, private_folder
-from tune_mixup.cluster.ray_internals import LOOPBACK_ONLY, nodes_here, read_token_again, start_private
+from tune_mixup.cluster.ray_internals import (
+    LOOPBACK_ONLY,
+    few_retries,
+    nodes_here,
+    read_token_again,
+    start_private,
+    unobtrusive,
+)
+from tune_mixup.cluster.unseen import stderr_unseen
 from tune_mixup.measuring.nodes import Node
 from tune_mixup.outside import module_folders
 from tune_mixup.streams import stand_ins
 from tune_mixup.sweep_config import SweepConfig
-from tune_mixup.words import said
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -34,6 +44,13 @@ QUIET = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
 """Read by Ray when it is imported; what the user has set stays."""
+FOR_WORKERS = {
+    "RAY_worker_niceness": "0",  # Ray's own 15 leaves trials no time beside other work; `nice` works on all as usual
+    "MPLBACKEND": "agg",  # workers have no window, and a notebook's backend is often not installed for them
+}
+"""The environment of a private Ray's processes; of the first, what the user has set stays."""
+TRIES = 2
+"""How often a private Ray is started when it times out, as it does on a host that is very busy."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +104,11 @@ def connected(
     With an address, that cluster; where this process is connected already, the same; else a local one that nobody else
     can use and that ends with the block. Workers start with the environment variables `worker_variables`, unless the
     user has set them, and find `modules` (files and package folders), which Ray copies to other hosts; both with the
-    exception of a Ray that this process is connected to already. Raises ValueError when the cluster does not answer.
+    exception of a Ray that this process is connected to already. Raises ValueError when the cluster does not answer,
+    and RuntimeError when a private Ray does not start. SIGTERM and SIGHUP raise KeyboardInterrupt in the block.
     """
     variables = {name: os.environ.get(name, value) for name, value in (worker_variables or {}).items()}
-    with _quietly():
+    with interruptible(), _quietly():
         with doing("loading Ray"):
             import ray
 
@@ -113,16 +131,16 @@ def _cluster(address: str, variables: Mapping[str, str], modules: Sequence[str])
     if modules:
         needs["py_modules"] = list(modules)
     try:
-        ray.init(
-            address=address,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env=needs,
-        )
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ValueError(
-            f"no Ray cluster answers at {address}: {said(error)}; start one or leave out --address"
-        ) from None
+        with stderr_unseen() as unseen, unobtrusive(), few_retries():
+            ray.init(
+                address=address,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                runtime_env=needs,
+            )
+    except Exception as error:
+        ray.shutdown()
+        raise cluster_fault(address, error, unseen.text()) from None
     try:
         yield
     finally:
@@ -137,24 +155,41 @@ def _private(variables: Mapping[str, str]) -> Iterator[Path]:
     the environment, and so do all workers later on, which are its children. A runtime environment would do the same for
     0.8 s more at the start (2 cores): Ray then may not use the workers that it has started ahead.
     """
-    import ray
 
+    check_host()
+    given = {**FOR_WORKERS, **{name: os.environ[name] for name in ("RAY_worker_niceness",) if name in os.environ}}
     own_token = "RAY_AUTH_MODE" not in os.environ
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)} if own_token else {}
     try:
-        with private_folder() as folder, environment(token):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(environment(token))
             if own_token:
                 read_token_again()
-            try:
-                with environment({**variables, **LOOPBACK_ONLY, **marks(folder)}):
-                    with doing("starting Ray"):
-                        start_private(folder / "r")
-                yield folder
-            finally:
-                ray.shutdown()
+            folder = _started({**given, **variables}, stack)
+            yield folder
     finally:
         if own_token:
             read_token_again()
+
+
+def _started(variables: Mapping[str, str], stack: contextlib.ExitStack) -> Path:
+    """The folder of a private Ray that ends with `stack`. Raises RuntimeError when it does not start."""
+    import ray
+
+    for left in reversed(range(TRIES)):
+        with contextlib.ExitStack() as attempt:
+            folder = attempt.enter_context(private_folder())
+            attempt.callback(ray.shutdown)
+            try:
+                with environment({**variables, **LOOPBACK_ONLY, **marks(folder)}), doing("starting Ray"):
+                    start_private(folder / "r")
+            except Exception as error:
+                if left and is_worth_another_try(error):
+                    continue
+                raise start_fault(error) from None
+            stack.enter_context(attempt.pop_all())
+            break
+    return folder
 
 
 def _python_path(modules: Sequence[str]) -> dict[str, str]:
@@ -171,9 +206,7 @@ def _knock(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
     except OSError as error:
-        raise ValueError(
-            f"no Ray cluster answers at {address}: {said(error)}; start one or leave out --address"
-        ) from None
+        raise cluster_fault(address, error) from None
 
 
 def _nodes() -> list[Node]:

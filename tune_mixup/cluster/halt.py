@@ -74,7 +74,10 @@ class Signals:
                     signal.signal(number, handler)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self._halt is None or self._halt.reason is not None:
+        if self._halt is None:
+            raise KeyboardInterrupt
+        if self._halt.reason is not None:
+            tell("stopping at once: what is not saved yet is trained again")
             raise KeyboardInterrupt
         self._halt.now(KeyboardInterrupt())
         if number == signal.SIGINT:

@@ -22,6 +22,10 @@ from tune_mixup.writing import replace
 
 PREFIX = "tm-"
 """Short: the path of a socket below the folder may have 107 characters."""
+SHORT = 28
+"""Bytes of the path of a folder that ours may lie in; Ray adds 78 to it."""
+SHORT_TOP = Path("/tmp")
+"""Where a private folder lies when the one for temporary files has a long path."""
 MARK = "TUNE_MIXUP_PRIVATE_RAY"
 """The environment variable that tells each process of a private Ray, and us, to which folder it belongs."""
 _KEEP_ENVIRONMENT = "SPT_NOENV"
@@ -38,7 +42,7 @@ def private_folder() -> Iterator[Path]:
 
     Start what runs in it with the environment variables `marks(folder)`: what is left at the end of the block is ended.
     """
-    top = Path(tempfile.gettempdir())
+    top = _top()
     sweep_up(top)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=top))
     try:
@@ -51,6 +55,22 @@ def private_folder() -> Iterator[Path]:
                 _delete(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _top() -> Path:
+    """The folder for temporary files, or /tmp where the paths of sockets would get too long in it.
+
+    Raises ValueError when there is none that can be used.
+    """
+    top = Path(tempfile.gettempdir())
+    if len(os.fsencode(top.absolute())) <= SHORT:
+        return top
+    if not os.access(SHORT_TOP, os.W_OK | os.X_OK):
+        raise ValueError(
+            f"TMPDIR: got {str(top)!r}, too long for the sockets that Ray makes in it, and {SHORT_TOP} can't be "
+            f"written; give a folder whose path has at most {SHORT} bytes"
+        )
+    return SHORT_TOP
 
 
 def marks(folder: Path) -> dict[str, str]:

@@ -38,7 +38,7 @@ class LockedOut(Exception):
 
 
 class MixupTrainable(tune.Trainable):
-    """One trial; one `step` is one epoch. Its checkpoints are its own: the trial's folder holds them, not Ray.
+    """One trial; its first `step` begins it, each other is an epoch. Its checkpoints are in its own folder, not Ray's.
 
     An exception is a result, and not an error for Ray, which would run the same fault again: the last report has an
     `Ending`. Only a worker that dies is an error.
@@ -62,7 +62,11 @@ class MixupTrainable(tune.Trainable):
 
     @override
     def step(self) -> dict[str, Any]:
-        """Train one epoch, or report the last one of a trial that had already ended."""
+        """Begin, and report only that; then train one epoch, or report the last one of a trial that had already ended.
+
+        The first report tells the driver that the start is over: modules, the folder's lock and data took their time.
+        """
+        begins = self.trainer is None
         self.between_epochs = False
         try:
             ending = self._epoch()
@@ -78,7 +82,7 @@ class MixupTrainable(tune.Trainable):
                 ending = Ending(kind="out_of_memory", why=first_line(error))
             else:
                 ending = self._failed(error)
-        history = self.trainer.history[: self.told] if self.trainer is not None else []
+        history = self.trainer.history[: self.told] if self.trainer is not None and not begins else []
         report = Report(row=history[-1] if history else None, ending=ending)
         if ending is not None:
             self.cleanup()
@@ -109,7 +113,7 @@ class MixupTrainable(tune.Trainable):
         self.lock.release()
 
     def _epoch(self) -> Ending | None:
-        """Train an epoch, if there is one left; what the trial ended by, None while it goes on.
+        """Begin, or train an epoch, if there is one left; what the trial ended by, None while it goes on.
 
         Epochs that only the trial's folder knows, as after a power cut, are told first, one for each call.
         """
@@ -119,6 +123,7 @@ class MixupTrainable(tune.Trainable):
                 return interrupted
             self.trainer = self._begin()
             self.told = min(self.assignment.heard, self.trainer.epoch)
+            return None
         trainer = self.trainer
         if self.told == trainer.epoch and not trainer.done:
             trainer.train_epoch()

@@ -1,4 +1,8 @@
-"""Kills workers that hang: a trial that has not reported for too long is started again from its checkpoint."""
+"""Kills workers that hang: a trial that has not reported for too long is started again from its checkpoint.
+
+The time limit counts from a trial's first report, by which its worker says that it begins to train. Until then, while
+it imports modules, waits for the trial's folder and reads data, it has `START_UP_S` more.
+"""
 
 import time
 from typing import Any
@@ -13,6 +17,9 @@ from tune_mixup.cluster.ray_internals import worker_of
 DEAF_S = 1.0
 """A pause of Ray's loop longer than this is the driver's own: reports may wait unheard, and nobody is blamed for it."""
 
+START_UP_S = 600.0
+"""How much longer than a trial without reports a worker may take to begin."""
+
 
 class Watch(tune.Callback):
     """Called by Ray's loop ten times a second."""
@@ -21,12 +28,14 @@ class Watch(tune.Callback):
         self.searcher = searcher
         self.timeout_s = timeout_s
         self._heard: dict[str, float] = {}
+        self._begun: set[str] = set()
         self._trials: dict[str, Trial] = {}
         self._stepped = time.monotonic()
 
     @override
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """A worker has taken on the trial."""
+        """A worker is to take on the trial."""
+        self._begun.discard(trial.trial_id)
         self._heard[trial.trial_id] = time.monotonic()
         self._trials[trial.trial_id] = trial
 
@@ -34,7 +43,8 @@ class Watch(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        """The trial lives."""
+        """The trial lives, and trains."""
+        self._begun.add(trial.trial_id)
         self._heard[trial.trial_id] = time.monotonic()
 
     @override
@@ -58,13 +68,17 @@ class Watch(tune.Callback):
         for trial_id, heard in self._heard.items():
             heard = self._heard[trial_id] = heard + deaf_s
             actor = worker_of(self._trials[trial_id])
-            if now - heard > self.timeout_s and actor is not None:
-                self.searcher.causes[trial_id] = f"no report for {self.timeout_s:g} s, so its worker was killed"
+            begun = trial_id in self._begun
+            limit_s = self.timeout_s if begun else self.timeout_s + START_UP_S
+            if now - heard > limit_s and actor is not None:
+                what = "no report for" if begun else "it did not begin to train within"
+                self.searcher.causes[trial_id] = f"{what} {limit_s:g} s, so its worker was killed"
                 kill(actor)
                 self._heard[trial_id] = now  # and again, should it survive that
 
     def _forget(self, trial: Trial) -> None:
         self._heard.pop(trial.trial_id, None)
+        self._begun.discard(trial.trial_id)
         self._trials.pop(trial.trial_id, None)
 
     @override
