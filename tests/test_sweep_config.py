@@ -162,3 +162,8 @@ def test_times_are_seconds_or_durations(given, seconds):
         assert getattr(config, key) == seconds and config.model_dump(mode="json")[key] == seconds
         with pytest.raises(ValueError, match=f"{key}: .*got 'soon', must be a duration above zero"):
             plan("quickstart", {f"sweep.{key}": "soon"})
+
+
+def test_a_records_file_is_named_where_its_values_are_refused():
+    with pytest.raises(ValueError, match=r"^sweep\.yaml of the sweep 'gm' holds what is refused \(.*restore it"):
+        SweepConfig.from_record({"format": 2, "name": "gm", "trials": "many"})

@@ -57,6 +57,8 @@ _NO_TEXT = frozenset(("null", "true", "false", "yes", "no", "on", "off", "y", "n
 
 # Reading YAML
 
+_NO_YAML = "what stands here can't be read as YAML; look at the indentation, quotes, colons and brackets around it"
+
 
 class _Scanner(Scanner):
     """Ends at the bracket that is one too deep, before it looks ahead: for each bracket it reads 1024 characters."""
@@ -75,9 +77,9 @@ def parse_yaml(text: str) -> Any:
     try:
         return _document(reader.parse(text))
     except MarkedYAMLError as error:
-        _refuse(error.problem_mark or error.context_mark, f"{error.context or ''} {error.problem or ''}")
-    except YAMLError as error:
-        raise ValueError(" ".join(str(error).split())) from None
+        _refuse(error.problem_mark or error.context_mark, _TOO_DEEP if error.problem == _TOO_DEEP else _NO_YAML)
+    except YAMLError:  # of a character that no YAML may hold, which alone has no line
+        raise ValueError("it holds a control character, which can't be read as YAML; drop it") from None
 
 
 def _document(events: Iterator[Event]) -> Any:
@@ -221,6 +223,11 @@ def parse_json(text: str | bytes) -> Any:
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite)
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"line {error.lineno}, column {error.colno}: what stands here can't be read as JSON; look at the quotes, "
+            "commas and brackets around it"
+        ) from None
     if _levels(value) > MOST_LEVELS:
         raise ValueError(_TOO_DEEP)
     return value

@@ -137,7 +137,13 @@ class SweepConfig(Parts):
         with importing_from(module_folders(given.get("modules", ()))):
             for path in sorted({text for text in import_paths(given).values()}):
                 imported(path)
-            return cls.parse(given)
+            try:
+                return cls.parse(given)
+            except ValueError as error:
+                raise ValueError(
+                    f"sweep.yaml of the sweep {shown(str(given.get('name')))} holds what is refused ({error}); restore "
+                    "it from a copy"
+                ) from None
 
     @model_validator(mode="after")
     def _checked(self) -> Self:

@@ -63,9 +63,11 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write the whole configurations of the best trials to a file that `train --config` reads."""
+    from tune_mixup.analysis.export import check_export
     from tune_mixup.analysis.export import export as write
     from tune_mixup.analysis.sweep import load_sweep
 
+    check_export(top, to, overwrite=force)
     record = load_sweep(sweep_path(name, root)).record
     count = write(record, top, to, overwrite=force)
     if as_json:
