@@ -38,6 +38,13 @@ def test_a_sweep_may_be_given_by_its_path_or_root(command, start_sweep, tmp_path
     assert "there is no sweep named 'gm'" in command.refused("leaderboard", "gm")
 
 
+def test_export_tries_its_target_before_it_reads_the_record(command, start_sweep, tmp_path):
+    start_sweep(trials=TRIALS)
+    (tmp_path / "sweeps" / "gm" / "sweep.yaml").write_text("a: [")
+    assert "got the suffix '.txt'" in command.refused("export", "gm", "--to", "best.txt")
+    assert "sweeps is a folder" in command.refused("export", "gm", "--to", "sweeps")
+
+
 def test_export_says_what_it_wrote_and_how_to_use_it(command, start_sweep):
     record = start_sweep(trials=TRIALS)
     assert command("export", "gm", "--to", "best.yaml") == 0
