@@ -142,7 +142,12 @@ def _fault(key: str, detail: dict[str, Any]) -> str:
     context = detail.get("ctx", {})
     match detail["type"]:
         case "literal_error":
-            return none_of(key, detail["input"], re.findall(r"'([^']*)'", context["expected"]) or [context["expected"]])
+            names = re.findall(r"'([^']*)'", context["expected"])
+            return (
+                none_of(key, detail["input"], names)
+                if names
+                else f"{key}: got {_came(detail['input'])}, must be {context['expected']}"
+            )
         case "extra_forbidden":
             return (
                 f"{key}: there is no such setting here (got {_came(detail['input'])}); `tune-mixup check` shows those"
