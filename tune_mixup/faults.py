@@ -143,11 +143,9 @@ def _fault(key: str, detail: dict[str, Any]) -> str:
     match detail["type"]:
         case "literal_error":
             names = re.findall(r"'([^']*)'", context["expected"])
-            return (
-                none_of(key, detail["input"], names)
-                if names
-                else f"{key}: got {_came(detail['input'])}, must be {context['expected']}"
-            )
+            if not names:
+                return f"{key}: got {_came(detail['input'])}, must be {context['expected']}"
+            return none_of(key, detail["input"], names)
         case "extra_forbidden":
             return (
                 f"{key}: there is no such setting here (got {_came(detail['input'])}); `tune-mixup check` shows those"
