@@ -112,7 +112,7 @@ def resume(
 ) -> Sweep:
     """Go on with a sweep: finish what was promised, or what `changes` promise now. No finished trial runs again.
 
-    `then` does what still needs the sweep's Ray.
+    `then` does what still needs the sweep's Ray; without it none is started for a sweep that is at its end.
     Raises ValueError, with no trial touched, when there is no such sweep, when another process works on it, when
     `trials` is fewer than were begun, when its data are not there or have another content than when it began.
     """
@@ -120,8 +120,12 @@ def resume(
     with showing(listener) as listener, interruptible() as signals, record.folder.working():
         config = _resumed(record, said(changes))
         left = _is_anything_left(record, config)
+        known = Packed.parse(record.study.sweep_facts().packing or {})
+        if not left and then is None:  # what a kill has left unwritten is mended
+            record.folder.write_config(config.model_dump(mode="json"))
+            Session.open(record, known.applied(config), listener=listener, began=listener.began).tell("")
+            return Sweep(record)
         with _checked(config, record.path, address, data=left) as (ray, found):
-            known = Packed.parse(record.study.sweep_facts().packing or {})
             decision = decide(config, ray.nodes, known)
             config = decision.applied(config.replace(data=found.data) if left else config)
             concurrent = _concurrency(config, ray.nodes, decision)
