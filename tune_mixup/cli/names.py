@@ -8,7 +8,7 @@ import typer
 
 def space_names(incomplete: str) -> Iterator[str]:
     """The spaces that ship and begin with a text."""
-    from tune_mixup.space_files import shipped_spaces
+    from tune_mixup.space_names import shipped_spaces
 
     names = (file.stem for file in sorted(shipped_spaces().glob("[!_]*.py")))
     return (name for name in names if name.startswith(incomplete))
