@@ -334,7 +334,9 @@ def test_check_takes_every_option_of_sweep(command, start_sweep, tmp_path):
     assert taken["sweep"] <= taken["check"]
 
 
-def test_check_refuses_what_sweep_would(command, start_sweep, tmp_path):
+def test_check_refuses_what_sweep_would(command, start_sweep, tmp_path, monkeypatch):
+    nodes = [{"CPU": 2.0}]  # not those of a Ray that another test has left in this process
+    monkeypatch.setattr("tune_mixup.cluster.dry_run.private_nodes", lambda address: nodes if address is None else None)
     start_sweep("quickstart", trials=[("COMPLETE", [0.5, 0.625])])
     (tmp_path / "file").touch()
     before = sorted(path for path in tmp_path.rglob("*") if not path.name.endswith("lock"))

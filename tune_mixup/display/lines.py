@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 QUIET_S = 10.0
 """No two lines about mere progress, or about one activity, come closer together than this."""
-FIRST_S = 0.5
-"""An activity gets a line when nothing has been said for so long: who mistyped a name hears of that alone."""
+FIRST_S = 5.0
+"""An activity gets a line when nothing has been said for so long. What is wrong with a command is known sooner, and is
+all that is said then."""
 TICK_S = 0.2
 
 
