@@ -224,9 +224,8 @@ def test_a_terminal_that_shrinks_and_grows_shows_one_table_without_fragments(pro
         terminal.tell(**as_event(progress(states=STATES, message=f"now {columns} columns")))
         terminal.read_until(f"now {columns} columns")
         lines = [line for line in terminal.screen.lines if line]
-        assert [
-            line.split()[0] for line in lines if line.split()[0] in ("sweep", "trials", "best", "budget", "last")
-        ] == ["sweep", "trials", "best", "budget", "last"], lines
+        labels = [word for line in lines if (word := line.split()[0]) in ("sweep", "trials", "best", "budget", "last")]
+        assert labels == ["sweep", "trials", "best", "budget", "last"], lines
         assert max(map(len, lines)) <= columns and ("trials" in lines) == narrow
     assert terminal.end() == 0
     shown = terminal.screen.lines
