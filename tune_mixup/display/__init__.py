@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from tune_mixup.activity import heard_by
-from tune_mixup.display.lines import QUIET_S, JsonLines, Lines, PlainLines, ticking
+from tune_mixup.display.lines import JsonLines, Lines, PlainLines, ticking
 from tune_mixup.display.watcher import Guard as Guard
 from tune_mixup.display.watcher import Watcher as Watcher
 from tune_mixup.streams import Forgiving, forgiving
@@ -34,7 +34,7 @@ def showing_activity() -> Iterator[None]:
     Nothing of it stays on a terminal.
     """
     stream = forgiving(sys.stderr, "stderr")
-    shown = _live(stream) if _can_draw(stream) else _lines(PlainLines(stream, first_s=QUIET_S))
+    shown = _live(stream) if _can_draw(stream) else _lines(PlainLines(stream))
     with shown as watcher, _heard(watcher, stream):
         yield
 
