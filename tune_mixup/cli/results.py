@@ -31,7 +31,8 @@ def leaderboard(
     """Rank the trials of a sweep by its metric on validation."""
     from tune_mixup.analysis import leaderboard as analysis
     from tune_mixup.analysis.board import board
-    from tune_mixup.analysis.rendering import check_format, chosen, render
+    from tune_mixup.analysis.fitted import chosen
+    from tune_mixup.analysis.rendering import check_format, render
     from tune_mixup.analysis.sweep import load_sweep
 
     if as_json and format not in (None, "json"):
@@ -90,7 +91,8 @@ def evaluate(
     """Retrain the best settings on fresh seeds and open the test split, which is written down."""
     from tune_mixup.analysis import leaderboard as analysis
     from tune_mixup.analysis.evaluated import names_of, table
-    from tune_mixup.analysis.rendering import chosen, rows
+    from tune_mixup.analysis.fitted import chosen
+    from tune_mixup.analysis.rendering import rows
     from tune_mixup.analysis.sweep import load_sweep
 
     path = sweep_path(name, root)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
+from tune_mixup.activity import doing
 from tune_mixup.analysis.sweep import Sweep
 from tune_mixup.cluster.connection import Connected, connected_for, private_nodes
 from tune_mixup.cluster.halt import Halt, Signals, interruptible
@@ -56,8 +57,10 @@ def sweep(
     Raises ValueError, with nothing written, for anything wrong with these, for a name that exists, and for resources
     that are not there.
     """
-    config = plan(space, settings, **options)
-    return start(config, root=root, address=address, warm_start=warm_start, listener=listener)
+    with showing(listener) as shown:  # its clock counts from the call on
+        with doing("checking the search space"):
+            config = plan(space, settings, **options)
+        return start(config, root=root, address=address, warm_start=warm_start, listener=shown)
 
 
 def start(
