@@ -63,16 +63,20 @@ class Lengths:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
         """At most as many lines as the terminal has."""
-        try:
-            lines = console.render_lines(self._draw(), options, pad=False)
-        except Exception as fault:  # in a thread of rich's, whose end nobody would hear of
-            lines = console.render_lines(Text(f"this can't be drawn ({short(fault)})"), options, pad=False)
-        lines = [_without_end_blanks(line) for line in lines[: options.size.height]]
+        lines = self.lines(console, options)
         self._lengths = [Segment.get_line_length(line) for line in lines]
         for number, line in enumerate(lines):
             yield from line
             if number < len(lines) - 1:
                 yield Segment.line()
+
+    def lines(self, console: Console, options: ConsoleOptions) -> list[list[Segment]]:
+        """What is to be seen now."""
+        try:
+            lines = console.render_lines(self._draw(), options, pad=False)
+        except Exception as fault:  # in a thread of rich's, whose end nobody would hear of
+            lines = console.render_lines(Text(f"this can't be drawn ({short(fault)})"), options, pad=False)
+        return [_without_end_blanks(line) for line in lines[: options.size.height]]
 
     def rows(self, width: int) -> int:
         """Rows that the lines take on a terminal of `width` columns, which breaks those that are longer."""
@@ -88,9 +92,22 @@ class Screen(Live):
 
     def __init__(self, draw: Callable[[], RenderableType], stream: TextIO) -> None:
         self._drawn = Lengths(draw)
+        self._seen: object = None
         super().__init__(
             get_renderable=lambda: self._drawn, console=Console(file=stream), refresh_per_second=PER_SECOND
         )
+
+    @override
+    def refresh(self) -> None:
+        """Draw what is not to be seen yet.
+
+        A terminal's program may tell of a new width only a while after it has broken the lines (tmux: a quarter of a
+        second), and what is drawn in between leaves fragments: so nothing is drawn that changes nothing.
+        """
+        now = self.console.size, self._drawn.lines(self.console, self.console.options)
+        if now != self._seen:
+            self._seen = now
+            super().refresh()
 
     @override
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
