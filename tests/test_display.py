@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 from terminal import Screen
 
-from tune_mixup.display import display
+from tune_mixup.display import display, terminal
 from tune_mixup.display.table import table
 from tune_mixup.display.texts import clock
 
@@ -116,7 +117,7 @@ def test_machines_get_every_event(progress):
 
 CHILD = """
 import json, sys
-from tune_mixup.display import display
+from tune_mixup.display import display, terminal
 from tune_mixup.search.standing import Progress
 
 with display(False) as listen:
@@ -208,6 +209,30 @@ def test_a_terminal_shows_one_table_that_changes_in_place(progress):
     assert any("t0002 PRUNED: epoch 1" in line for line in lines)  # an event without words leaves the last words
     assert [line for line in lines if line][-1] == "after" and not any("starting" in line for line in lines)
     assert terminal.screen.cursor_shown
+
+
+class Tty(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_what_has_not_changed_is_not_drawn_again_unless_the_width_has(monkeypatch):
+    """Between a terminal's change and its word of it, what is drawn leaves fragments."""
+    for name, value in (("TERM", "xterm-256color"), ("COLUMNS", "80"), ("LINES", "30")):
+        monkeypatch.setenv(name, value)
+    words, stream = ["x" * 66], Tty()
+    with terminal.Screen(lambda: Text(words[0]), stream) as screen:
+        screen.refresh()
+        before = stream.getvalue()
+        screen.refresh()
+        assert stream.getvalue() == before and "x" in before
+        screen.console.width = 60  # the terminal has broken the line in two
+        screen.refresh()
+        wiped = stream.getvalue()[len(before) :]
+        assert wiped.index("\x1b[1A\x1b[2K") < wiped.index("x" * 60)
+        words[0] = "y"
+        screen.refresh()
+        assert "y" in stream.getvalue()
 
 
 def test_an_interrupt_leaves_the_table_and_the_cursor(progress):
