@@ -246,7 +246,7 @@ def _fit(session: Session, halt: Halt, keeper: Keeper, concurrent: int, ray: Con
     from ray import tune
 
     from tune_mixup.cluster.adapters import Clerk, RecordScheduler, RecordSearcher
-    from tune_mixup.cluster.ray_internals import silent_progress
+    from tune_mixup.cluster.ray_internals import silent_progress, silent_reporter
     from tune_mixup.cluster.trainable import MixupTrainable
     from tune_mixup.cluster.watch import Watch
 
@@ -272,6 +272,7 @@ def _fit(session: Session, halt: Halt, keeper: Keeper, concurrent: int, ray: Con
                     name=f"{time.time():.0f}",
                     storage_path=scratch,
                     verbose=0,
+                    progress_reporter=silent_reporter(),
                     callbacks=[Watch(searcher, config.trial_timeout_s), silent_progress()],
                     failure_config=tune.FailureConfig(max_failures=0),  # the session starts trials again
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
