@@ -139,7 +139,7 @@ class Terminal:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
         self.screen = Screen()
-        root = str(Path(__file__).parents[2])
+        root = str(Path(__file__).parents[1])
         self.child = subprocess.Popen(
             [sys.executable, "-c", CHILD],
             stdin=subprocess.PIPE,

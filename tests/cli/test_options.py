@@ -144,5 +144,7 @@ def test_a_sweep_is_found_by_name_or_by_path(tmp_path, monkeypatch):
 def test_commands_to_go_on_with_name_the_root_where_it_is_not_the_default(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert command_for("resume", Path("sweeps/gm")) == "tune-mixup resume gm"
+    retraining = Path("sweeps/gm/evaluations/2-trials-3-seeds-0123abcd")  # of which nobody knows but us
+    assert command_for("resume", retraining) == "tune-mixup evaluate gm --top 2 --seeds 3"
     expected = f"tune-mixup export gm --root '{tmp_path}/my sweeps' --top 3"
     assert command_for("export", tmp_path / "my sweeps/gm", " --top 3") == expected

@@ -76,6 +76,18 @@ def test_evaluate_retrains_the_best_complete_trials(command, start_sweep, monkey
         assert "test split was opened, which" in " ".join(command.out.split())
 
 
+def test_an_evaluation_of_which_nothing_ended_is_a_failed_run(command, start_sweep, monkeypatch):
+    start_sweep(trials=TRIALS)
+
+    def evaluate(path, trials, *, seeds, address, listener):
+        return pd.DataFrame({"trial": trials, "n": 0, "failed": seeds})
+
+    monkeypatch.setattr("tune_mixup.cluster.evaluation.evaluate", evaluate)
+    assert command("evaluate", "gm", "--seeds", 1) == 1
+    assert "retraining t0002, t0000 of gm on 1 fresh seed each: 2 trainings" in command.out
+    assert command.err == "tune-mixup: all 2 trainings failed; what each of them failed by is said above\n"
+
+
 def test_an_interrupted_evaluation_says_how_to_go_on(command, start_sweep, monkeypatch):
     start_sweep(trials=TRIALS)
 

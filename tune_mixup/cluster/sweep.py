@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
+from tune_mixup.activity import doing
 from tune_mixup.analysis.sweep import Sweep
 from tune_mixup.cluster.connection import Connected, connected_for, private_nodes
 from tune_mixup.cluster.halt import Halt, Signals, interruptible
@@ -56,8 +57,10 @@ def sweep(
     Raises ValueError, with nothing written, for anything wrong with these, for a name that exists, and for resources
     that are not there.
     """
-    config = plan(space, settings, **options)
-    return start(config, root=root, address=address, warm_start=warm_start, listener=listener)
+    with showing(listener) as shown:  # its clock counts from the call on
+        with doing("checking the search space"):
+            config = plan(space, settings, **options)
+        return start(config, root=root, address=address, warm_start=warm_start, listener=shown)
 
 
 def start(
@@ -247,7 +250,7 @@ def _fit(session: Session, halt: Halt, keeper: Keeper, concurrent: int, ray: Con
     from ray import tune
 
     from tune_mixup.cluster.adapters import Clerk, RecordScheduler, RecordSearcher
-    from tune_mixup.cluster.ray_internals import silent_progress
+    from tune_mixup.cluster.ray_internals import silent_progress, silent_reporter
     from tune_mixup.cluster.trainable import MixupTrainable
     from tune_mixup.cluster.watch import Watch
 
@@ -273,6 +276,7 @@ def _fit(session: Session, halt: Halt, keeper: Keeper, concurrent: int, ray: Con
                     name=f"{time.time():.0f}",
                     storage_path=scratch,
                     verbose=0,
+                    progress_reporter=silent_reporter(),
                     callbacks=[Watch(searcher, config.trial_timeout_s), silent_progress()],
                     failure_config=tune.FailureConfig(max_failures=0),  # the session starts trials again
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),

@@ -47,11 +47,6 @@ class Picture(Watcher):
     def doing(self, activity: Activity) -> None:
         self._activity = activity
 
-    @property
-    def has_progress(self) -> bool:
-        """Whether it is more than a line about what is being done."""
-        return self._newest is not None
-
     def draw(self) -> RenderableType:
         """How it stands now."""
         if self._newest is None:
@@ -113,7 +108,7 @@ class Line(Live):
 
 
 class Page(Live):
-    """The terminal's other screen, as editors use it, and what was printed meanwhile: `printed`.
+    """The terminal's other screen, as editors use it. In the end the first has all that was printed, and the picture.
 
     What is drawn over itself on the first screen leaves fragments when a terminal gets narrower: it breaks the lines in
     two, and some (tmux) move the upper ones to where no program reaches them.
@@ -121,17 +116,27 @@ class Page(Live):
 
     def __init__(self, draw: Callable[[], RenderableType], console: Console) -> None:
         self._drawn = Lengths(draw)
-        self.printed: list[ConsoleRenderable] = []
+        self._printed: list[ConsoleRenderable] = []
         super().__init__(get_renderable=self._whole, console=console, screen=True, refresh_per_second=PER_SECOND)
 
     @override
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
         """What is printed is kept, for it would be drawn over."""
-        self.printed += [one for one in renderables if not isinstance(one, Control)]
+        self._printed += [one for one in renderables if not isinstance(one, Control)]
         return super().process_renderables([])
 
+    @override
+    def stop(self) -> None:
+        """Does nothing before the start."""
+        if self.is_started:
+            super().stop()
+            for printed in self._printed:
+                self.console.print(printed)
+            self.console.print(self._drawn)
+            self.console.line()
+
     def _whole(self) -> RenderableType:
-        return Group(*self.printed[-MESSAGES:], self._drawn)
+        return Group(*self._printed[-MESSAGES:], self._drawn)
 
 
 def _without_end_blanks(line: list[Segment]) -> list[Segment]:
@@ -162,8 +167,3 @@ def live(stream: TextIO) -> Iterator[Watcher]:
             yield picture
         finally:
             page.stop()
-            for printed in page.printed:
-                console.print(printed)
-            if picture.has_progress:
-                console.print(Lengths(picture.draw))
-                console.line()
