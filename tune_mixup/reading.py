@@ -68,6 +68,21 @@ class _Scanner(Scanner):
         super().save_possible_simple_key()
 
 
+_IN_WORDS = (
+    ("flow (sequence|mapping)", "a comma or a closing bracket is missing; add it"),
+    ("quoted scalar", "a quote is not closed; close it"),
+    ("cannot start any token", "no value begins with this character; put the value in quotes"),
+    (
+        "mapping values are not allowed",
+        "a colon within a value; put the value in quotes, or the key on a line of its own",
+    ),
+    ("block (collection|mapping)|simple key", "the indentation does not fit what is above; mend it"),
+    ("anchor|alias", "anchors and aliases are not read; write the value in its place"),
+    ("escape", "a backslash in double quotes that means nothing; use single quotes"),
+)
+"""What ruamel says -> what to do."""
+
+
 def parse_yaml(text: str) -> Any:
     """The value of a YAML text. Raises ValueError in one line that says where the fault is."""
     reader = YAML(typ="safe", pure=True)
@@ -75,9 +90,16 @@ def parse_yaml(text: str) -> Any:
     try:
         return _document(reader.parse(text))
     except MarkedYAMLError as error:
-        _refuse(error.problem_mark or error.context_mark, f"{error.context or ''} {error.problem or ''}")
-    except YAMLError as error:
-        raise ValueError(" ".join(str(error).split())) from None
+        _refuse(error.problem_mark or error.context_mark, _in_words(f"{error.context or ''} {error.problem or ''}"))
+    except YAMLError:
+        raise ValueError("it holds a character that no YAML may have; remove it") from None
+
+
+def _in_words(problem: str) -> str:
+    """What a parser says of its own state, as what to do about the text."""
+    if problem.strip() == _TOO_DEEP:
+        return _TOO_DEEP
+    return next((words for said, words in _IN_WORDS if re.search(said, problem)), "this is not how YAML is written")
 
 
 def _document(events: Iterator[Event]) -> Any:

@@ -56,11 +56,13 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Say how a sweep stands: its state, its trials, the best one and those that run; while it runs too."""
+    path = sweep_path(name, root)
+
     from tune_mixup.analysis.fitting import filled
     from tune_mixup.record.summary import summary
     from tune_mixup.record.sweep_record import SweepRecord
 
-    record = SweepRecord.open(sweep_path(name, root))
+    record = SweepRecord.open(path)
     first = summary(record)
     if watch and first.state == "running" and can_draw(sys.stdout) and not as_json:
         _draw(_looks(record, first), first)

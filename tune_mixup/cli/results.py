@@ -29,6 +29,8 @@ def leaderboard(
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Rank the trials of a sweep by its metric on validation."""
+    path = sweep_path(name, root)
+
     from tune_mixup.analysis import leaderboard as analysis
     from tune_mixup.analysis.board import board
     from tune_mixup.analysis.fitted import chosen
@@ -39,7 +41,7 @@ def leaderboard(
         raise ValueError(f"got --json and --format {format}; give one of the two")
     wanted = "json" if as_json else format or "table"
     check_format(wanted)
-    record = load_sweep(sweep_path(name, root)).record
+    record = load_sweep(path).record
     if wanted == "table":
         print(board(record, top=top, columns=columns, width=screen_width(wide=wide)))
         return
@@ -64,10 +66,15 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write the whole configurations of the best trials to a file that `train --config` reads."""
+    from tune_mixup.record.targets import check_file
+
+    check_file(to, overwrite=force)
+    path = sweep_path(name, root)
+
     from tune_mixup.analysis.export import export as write
     from tune_mixup.analysis.sweep import load_sweep
 
-    record = load_sweep(sweep_path(name, root)).record
+    record = load_sweep(path).record
     count = write(record, top, to, overwrite=force)
     if as_json:
         print(json.dumps({"file": str(to), "configurations": count}))
@@ -89,13 +96,14 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Retrain the best settings on fresh seeds and open the test split, which is written down."""
+    path = sweep_path(name, root)
+
     from tune_mixup.analysis import leaderboard as analysis
     from tune_mixup.analysis.evaluated import names_of, table
     from tune_mixup.analysis.fitted import chosen
     from tune_mixup.analysis.rendering import rows
     from tune_mixup.analysis.sweep import load_sweep
 
-    path = sweep_path(name, root)
     record = load_sweep(path).record
     board = analysis.leaderboard(record, top)
     metric = str(record.folder.config()["metric"])
