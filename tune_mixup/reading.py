@@ -70,15 +70,12 @@ class _Scanner(Scanner):
 
 _IN_WORDS = (
     ("flow (sequence|mapping)", "a comma or a closing bracket is missing; add it"),
+    ("escape", "a backslash in double quotes that means nothing; use single quotes"),
     ("quoted scalar", "a quote is not closed; close it"),
     ("cannot start any token", "no value begins with this character; put the value in quotes"),
-    (
-        "mapping values are not allowed",
-        "a colon within a value; put the value in quotes, or the key on a line of its own",
-    ),
+    ("mapping values are not allowed", "a colon within a value; put the value in quotes"),
     ("block (collection|mapping)|simple key", "the indentation does not fit what is above; mend it"),
     ("anchor|alias", "anchors and aliases are not read; write the value in its place"),
-    ("escape", "a backslash in double quotes that means nothing; use single quotes"),
 )
 """What ruamel says -> what to do."""
 
@@ -92,7 +89,9 @@ def parse_yaml(text: str) -> Any:
     except MarkedYAMLError as error:
         _refuse(error.problem_mark or error.context_mark, _in_words(f"{error.context or ''} {error.problem or ''}"))
     except YAMLError:
-        raise ValueError("it holds a character that no YAML may have; remove it") from None
+        character = re.search("#x[0-9a-f]+", str(error))
+        which = f", {character[0]}," if character is not None else ""
+        raise ValueError(f"it holds a character{which} that no YAML may have; remove it") from None
 
 
 def _in_words(problem: str) -> str:
