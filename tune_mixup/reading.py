@@ -88,7 +88,7 @@ def parse_yaml(text: str) -> Any:
         return _document(reader.parse(text))
     except MarkedYAMLError as error:
         _refuse(error.problem_mark or error.context_mark, _in_words(f"{error.context or ''} {error.problem or ''}"))
-    except YAMLError:
+    except YAMLError as error:
         character = re.search("#x[0-9a-f]+", str(error))
         which = f", {character[0]}," if character is not None else ""
         raise ValueError(f"it holds a character{which} that no YAML may have; remove it") from None
