@@ -43,9 +43,9 @@ def test_clocks(seconds, text):
 def drawn(progress, message="", since_s=0.0):
     text = io.StringIO()
     Console(file=text, width=100).print(table(progress, message, since_s=since_s))
-    rows = [line.split("│")[1:-1] for line in text.getvalue().splitlines() if "│" in line]
-    assert "sweep gm" in text.getvalue().splitlines()[0]
-    return {row[0].strip(): " ".join(row[1].split()) for row in rows}
+    title, *rows = text.getvalue().splitlines()
+    assert title.strip() == "sweep gm"
+    return {label: " ".join(words) for label, *words in (row.split() for row in rows)}
 
 
 def test_the_table_says_where_the_sweep_stands(progress):
@@ -139,7 +139,7 @@ class Terminal:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
         self.screen = Screen()
-        root = str(Path(__file__).parents[2])
+        root = str(Path(__file__).parents[1])
         self.child = subprocess.Popen(
             [sys.executable, "-c", CHILD],
             stdin=subprocess.PIPE,
@@ -150,6 +150,10 @@ class Terminal:
             env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "", "LINES": "", **environment},
         )
         os.close(slave)
+
+    def resize(self, columns):
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
+        self.screen.crop(columns)
 
     def tell(self, **event):
         self.child.stdin.write(json.dumps(event) + "\n")
@@ -208,6 +212,24 @@ def test_a_terminal_shows_one_table_that_changes_in_place(progress):
     assert any("t0002 PRUNED: epoch 1" in line for line in lines)  # an event without words leaves the last words
     assert [line for line in lines if line][-1] == "after" and not any("starting" in line for line in lines)
     assert terminal.screen.cursor_shown
+
+
+def test_a_terminal_that_shrinks_and_grows_shows_one_table_without_fragments(progress):
+    terminal = Terminal()
+    terminal.tell(**as_event(progress(states=STATES, message="t0002 begins")))
+    terminal.read_until(" trials  ")
+    for columns in (20, 80, 20, 120):
+        terminal.resize(columns)
+        narrow = columns < 50
+        terminal.tell(**as_event(progress(states=STATES, message=f"now {columns} columns")))
+        terminal.read_until(f"now {columns} columns")
+        lines = [line for line in terminal.screen.lines if line]
+        labels = [word for line in lines if (word := line.split()[0]) in ("sweep", "trials", "best", "budget", "last")]
+        assert labels == ["sweep", "trials", "best", "budget", "last"], lines
+        assert max(map(len, lines)) <= columns and ("trials" in lines) == narrow
+    assert terminal.end() == 0
+    shown = terminal.screen.lines
+    assert [line for line in shown if line.startswith("sweep gm")] == ["sweep gm"] and "now 20" not in "".join(shown)
 
 
 def test_an_interrupt_leaves_the_table_and_the_cursor(progress):

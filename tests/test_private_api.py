@@ -12,7 +12,7 @@ HOMES = {
     "tune_mixup/optuna_internals.py",
     "tune_mixup/torch_internals.py",
     "tune_mixup/cluster/ray_internals.py",
-    "tune_mixup/cli/completion.py",
+    "tune_mixup/cli/typer_internals.py",
 }
 DOCUMENTED = {"_asdict", "_replace", "_fields", "_make", "_exit"}
 """Names that begin with an underscore and are documented: those of named tuples, and os._exit."""

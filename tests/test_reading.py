@@ -1,6 +1,5 @@
 import json
 import math
-import re
 import time
 import tracemalloc
 
@@ -37,10 +36,18 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
         ("? [1, 2]\n: 3", "used as a key"),
         ("a: 1\n---\nb: 2", "line 2, column 1: a second document"),
         ("%YAML 1.1\n---\na: yes", "must be 1.2"),
-        ("a: [1, 2", "line 1, column 9: what stands here"),
+        ("a: [1, 2", "line 1, column 9: a comma or a closing bracket is missing; add it"),
+        ("{a: 1", "line 1, column 6: a comma or a closing bracket is missing; add it"),
+        ("'abc", "line 1, column 5: a quote is not closed; close it"),
+        ("a: b: c", "line 1, column 5: a colon within a value; put the value in quotes"),
+        ("a: @x", "line 1, column 4: no value begins with this character; put the value in quotes"),
+        ("a:\n  - b\n c: d", "line 3, column 2: the indentation does not fit what is above; mend it"),
+        ('a: "\\q"', "line 1, column 6: a backslash in double quotes that means nothing; use single quotes"),
+        ("%x", "line 1, column 3: this is not how YAML is written"),
+        ("a: \x01", "it holds a character, #x0001, that no YAML may have; remove it"),
         ("a:\n\tb: 1", "line 2, column 1"),
         ("a: b: c", "line 1, column 5"),
-        ("a: \x07", "control character"),
+        ("a: \x07", "#x0007"),
     ],
 )
 def test_what_is_not_read_is_refused_in_one_line_and_soon(text, words):
@@ -183,16 +190,3 @@ def test_a_number_that_is_too_long_to_be_read_again_is_not_written(value):
         dump_yaml({"seed": value})
     for whole in (10**1000 - 1, -(10**999) + 1):
         assert parse_yaml(dump_yaml(whole)) == whole
-
-
-@pytest.mark.parametrize("text", ["a: [1", "a: b: c", "a:\n\t- 1", "a: 'x", "a: \x00", "a\nb: 1", "%x\na: 1", "a: }"])
-def test_what_is_no_yaml_is_refused_without_the_readers_words(text):
-    with pytest.raises(ValueError, match="can't be read as YAML; ") as refusal:
-        parse_yaml(text)
-    assert not re.search("token|scalar|stream|block|unicode|while|<|directive", str(refusal.value))
-
-
-@pytest.mark.parametrize("text", ['{"a": 1', "{a: 1}", "[1 2]", "", '{"a": "x'])
-def test_what_is_no_json_is_refused_without_the_readers_words(text):
-    with pytest.raises(ValueError, match=r"^line 1, column \d+: what stands here can't be read as JSON; "):
-        parse_json(text)

@@ -164,7 +164,10 @@ def test_milestones_come_as_lists_from_files_and_stay_hashable():
         ({"name": "multistep", "milestones": [0.75, 0.5]}, "schedule.milestones: got .*, must be rising fractions"),
         ({"name": "multistep", "milestones": [0.5, 0.5]}, "schedule.milestones: got .*, must be rising fractions"),
         ({"name": "multistep", "milestones": []}, "schedule.milestones: got .*, must be rising fractions"),
-        ({"name": "multistep", "milestones": 0.5}, "schedule.milestones: got 0.5, must be a valid tuple"),
+        (
+            {"name": "multistep", "milestones": 0.5},
+            "schedule.milestones: got 0.5, must be a list, also where it has one entry",
+        ),
         ({"name": "multistep", "factor": 1.0}, "schedule.factor: got 1.0, must be less than 1"),
     ],
 )

@@ -39,7 +39,8 @@ def read_range(value: object) -> Range:
             return LogSteps(**value["attributes"])
         return json_to_distribution(json.dumps(value))
     except (KeyError, TypeError, ValueError):
-        raise ValueError(f"got {shown(value)}, must be a distribution of Optuna; {_instead(value)}") from None
+        came = f"an object of type {type(value).__name__}" if type(value).__repr__ is object.__repr__ else shown(value)
+        raise ValueError(f"got {came}, must be a distribution of Optuna; {_instead(value)}") from None
 
 
 def _instead(value: object) -> str:

@@ -142,7 +142,10 @@ def _fault(key: str, detail: dict[str, Any]) -> str:
     context = detail.get("ctx", {})
     match detail["type"]:
         case "literal_error":
-            return none_of(key, detail["input"], re.findall(r"'([^']*)'", context["expected"]) or [context["expected"]])
+            names = re.findall(r"'([^']*)'", context["expected"])
+            if not names:
+                return f"{key}: got {_came(detail['input'])}, must be {context['expected']}"
+            return none_of(key, detail["input"], names)
         case "extra_forbidden":
             return (
                 f"{key}: there is no such setting here (got {_came(detail['input'])}); `tune-mixup check` shows those"

@@ -56,18 +56,20 @@ class Flag:
     """Makes the value of the text and the flag's name; None where the type does."""
     name: str | None = None
     """The flag where it is not the option's name with hyphens, without the two in front."""
+    least: int | None = None
+    """The least that the setting takes, where that is a whole number: known before the setting's class is loaded."""
 
 
 class Promise(TypedDict, total=False):
     """The fields of `SweepConfig` that may change when a sweep is resumed: they change no decision that was made."""
 
-    trials: Annotated[int, Flag("N", "Trials in all, stopped and failed ones included. Default: the space's.")]
+    trials: Annotated[int, Flag("N", "Trials in all, stopped and failed ones included. Default: the space's.", least=1)]
     time_budget_s: Annotated[
         float, Flag("2h", "Stop after this much wall time: 90s, 15m, 2h, 1h30m, 1d.", parse_duration, "time-budget")
     ]
     gpu_hours: Annotated[float, Flag("X", "Stop after this many GPU-hours, stopped and failed trials included.")]
-    concurrent: Annotated[int, Flag("N", "Trials at the same time. Default: as many as fit the resources.")]
-    max_failures: Annotated[int, Flag("N", "Retries of a trial whose worker died or hung. Default: 3.")]
+    concurrent: Annotated[int, Flag("N", "Trials at the same time. Default: as many as fit the resources.", least=1)]
+    max_failures: Annotated[int, Flag("N", "Retries of a trial whose worker died or hung. Default: 3.", least=0)]
     trial_timeout_s: Annotated[
         float, Flag("15m", "Kill and retry a trial that has not reported for so long.", parse_duration, "trial-timeout")
     ]
@@ -84,7 +86,7 @@ class Options(Promise, total=False):
     """
 
     name: Annotated[str, Flag("NAME", "Name of the sweep. Default: the space's.")]
-    max_epochs: Annotated[int, Flag("N", "Epochs of a trial that is not stopped early.")]
+    max_epochs: Annotated[int, Flag("N", "Epochs of a trial that is not stopped early.", least=1)]
     metric: Annotated[str, Flag("METRIC", "What ranks trials. Default: val_accuracy_median.")]
     sampler: Annotated[
         Any, Flag("NAME", "Who suggests the next point: tpe (default), random, qmc, gp, cmaes or grid.", as_text)

@@ -7,7 +7,7 @@ nothing that is valid is refused, and what passes is validated later.
 
 import ast
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -101,6 +101,21 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     if isinstance(of_sweep, Mapping):
         _check(of_sweep, "sweep.", Source("sweep_config"), "SweepConfig", also=("scheduler", "max_epochs"))
     _check(given, "", Source("config"), "TrialConfig", also=("sweep",))
+
+
+def check_metric(name: str) -> None:
+    """Raise ValueError in one line for a slip of the pen in the name of what a sweep is ranked by."""
+    known = [f"val_{one}{ending}" for one in Source("metrics").registry("METRICS") for ending in ("", "_median")]
+    if name not in known and near(name, known) is not None:
+        raise ValueError(no_such_name("--metric", name, known))
+
+
+def check_mixers(names: Sequence[str]) -> None:
+    """Raise ValueError in one line for a name that no mixing method has."""
+    known = Source("mixing").registry("MIXERS")
+    for name in names:
+        if known and name not in known:
+            raise ValueError(no_such_name("--mixers", name, known))
 
 
 def _check(settings: Mapping[str, Any], prefix: str, source: Source, owner: str, *, also: tuple[str, ...] = ()) -> None:

@@ -5,11 +5,11 @@ will hold before anything is compared with them.
 """
 
 import math
+import sys
 from collections.abc import Mapping
 from os import PathLike, fspath
 from typing import Any
 
-import numpy as np
 from pydantic import BaseModel
 
 from tune_mixup.faults import shown
@@ -26,7 +26,7 @@ def plain(value: Any) -> Any:
     match value:
         case None | bool():
             return value
-        case np.generic() | np.ndarray():
+        case _ if _is_numpys(value):
             return plain(value.tolist())
         case int() if abs(value) < 10 ** (MOST_DIGITS - 1):
             return int(value)
@@ -49,6 +49,12 @@ def plain(value: Any) -> Any:
     raise ValueError(
         f"got {shown(value)}, must be a plain value: a finite number, a text, true, false, null, or a list of these"
     )
+
+
+def _is_numpys(value: Any) -> bool:
+    """Whether NumPy has made it. It takes a tenth of a second to import, and without it nothing can be of it."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(value, (numpy.generic, numpy.ndarray))
 
 
 def plain_by_key(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -57,8 +57,6 @@ _NO_TEXT = frozenset(("null", "true", "false", "yes", "no", "on", "off", "y", "n
 
 # Reading YAML
 
-_NO_YAML = "what stands here can't be read as YAML; look at the indentation, quotes, colons and brackets around it"
-
 
 class _Scanner(Scanner):
     """Ends at the bracket that is one too deep, before it looks ahead: for each bracket it reads 1024 characters."""
@@ -70,6 +68,18 @@ class _Scanner(Scanner):
         super().save_possible_simple_key()
 
 
+_IN_WORDS = (
+    ("flow (sequence|mapping)", "a comma or a closing bracket is missing; add it"),
+    ("escape", "a backslash in double quotes that means nothing; use single quotes"),
+    ("quoted scalar", "a quote is not closed; close it"),
+    ("cannot start any token", "no value begins with this character; put the value in quotes"),
+    ("mapping values are not allowed", "a colon within a value; put the value in quotes"),
+    ("block (collection|mapping)|simple key", "the indentation does not fit what is above; mend it"),
+    ("anchor|alias", "anchors and aliases are not read; write the value in its place"),
+)
+"""What ruamel says -> what to do."""
+
+
 def parse_yaml(text: str) -> Any:
     """The value of a YAML text. Raises ValueError in one line that says where the fault is."""
     reader = YAML(typ="safe", pure=True)
@@ -77,9 +87,18 @@ def parse_yaml(text: str) -> Any:
     try:
         return _document(reader.parse(text))
     except MarkedYAMLError as error:
-        _refuse(error.problem_mark or error.context_mark, _TOO_DEEP if error.problem == _TOO_DEEP else _NO_YAML)
-    except YAMLError:  # of a character that no YAML may hold, which alone has no line
-        raise ValueError("it holds a control character, which can't be read as YAML; drop it") from None
+        _refuse(error.problem_mark or error.context_mark, _in_words(f"{error.context or ''} {error.problem or ''}"))
+    except YAMLError as error:
+        character = re.search("#x[0-9a-f]+", str(error))
+        which = f", {character[0]}," if character is not None else ""
+        raise ValueError(f"it holds a character{which} that no YAML may have; remove it") from None
+
+
+def _in_words(problem: str) -> str:
+    """What a parser says of its own state, as what to do about the text."""
+    if problem.strip() == _TOO_DEEP:
+        return _TOO_DEEP
+    return next((words for said, words in _IN_WORDS if re.search(said, problem)), "this is not how YAML is written")
 
 
 def _document(events: Iterator[Event]) -> Any:

@@ -18,9 +18,10 @@ def space_file(name: str | Path) -> Path:
     """
     if Path(name).suffix == ".py":
         return _own_file(Path(name))
-    known = shipped_names()
+    shipped = shipped_spaces()
+    known = sorted(file.stem for file in shipped.glob("*.py") if file.stem != "__init__")
     if str(name) in known:
-        return shipped_spaces() / f"{name}.py"
+        return shipped / f"{name}.py"
     if not str(name).strip():
         raise ValueError(f"got {shown(str(name))}, must be the name of a search space, or the path of a .py file")
     if len(str(name)) < 1000 and Path(f"{name}.py").is_file():
@@ -41,11 +42,6 @@ def shipped_spaces() -> Path:
     package = Path(__file__).absolute().parent
     inside = package / "search_spaces"
     return inside if inside.is_dir() else package.parent / "search_spaces"
-
-
-def shipped_names() -> list[str]:
-    """The names of the spaces that ship, sorted."""
-    return sorted(file.stem for file in shipped_spaces().glob("*.py") if file.stem != "__init__")
 
 
 def _own_file(name: Path) -> Path:

@@ -181,7 +181,7 @@ def test_a_write_that_fails_leaves_the_old_file(record, tmp_path, suffix, monkey
 @pytest.mark.parametrize("name", ["best.txt", "best", "best.yaml.gz"])
 def test_another_suffix_is_refused(record, tmp_path, name):
     for action in (lambda: export(record, 1, tmp_path / name), lambda: read_configurations(tmp_path / name)):
-        with pytest.raises(ValueError, match=r"got the suffix .*, must be one of \.yaml, \.json, \.csv, \.parquet$"):
+        with pytest.raises(ValueError, match=r"suffix .*, must be one of \.yaml, .* \.parquet(; rename it)?$"):
             action()
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ValueError, match="^top: got 0"):

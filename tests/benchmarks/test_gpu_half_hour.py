@@ -43,7 +43,7 @@ def test_at_the_limit_it_is_killed_with_all_that_it_has_started(tmp_path, monkey
         process.subprocess, "Popen", lambda *words, **options: popen(*words, close_fds=False, **options)
     )
     code = (
-        "import os, signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); os.fork();"
+        "import os, signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); os.fork() and "
         "print('still there', file=sys.stderr, flush=True); time.sleep(600)"
     )
     began = time.monotonic()

@@ -120,7 +120,10 @@ def test_as_json(command, measured):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--seconds", "5"], "--seconds"),
+        (["--seconds", "5"], "--seconds: got '5', must be at least 10"),
+        (["--seconds", "9s"], "--seconds: got '9s', must be at least 10"),
+        (["--seconds", "nan"], "--seconds: got 'nan'"),
+        (["--seconds", "long"], "--seconds: got 'long', must be a duration"),
         (["--set", "model.widht=4"], "model.widht"),
         (["--space", "quickstart", "--config", "one.yaml"], "both of --space and --config"),
         (["--rank", "2"], "--rank: got 2 with neither of --space and --config"),
@@ -144,13 +147,23 @@ def test_with_little_time_it_says_what_it_knows(command, measured):
     assert "training: about 41.5 images/s, from a single step" in command.out
     assert "give --seconds 90 or more" in command.out
     assert command("bench", "--seconds", 10, "--json") == 0
-    said = json.loads(command.out)
-    assert (said["images_per_s"], said["rounds"]) == (41.5, 0)
+    little = json.loads(command.out)
+    assert (little["images_per_s"], little["rounds"], little["variants"]) == (41.5, 0, [])
+    assert "give --seconds 90 or more" in little["why"]
+    measured.error = None
+    assert command("bench", "--json") == 0
+    enough = json.loads(command.out)
+    assert list(enough) == list(little) and enough["why"] is None
 
 
 def test_how_long_it_takes_is_said_at_once(command, measured):
     assert command("bench", "--seconds", 30) == 0
     assert command.err.splitlines()[0] == "tune-mixup: bench takes at most 30 s (--seconds)"
+
+
+def test_its_time_is_a_duration_like_any_other(command, measured):
+    assert command("bench", "--seconds", "1m30s") == 0
+    assert "at most 90 s" in command.err and 60 < measured.seconds <= 90
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])

@@ -88,7 +88,9 @@ class RayTaskError(RuntimeError):
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
 )
-def test_what_goes_wrong_is_one_line_and_a_code(command, monkeypatch, error, code, line):
+def test_what_goes_wrong_is_one_line_and_a_code(command, monkeypatch, start_sweep, error, code, line):
+    start_sweep()
+
     def fail(path):
         raise error
 

@@ -1,10 +1,8 @@
 """`list`, `status`, `logs`, `delete`, `rename` and `copy`: from the record alone, and never under a driver's feet."""
 
 import importlib
-import io
 import json
 import os
-import re
 import subprocess
 import sys
 
@@ -12,7 +10,6 @@ import pytest
 
 from tune_mixup.record import moving
 from tune_mixup.record.facts import Decision, TrialFacts
-from tune_mixup.record.summary import summary
 from tune_mixup.record.sweep_record import SweepRecord
 
 TRIALS = [("COMPLETE", [0.5, 0.625]), ("PRUNED", [0.25]), ("COMPLETE", [0.5, 0.75]), ("RUNNING", [0.5])]
@@ -32,7 +29,8 @@ def test_the_list_of_sweeps(command, start_sweep, tmp_path):
     (tmp_path / "sweeps/.gm.0123.deleted").mkdir()
     before = tree(tmp_path)
     assert command("list") == 0
-    lines = command.out.splitlines()
+    head, _, *below = command.out.splitlines()
+    lines = [head, *below]
     assert [line.split()[0] for line in lines] == ["name", "gm", "second", "third"]
     assert "unfinished" in lines[1] and "3/20" in lines[1] and "val_accuracy 0.75 (t0002)" in lines[1]
     assert "0/20" in lines[2] and "damaged" in lines[3]
@@ -47,21 +45,28 @@ def test_the_list_of_sweeps(command, start_sweep, tmp_path):
     assert tree(tmp_path) == before
 
 
-@pytest.mark.parametrize("width", [20, 80, 200])
-def test_the_list_fits_a_terminal(start_sweep, monkeypatch, width):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
+def test_a_root_that_is_no_folder(command, tmp_path):
+    (tmp_path / "file").touch()
+    assert "file is no folder; give the one that the sweeps are in" in command.refused("list", "--root", "file")
 
+
+@pytest.mark.parametrize(("width", "heads"), [(20, 2), (40, 3), (80, 6), (None, 6)])
+def test_the_list_fits_a_terminal(command, start_sweep, monkeypatch, width, heads):
+    start_sweep(trials=TRIALS)
+    start_sweep("broken").folder.journal.unlink()
     overview = importlib.import_module("tune_mixup.cli.overview")
-    now = summary(start_sweep(trials=TRIALS))
-    monkeypatch.setenv("COLUMNS", str(width))
-    monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setattr(sys, "stdout", shown := Terminal())
-    overview._print({"gm": now, "broken": "no study"})
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", shown.getvalue()).splitlines()
-    assert max(map(len, lines)) <= width and len(lines) == (6 if width == 20 else 3)
-    assert "unfinished" in shown.getvalue() and "damaged" in shown.getvalue() and "0.75 (t0002)" in shown.getvalue()
+    monkeypatch.setattr(overview, "screen_width", lambda *, wide=False: None if wide else width)
+    assert command("list") == 0
+    lines = command.out.splitlines()
+    assert width is None or max(map(len, lines)) <= width
+    named = lines[lines.index(next(line for line in lines if line.startswith("name"))) + 1].split()
+    assert len(named) == heads
+    assert "unfinished" in command.out and "damaged" in command.out
+    assert ("No room for" in command.out) == (heads < 6)
+    assert command("list", "--wide") == 0 and "val_accuracy 0.75 (t0002)" in command.out
+    assert command("list", "--columns", "best,name") == 0
+    assert command.out.split("\n")[0].split() == ["best", "name"]
+    assert "did you mean size?" in command.refused("list", "--columns", "siez")
 
 
 def test_status_says_whether_a_process_works_on_it(command, start_sweep):

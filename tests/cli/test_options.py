@@ -1,12 +1,15 @@
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tune_mixup.cli.options import parse_settings, sweep_path
-from tune_mixup.options import parse_amount, parse_duration, said
+from tune_mixup.config import Training
+from tune_mixup.options import Flag, Options, parse_amount, parse_duration, said
 from tune_mixup.record.names import command_for
+from tune_mixup.sweep_config import SweepConfig
 
 
 @pytest.mark.parametrize(
@@ -129,20 +132,40 @@ def test_options_that_are_not_given_keep_their_defaults():
 def test_a_sweep_is_found_by_name_or_by_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     root = Path("sweeps")
-    assert sweep_path("gm", root) == root / "gm"
+
+    def make(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "sweep.yaml").touch()
+
+    for name in ("gm", "elsewhere/gm", ".", str(tmp_path / "abs/gm"), "x/../gm"):
+        with pytest.raises(ValueError, match="there is no sweep named"):
+            sweep_path(name, root)
+    make(Path("elsewhere/gm")), make(tmp_path / "abs/gm")
     assert sweep_path("elsewhere/gm", root) == Path("elsewhere/gm")
-    assert sweep_path("/abs/gm", root) == Path("/abs/gm")
-    assert sweep_path(".", root) == Path(".")
+    assert sweep_path(str(tmp_path / "abs/gm"), root) == tmp_path / "abs/gm"
     (tmp_path / "gm").mkdir()
-    assert sweep_path("gm", root) == root / "gm"  # a folder of that name that is no sweep
-    (tmp_path / "gm/sweep.yaml").touch()
+    with pytest.raises(ValueError, match=f"named 'gm' in {tmp_path}/sweeps"):  # a folder of that name that is no sweep
+        sweep_path("gm", root)
+    make(Path("gm"))
     assert sweep_path("gm", root) == Path("gm")
-    (tmp_path / "sweeps/gm").mkdir(parents=True)
+    make(root / "gm")
     assert sweep_path("gm", root) == root / "gm"  # the one under the root comes first
+    monkeypatch.chdir(tmp_path / "gm")
+    assert sweep_path(".", root) == Path(".")
 
 
 def test_commands_to_go_on_with_name_the_root_where_it_is_not_the_default(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert command_for("resume", Path("sweeps/gm")) == "tune-mixup resume gm"
+    retraining = Path("sweeps/gm/evaluations/2-trials-3-seeds-0123abcd")  # of which nobody knows but us
+    assert command_for("resume", retraining) == "tune-mixup evaluate gm --top 2 --seeds 3"
     expected = f"tune-mixup export gm --root '{tmp_path}/my sweeps' --top 3"
     assert command_for("export", tmp_path / "my sweeps/gm", " --top 3") == expected
+
+
+def test_the_least_of_a_flag_is_that_of_its_setting():
+    fields = {**SweepConfig.model_fields, "max_epochs": Training.model_fields["epochs"]}
+    for key, hint in get_type_hints(Options, include_extras=True).items():
+        for flag in getattr(hint, "__metadata__", ()):
+            if isinstance(flag, Flag) and flag.least is not None:
+                assert [one.ge for one in fields[key].metadata if hasattr(one, "ge")] == [flag.least], key

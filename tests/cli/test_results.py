@@ -38,13 +38,6 @@ def test_a_sweep_may_be_given_by_its_path_or_root(command, start_sweep, tmp_path
     assert "there is no sweep named 'gm'" in command.refused("leaderboard", "gm")
 
 
-def test_export_tries_its_target_before_it_reads_the_record(command, start_sweep, tmp_path):
-    start_sweep(trials=TRIALS)
-    (tmp_path / "sweeps" / "gm" / "sweep.yaml").write_text("a: [")
-    assert "got the suffix '.txt'" in command.refused("export", "gm", "--to", "best.txt")
-    assert "sweeps is a folder" in command.refused("export", "gm", "--to", "sweeps")
-
-
 def test_export_says_what_it_wrote_and_how_to_use_it(command, start_sweep):
     record = start_sweep(trials=TRIALS)
     assert command("export", "gm", "--to", "best.yaml") == 0
@@ -81,6 +74,18 @@ def test_evaluate_retrains_the_best_complete_trials(command, start_sweep, monkey
         assert end["rows"][1] == {"trial": 0, "n": 2, "test_accuracy_mean": 0.5, "test_accuracy_sd": None}
     else:
         assert "test split was opened, which" in " ".join(command.out.split())
+
+
+def test_an_evaluation_of_which_nothing_ended_is_a_failed_run(command, start_sweep, monkeypatch):
+    start_sweep(trials=TRIALS)
+
+    def evaluate(path, trials, *, seeds, address, listener):
+        return pd.DataFrame({"trial": trials, "n": 0, "failed": seeds})
+
+    monkeypatch.setattr("tune_mixup.cluster.evaluation.evaluate", evaluate)
+    assert command("evaluate", "gm", "--seeds", 1) == 1
+    assert "retraining t0002, t0000 of gm on 1 fresh seed each: 2 trainings" in command.out
+    assert command.err == "tune-mixup: all 2 trainings failed; what each of them failed by is said above\n"
 
 
 def test_an_interrupted_evaluation_says_how_to_go_on(command, start_sweep, monkeypatch):

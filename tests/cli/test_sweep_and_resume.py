@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ def ran(monkeypatch, start_sweep, progress):
             return finish(listener)
 
         def finish(listener):
+            shutil.rmtree("sweeps", ignore_errors=True)
             record = start_sweep(name, trials=trials) if trials is not None else None
             if error is not None:
                 raise error
@@ -60,7 +62,7 @@ def test_only_what_was_given_is_passed_on(command, ran):
     assert calls == [{"space": "mixup", "settings": {}, "root": Path("sweeps"), "address": None}]
 
 
-def test_every_option_arrives(command, ran):
+def test_every_option_arrives(command, ran, start_sweep):
     calls = ran()
     options = {
         "name": "gm", "trials": 64, "max_epochs": 100, "metric": "val_nll", "sampler": "qmc", "scheduler": "none",
@@ -70,6 +72,7 @@ def test_every_option_arrives(command, ran):
     flags = [word for key, value in options.items() for word in (f"--{key.replace('_', '-')}", value)]
     sets = ["--set", "data.name=cifar10", "--set", "mixing.alpha=1e-1", "--data-root", "/data"]
     rest = ["--time-budget", "1h30m", "--trial-timeout", "15m", "--from", "old"]
+    start_sweep("old", root=Path("r").absolute())
     assert command("sweep", "mixup", *flags, *sets, *rest, "--root", "r", "--address", "auto") == 0
     settings = {"data.root": "/data", "data.name": "cifar10", "mixing.alpha": 0.1}
     expected = {"space": "mixup", "settings": settings, "root": Path("r"), "address": "auto", "time_budget_s": 5400.0}
@@ -84,8 +87,9 @@ def test_auto_arrives_as_a_word(command, ran, option):
     assert calls[0][option] == "auto"
 
 
-def test_resume_passes_on_and_ends_like_a_sweep(command, ran):
+def test_resume_passes_on_and_ends_like_a_sweep(command, ran, start_sweep):
     calls = ran()
+    start_sweep()
     promise = {"trials": 8, "concurrent": 2, "gpu_hours": 1.5, "max_failures": 0, "disk_budget": "1GiB"}
     flags = [word for key, value in promise.items() for word in (f"--{key.replace('_', '-')}", value)]
     assert command("resume", "gm", *flags, "--time-budget", "90s", "--trial-timeout", "2m", "--address", "auto") == 0
@@ -95,8 +99,10 @@ def test_resume_passes_on_and_ends_like_a_sweep(command, ran):
 
 
 @pytest.mark.parametrize("verb", [["sweep", "mixup", "--name", "gm"], ["resume", "gm"]])
-def test_machines_get_json_lines_and_nothing_else(command, ran, verb):
+def test_machines_get_json_lines_and_nothing_else(command, ran, verb, start_sweep):
     ran()
+    if verb[0] == "resume":
+        start_sweep()
     assert command(*verb, "--json") == 0
     event, end = [json.loads(line) for line in command.out.splitlines()]
     assert (event["event"], event["message"], event["states"]["COMPLETE"]) == ("progress", "t0002 COMPLETE: trained", 1)
@@ -125,8 +131,10 @@ def test_some_failures_are_not_a_failed_run(command, ran):
         (["resume", "gm"], "interrupted; go on with `tune-mixup resume gm`"),
     ],
 )
-def test_an_interrupt_says_how_to_go_on(command, ran, arguments, line):
+def test_an_interrupt_says_how_to_go_on(command, ran, arguments, line, start_sweep):
     ran(error=KeyboardInterrupt())
+    if arguments[0] == "resume":
+        start_sweep()
     assert command(*arguments) == 130
     assert command.err == f"tune-mixup: {line}\n"
 
@@ -151,9 +159,9 @@ def test_an_interrupt_before_the_sweep_began_says_so(command, ran):
         (["sweep", "quickstart", "--set", "mixing.alpha=.inf"], "mixing.alpha: got inf, must be"),
         (["sweep", "quickstart", "--set", "training.epochs=ten"], "training.epochs: got 'ten', must be"),
         (["sweep", "quickstart", "--set", "training.epochs"], "must be KEY=VALUE"),
-        (["sweep", "quickstart", "--trials", "0"], "trials: got 0, must be"),
+        (["sweep", "quickstart", "--trials", "0"], "--trials: got '0', must be"),
         (["sweep", "quickstart", "--trials", "1.5"], "--trials: got '1.5', must be a whole number"),
-        (["sweep", "quickstart", "--max-epochs", "-1"], "training.epochs: got -1, must be"),
+        (["sweep", "quickstart", "--max-epochs", "-1"], "--max-epochs: got '-1', must be"),
         (["sweep", "quickstart", "--metric", "val_acuracy"], "metric: got 'val_acuracy'"),
         (["sweep", "quickstart", "--sampler", "best"], "sweep.sampler.name: got 'best', which is not known"),
         (["sweep", "quickstart", "--sampler", "grid"], "a grid needs"),
@@ -161,7 +169,7 @@ def test_an_interrupt_before_the_sweep_began_says_so(command, ran):
             ["sweep", "quickstart", "--scheduler", "asah"],
             "sweep.stopping.name: got 'asah', which is not known; did you mean asha?",
         ),
-        (["sweep", "quickstart", "--concurrent", "0"], "concurrent: got 0, must be"),
+        (["sweep", "quickstart", "--concurrent", "0"], "--concurrent: got '0', must be"),
         (["sweep", "quickstart", "--cpus-per-trial", "0"], "cpus_per_trial: got 0"),
         (["sweep", "quickstart", "--cpus-per-trial", "nan"], "cpus_per_trial: got nan, must be"),
         (["sweep", "quickstart", "--gpus-per-trial", "inf"], "gpus_per_trial: got inf, must be"),

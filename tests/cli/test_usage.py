@@ -20,7 +20,7 @@ LONG = "x" * 5000
         (["sweep", "q", "--trials"], "--trials: is without a value; write --trials N"),
         (["sweep", "q", "--trials", "abc"], "--trials: got 'abc', must be a whole number"),
         (["leaderboard", "gm", "--top", "x"], "--top: got 'x', must be a whole number"),
-        (["bench", "--seconds", "x"], "--seconds: got 'x', must be a number"),
+        (["bench", "--seconds", "x"], "--seconds: got 'x', must be a duration above zero"),
         (["check", "q", "--samples", "-1"], "--samples: got '-1', must be greater than or equal to 0"),
         (["sweep", "q", "--json=yes"], "--json takes no value; write --json alone"),
         (["sweep", "q", "--mixing.alpha", "1"], "there is no option --mixing.alpha; write --set mixing.alpha=VALUE"),

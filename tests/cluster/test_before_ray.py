@@ -7,10 +7,12 @@ import sys
 
 import pytest
 from optuna.distributions import FloatDistribution
+from optuna.trial import TrialState
 
 from tune_mixup.cluster import evaluation
 from tune_mixup.cluster.connection import private_nodes
 from tune_mixup.cluster.sweep import resume, sweep
+from tune_mixup.record.study import Outcome
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.search import disk
 from tune_mixup.search_space import SearchSpace
@@ -110,6 +112,20 @@ def test_going_on(begun, monkeypatch):
     with pytest.raises(ValueError, match="largest node has 0.5"):
         resume(begun.path)
     assert not begun.study.asked() and os.listdir(begun.folder.trials) == []
+
+
+def test_a_sweep_at_its_end_needs_no_ray(begun):
+    """What a kill has left unwritten is written; what is promised now is kept."""
+    for number in range(2):
+        begun.study.optuna.ask(plan(SPACE, name="gm").space.free)
+        begun.study.finish(number, Outcome(TrialState.FAIL, "no reason"))
+    heard = []
+    resume(begun.path, listener=heard.append, trials=2, max_failures=7)
+    assert heard[-1].states["FAIL"] == 2 and begun.folder.config()["max_failures"] == 7
+    with pytest.raises(Started):
+        resume(begun.path, trials=3)
+    with pytest.raises(Started):
+        resume(begun.path, then=lambda record: None)
 
 
 def test_retraining(begun, monkeypatch):

@@ -3,7 +3,7 @@ import pytest
 from tune_mixup.cluster.not_started import cluster_fault, is_worth_another_try, start_fault
 
 REFUSED = "gcs_client.cc:210: Failed to get cluster ID: Unauthenticated: RPC error: InvalidAuthToken: missing\n" * 5
-TOKEN = "address: the Ray cluster at 10.0.0.1:6379 wants its token and has not got it; set RAY_AUTH_MODE=token and "
+TOKEN = "address: the Ray cluster at 10.0.0.1:6379 wants its token and has not got it; set RAY_AUTH_MODE=token, "
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -135,6 +136,17 @@ def test_where_only_a_long_path_can_be_written_the_variable_is_named(deep, top, 
     with pytest.raises(ValueError, match=r"TMPDIR: got '.*', too long for the sockets .*; give a folder whose path"):
         with private_folder():
             pass
+
+
+def test_where_nothing_can_be_locked_the_variable_is_named_and_nothing_is_left(top, monkeypatch):
+    def fails(descriptor, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(module.fcntl, "flock", fails)
+    with pytest.raises(ValueError, match=r"TMPDIR: nothing in '.*' can be locked \(No locks available\); give"):
+        with private_folder():
+            pass
+    assert not list(top.iterdir())
 
 
 def test_the_longest_path_of_a_socket_fits():

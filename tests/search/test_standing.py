@@ -1,10 +1,14 @@
 """The estimate of what is left, on a made-up clock; expected values are worked out by hand."""
 
+from types import SimpleNamespace
+
 import pytest
 from fake_worker import create, plan
+from optuna.trial import TrialState
 
 from tune_mixup.search.session import Session
 from tune_mixup.search.standing import Running
+from tune_mixup.search.tally import Tally
 
 pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
 
@@ -57,3 +61,23 @@ def test_the_running_trials_come_best_first_and_five_at_most(tmp_path):
     assert [one.value for one in told] == [0.6, 0.5, 0.3, 0.2, 0.1]
     session.report(numbers[0], row(session, numbers[0], 2, 0.9))
     assert session.progress().running[0].trial == numbers[0] and session.progress().running[0].epoch == 2
+
+
+def test_trials_that_are_stopped_first_do_not_say_how_long_all_take():
+    """One ended after 2 epochs while three others have gone on: of the next four, one is expected to end there too."""
+    tally = Tally("maximize")
+
+    def note(number, state, epoch):
+        seen = {"number": number, "state": state, "last_step": epoch, "intermediate_values": {epoch: 0.5}}
+        tally.note(SimpleNamespace(**seen), 10)
+
+    note(0, TrialState.PRUNED, 2)
+    for number in (1, 2, 3):
+        note(number, TrialState.RUNNING, 4)
+    assert tally.epochs_left(0, 10) == pytest.approx(0.25 * 2 + 0.75 * 10)
+    assert tally.epochs_left(4, 10) == 6  # none has ended later
+    note(1, TrialState.COMPLETE, 10)
+    note(2, TrialState.PRUNED, 6)
+    note(3, TrialState.COMPLETE, 10)
+    assert tally.epochs_left(0, 10) == pytest.approx((2 + 6 + 10 + 10) / 4)  # the mean, once all have ended
+    assert tally.epochs_left(4, 10) == pytest.approx((2 + 6 + 6) / 3)

@@ -2,8 +2,9 @@
 
 import pandas as pd
 
+from tune_mixup.analysis.fitted import chosen
 from tune_mixup.analysis.leaderboard import leaderboard, rule
-from tune_mixup.analysis.rendering import Screen, chosen, render
+from tune_mixup.analysis.rendering import Screen, render
 from tune_mixup.record.names import command_for
 from tune_mixup.record.sweep_record import SweepRecord
 

@@ -4,7 +4,9 @@ A notebook sets the variable for all that it starts, and its backend is often no
 are written to files here, for which every backend will do.
 """
 
+import contextlib
 import os
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,15 +14,16 @@ if TYPE_CHECKING:
 
 
 def figure_class() -> type["Figure"]:
-    """Matplotlib's Figure, whatever MPLBACKEND says, which is afterwards as before."""
+    """Matplotlib's Figure, whatever MPLBACKEND says, which is afterwards as before and counts as it did."""
+    is_new = "matplotlib" not in sys.modules
+    backend = os.environ.pop("MPLBACKEND", None)
     try:
+        import matplotlib
         from matplotlib.figure import Figure
-    except ValueError:
-        backend = os.environ.pop("MPLBACKEND", None)
-        if backend is None:
-            raise
-        try:
-            from matplotlib.figure import Figure
-        finally:
+    finally:
+        if backend is not None:
             os.environ["MPLBACKEND"] = backend
+    if is_new and backend is not None:
+        with contextlib.suppress(ValueError):  # there is no such backend
+            matplotlib.rcParams["backend"] = backend
     return Figure

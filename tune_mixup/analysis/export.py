@@ -27,9 +27,13 @@ def export(record: SweepRecord, top: int, to: Path | str, *, overwrite: bool = F
     ValueError for another suffix, for `top` below 1, for a file that exists (unless `overwrite`) or lies in a sweep,
     and when no trial is COMPLETE; nothing is written then.
     """
-    check_export(top, to, overwrite=overwrite)
+    check_file(to, overwrite=overwrite)
     suffix = Path(to).suffix
-    written = FORMATS[suffix.lower()]
+    written = FORMATS.get(suffix.lower())
+    if written is None:
+        raise ValueError(f"{to}: got the suffix {suffix!r}, must be one of {', '.join(FORMATS)}; rename it")
+    if top < 1:
+        raise ValueError(f"top: got {top}, must be at least 1")
     document = _document(record, top)
     content = io.BytesIO()
     written.write(content, document)
@@ -40,16 +44,6 @@ def export(record: SweepRecord, top: int, to: Path | str, *, overwrite: bool = F
         )
     write_file(to, lambda file: file.write(content.getvalue()), overwrite=overwrite)
     return len(document["configurations"])
-
-
-def check_export(top: int, to: Path | str, *, overwrite: bool = False) -> None:
-    """Raise ValueError for what `export` refuses whatever the sweep holds, so that no record is read for it."""
-    check_file(to, overwrite=overwrite)
-    suffix = Path(to).suffix
-    if suffix.lower() not in FORMATS:
-        raise ValueError(f"{to}: got the suffix {suffix!r}, must be one of {', '.join(FORMATS)}; rename it")
-    if top < 1:
-        raise ValueError(f"top: got {top}, must be at least 1")
 
 
 def _document(record: SweepRecord, top: int) -> Document:

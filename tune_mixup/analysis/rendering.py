@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from tune_mixup.analysis.fitting import Column, draw, filled, same_in_all
+from tune_mixup.analysis.fitted import fitted
+from tune_mixup.analysis.fitting import Column
 
 MOST_OF_A_TEXT = 120
 """Characters of a text in a table on a screen; what is longer is cut there."""
@@ -40,19 +40,6 @@ def check_format(format: str) -> None:
         raise ValueError(f"--format: got {format!r}, must be one of {', '.join(_RENDERERS)}")
 
 
-def chosen(names: Sequence[str], text: str) -> list[str]:
-    """The columns that a person lists with commas. Raises ValueError for one that is not among `names`, or twice."""
-    found = [name.strip() for name in text.split(",")]
-    for place, name in enumerate(found):
-        if name in found[:place]:
-            raise ValueError(f"--columns: {name} is given twice; keep one of the two")
-        if name not in names:
-            near = get_close_matches(name, names, n=1, cutoff=0.5)
-            meant = f"did you mean {near[0]}? There are " if near else "must be of "
-            raise ValueError(f"--columns: got {name[:80]!r}, {meant}{', '.join(names)}")
-    return found
-
-
 def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows as plain values, None for what is missing or not finite."""
     return [{str(key): _plain(value) for key, value in row.items()} for row in frame.to_dict("records")]
@@ -68,25 +55,7 @@ def _plain(value: Any) -> Any:
 
 def _table(frame: pd.DataFrame, note: str, screen: Screen) -> str:
     longest = None if screen.width is None else MOST_OF_A_TEXT
-    columns = _for_reading(frame, longest)
-    heads = [one.head for one in columns]
-    spare = [name for name in screen.giving_up if name in heads]
-    same = [name for name in same_in_all(columns) if name in spare]
-    drawn = draw(columns, screen.width, [*same, *(name for name in spare if name not in same)])
-    notes = [*_left_out(drawn.left_out), *([note] if note else [])]
-    return "\n".join([*drawn.lines, *([""] if notes else []), *(filled(one, screen.width) for one in notes)])
-
-
-def _left_out(columns: Sequence[Column]) -> list[str]:
-    """What is said below a table of the columns that are not in it."""
-    same = same_in_all(columns)
-    lines = (
-        ["The same in every row: " + ", ".join(f"{head} {cell}" for head, cell in same.items()) + "."] if same else []
-    )
-    gone = [one.head for one in columns if one.head not in same]
-    if gone:
-        lines.append(f"No room for {', '.join(gone)}: --wide shows all columns, --columns a,b,c those that you want.")
-    return lines
+    return fitted(_for_reading(frame, longest), screen.width, screen.giving_up, note)
 
 
 def _markdown(frame: pd.DataFrame, note: str, screen: Screen) -> str:

@@ -17,6 +17,8 @@ from tune_mixup.cli.options import DataRoot, Json, Settings, parse_settings
 from tune_mixup.cli.tables import screen_width
 from tune_mixup.cli.train import configuration
 from tune_mixup.display import showing_activity
+from tune_mixup.faults import shown
+from tune_mixup.options import parse_duration
 from tune_mixup.record.names import named
 
 if TYPE_CHECKING:
@@ -36,6 +38,21 @@ SMALL = {
 }
 """What is measured where nothing is given: a small net on made-up images of CIFAR's size."""
 
+LEAST_S = 10
+"""Less is not enough to start what measures."""
+_UNMEASURED = ("device", "cores", "threads", "seconds", "min_rounds", "noise", "margin", "ceilings", "images_per_s")
+_NOTHING: Mapping[str, Any] = {
+    "config": None,
+    **dict.fromkeys(_UNMEASURED),
+    **dict.fromkeys(("loop_images_per_s", "network_images_per_s", "parts", "shares")),
+    "rounds": 0,
+    "variants": (),
+    "changes": (),
+    "not_tried": (),
+    "why": None,
+}
+"""What `--json` has: null where there was no time to measure it, and then `why` says so."""
+
 
 def bench(
     space: Annotated[
@@ -48,8 +65,9 @@ def bench(
     set_: Settings = None,
     data_root: DataRoot = None,
     seconds: Annotated[
-        float, typer.Option(metavar="S", min=10, help="How long it may take; with less, less is tried.")
-    ] = 120,
+        str,
+        typer.Option(metavar="S", help="How long it may take, such as 90 or 3m; with less, less is tried."),
+    ] = "120",
     as_json: Json = False,
 ) -> None:
     """Measure how fast a configuration trains here, how far from the machine's limits, and what to change.
@@ -57,6 +75,7 @@ def bench(
     Without --space and --config: a small net on made-up images. Nothing is written.
     """
     began = time.monotonic()
+    limit_s = _limit_s(seconds)
     settings = parse_settings(set_, data_root)
     if rank is not None and space is None and config is None:
         raise ValueError(f"--rank: got {rank} with neither of --space and --config; give the file with --config")
@@ -70,10 +89,10 @@ def bench(
         trial = configuration(space, config, rank, settings)
     from tune_mixup.measuring.turns import OutOfTime
 
-    print(f"tune-mixup: bench takes at most {seconds:.0f} s (--seconds)", file=sys.stderr, flush=True)
+    print(f"tune-mixup: bench takes at most {limit_s:.0f} s (--seconds)", file=sys.stderr, flush=True)
     try:
-        with showing_activity(), doing(f"measuring, for {seconds:.0f} s"):
-            found, left_out = _measured(trial, began, seconds)
+        with showing_activity(), doing(f"measuring, for {limit_s:.0f} s"):
+            found, left_out = _measured(trial, began, limit_s)
     except OutOfTime as short:
         if short.images_per_s is None:
             raise
@@ -87,6 +106,17 @@ def bench(
     width = screen_width()
     for line in (_title(said), *_limits(said, width), *_shares(said, width), *_variants(said, width), *_lines(said)):
         print(filled(line, width))
+
+
+def _limit_s(text: str) -> float:
+    """Seconds, at least 10, of a number or a duration. Raises ValueError for anything else."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = parse_duration(text, "--seconds")
+    if not LEAST_S <= seconds < math.inf:
+        raise ValueError(f"--seconds: got {shown(text)}, must be at least {LEAST_S}, or a duration such as 90s or 3m")
+    return seconds
 
 
 def _measured(trial: "TrialConfig", began: float, seconds: float) -> tuple["Findings", list[str]]:
@@ -109,8 +139,8 @@ def _measured(trial: "TrialConfig", began: float, seconds: float) -> tuple["Find
 def _say_little(trial: "TrialConfig", short: "OutOfTime", as_json: bool) -> None:
     """The speed of a first step is all that there was time for."""
     if as_json:
-        found = {"config": trial.plain(), "images_per_s": short.images_per_s, "rounds": 0, "why": str(short)}
-        print(json.dumps(found, indent=2))
+        found = {**_NOTHING, "config": trial.plain(), "images_per_s": short.images_per_s, "why": str(short)}
+        print(json.dumps(found, indent=2, allow_nan=False))
         return
     width = screen_width()
     print(filled(f"training: about {short.images_per_s:,.3g} images/s, from a single step and its beginning.", width))
@@ -125,6 +155,7 @@ def report(found: "Findings", trial: "TrialConfig", *, left_out: Sequence[str] =
 
     parts, given = found.parts, found.tried[0]
     return {
+        **_NOTHING,
         "config": trial.plain(),
         "device": found.device,
         "cores": cores(),

@@ -1,7 +1,4 @@
-"""`completion`: the script by which a shell completes verbs, options, and the names of spaces and sweeps.
-
-The one file that touches what typer does not document.
-"""
+"""`completion`: the script by which a shell completes verbs, options, and the names of spaces and sweeps."""
 
 import json
 import os
@@ -9,10 +6,9 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
-from typer._completion_classes import completion_init
-from typer._completion_shared import get_completion_script
 
 from tune_mixup.cli.options import Json
+from tune_mixup.cli.typer_internals import know_shells, script_for
 
 PROGRAM = "tune-mixup"
 VARIABLE = "_TUNE_MIXUP_COMPLETE"
@@ -34,11 +30,11 @@ def completion(
     bash: eval "$(tune-mixup completion bash)" in ~/.bashrc; zsh the same in ~/.zshrc, after compinit;
     fish: tune-mixup completion fish > ~/.config/fish/completions/tune-mixup.fish
     """
-    script = get_completion_script(prog_name=PROGRAM, complete_var=VARIABLE, shell=shell.value)
+    script = script_for(shell.value, program=PROGRAM, variable=VARIABLE)
     print(json.dumps({"shell": shell.value, "script": script}) if as_json else script)
 
 
 def answer_shells() -> None:
     """Have the program answer a shell's questions, which come in environment variables; does nothing without one."""
     if VARIABLE in os.environ:
-        completion_init()
+        know_shells()

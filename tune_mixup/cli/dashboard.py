@@ -19,11 +19,13 @@ def dashboard(
     as_json: Json = False,
 ) -> None:
     """Show a sweep in the browser by optuna-dashboard, read-only and on this host only, until Ctrl-C."""
+    path = sweep_path(name, root)
+
     from tune_mixup.analysis.dashboard import LOOPBACK, serving, study_app
     from tune_mixup.analysis.sweep import load_sweep
     from tune_mixup.cluster.halt import interruptible
 
-    record = load_sweep(sweep_path(name, root)).record
+    record = load_sweep(path).record
     app = study_app(record)
     with serving(app, port) as server:
         url = f"http://{LOOPBACK}:{server.server_port}/"

@@ -11,8 +11,11 @@ def check_sweep(space: str, settings: Mapping[str, Any], options: Mapping[str, A
     """Raise ValueError for a space that is not there, and for a slip of the pen in what is said of the sweep."""
     parts = {"sweep.sampler.name": options.get("sampler"), "sweep.stopping.name": options.get("scheduler")}
     check_trial(space, {**{key: name for key, name in parts.items() if isinstance(name, str)}, **settings})
+    from tune_mixup.outline import check_metric
     from tune_mixup.record.names import check_name
 
+    if "training.metrics" not in settings:
+        check_metric(options.get("metric", ""))
     check_name(options.get("name", Path(space).stem))
 
 
@@ -31,12 +34,11 @@ def check_trial(space: str | None, settings: Mapping[str, Any]) -> None:
 
 def check_places(name: str, root: Path, from_: str | None) -> None:
     """Raise ValueError unless a sweep called `name` can be made in `root`, and `from_` is a sweep, if it is given."""
-    from tune_mixup.record.names import check_sweep_there
     from tune_mixup.record.targets import check_root
 
     if from_ is not None:
         try:
-            check_sweep_there(sweep_path(from_, root))
+            sweep_path(from_, root)
         except ValueError as error:
             raise ValueError(f"--from: {error}") from None
     check_root(root)

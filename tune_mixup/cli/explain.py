@@ -30,13 +30,14 @@ def explain(
 ) -> None:
     """Say why trials were stopped, and what the control group says about the rungs."""
     number = None if trial is None else trial_number(trial, "trial")
+    path = sweep_path(name, root)
 
     from tune_mixup.analysis.fitting import filled
     from tune_mixup.analysis.sweep import load_sweep
     from tune_mixup.search.explanation import explain_sweep, explain_trial
     from tune_mixup.search.replay import replay
 
-    record = load_sweep(sweep_path(name, root)).record
+    record = load_sweep(path).record
     width = screen_width()
     if order:
         events = (event for event in replay(record) if number is None or event.trial == number)

@@ -1,6 +1,7 @@
 """`gallery`: a picture of what the mixing methods do to real images."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +9,7 @@ import typer
 
 from tune_mixup.cli.early import check_trial
 from tune_mixup.cli.options import DataRoot, Force, Json, Seed, Settings, parse_settings
+from tune_mixup.outline import check_mixers
 from tune_mixup.record.names import named
 
 if TYPE_CHECKING:
@@ -37,12 +39,14 @@ def gallery(
         raise ValueError("gallery: got --mixers and --set mixing; give one, for the settings are of one method")
 
     check_trial(None, settings)
+    wanted = None if mixers is None else [name.strip() for name in mixers.split(",")]
+    check_mixers(wanted or [])
     from tune_mixup.record.targets import check_file
 
     check_file(to, overwrite=force)
     from tune_mixup.config import TrialConfig
 
-    chosen = {} if own else _methods(mixers)
+    chosen = {} if own else _methods(wanted)
     config = TrialConfig.from_dotted(settings)
 
     from tune_mixup.analysis.gallery import gallery as run
@@ -58,15 +62,12 @@ def gallery(
         print(f"left out {name}: {reason}")
 
 
-def _methods(names: str | None) -> "dict[str, Mixer]":
-    """The methods of a comma-separated list with their default settings; all of them for None."""
+def _methods(names: Sequence[str] | None) -> "dict[str, Mixer]":
+    """The methods of these names with their default settings; all of them for None."""
     from tune_mixup.mixing import MIXERS
-    from tune_mixup.schema import suggest
 
-    wanted = list(MIXERS) if names is None else [name.strip() for name in names.split(",")]
+    wanted = list(MIXERS) if names is None else names
     for name in wanted:
-        if name not in MIXERS:
-            raise ValueError(f"--mixers: got {name!r}, which is not a method{suggest(name, list(MIXERS))}")
         if wanted.count(name) > 1:
             raise ValueError(f"--mixers: {name} is named twice; name each method once")
     return {name: MIXERS[name].parse({}) for name in wanted}

@@ -52,9 +52,10 @@ def copy(name: Name, to: To, yes: Yes = False, root: Root = Path("sweeps"), as_j
 
 def _found(name: str, root: Path) -> tuple[Path, str]:
     """The sweep's folder as it was named, and what to say of it before it is touched. Raises ValueError for none."""
+    path = sweep_path(name, root).absolute()
+
     from tune_mixup.record.sweep_record import SweepRecord
 
-    path = sweep_path(name, root).absolute()
     folder = SweepRecord.open(path).folder
     openings = len(folder.openings())
     times = f", which has opened the test split for {openings} settings" if openings else ""

@@ -36,10 +36,11 @@ def logs(
 ) -> None:
     """Tell what has happened: when trials were begun, how they ended and why, which processes worked on the sweep."""
     number = None if trial is None else trial_number(trial, "--trial")
+    path = sweep_path(name, root)
 
     from tune_mixup.record.sweep_record import SweepRecord
 
-    record = SweepRecord.open(sweep_path(name, root))
+    record = SweepRecord.open(path)
     for event in _followed(record, number) if follow else _events(record, number):
         print(json.dumps(asdict(event)) if as_json else _line(event), flush=follow)
 

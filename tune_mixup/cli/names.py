@@ -8,9 +8,10 @@ import typer
 
 def space_names(incomplete: str) -> Iterator[str]:
     """The spaces that ship and begin with a text."""
-    from tune_mixup.space_names import shipped_names
+    from tune_mixup.space_names import shipped_spaces
 
-    return (name for name in shipped_names() if name.startswith(incomplete))
+    names = (file.stem for file in sorted(shipped_spaces().glob("[!_]*.py")))
+    return (name for name in names if name.startswith(incomplete))
 
 
 def sweep_names(ctx: typer.Context, incomplete: str) -> Iterator[str]:

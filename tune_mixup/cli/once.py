@@ -19,7 +19,8 @@ class OnceCommand(TyperCommand):
 
     @override
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        check_usage(self, args)
+        if not ctx.resilient_parsing:  # a shell that asks how an unfinished command goes on
+            check_usage(self, args)
         return super().parse_args(ctx, args)
 
     @override
@@ -38,7 +39,7 @@ class VerbGroup(TyperGroup):
     @override
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         names = [name for one in self.get_params(ctx) for name in one.opts]
-        if args and args[0].startswith("-") and args[0].partition("=")[0] not in names:
+        if args and args[0].startswith("-") and args[0].partition("=")[0] not in names and not ctx.resilient_parsing:
             meant = near(args[0], names)
             instead = "" if meant is None else f"; did you mean {meant}?"
             raise ValueError(f"there is no option {cut(args[0])} before a verb{instead} {HELP}")
@@ -46,7 +47,7 @@ class VerbGroup(TyperGroup):
 
     @override
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args[0] not in self.commands:
+        if args[0] not in self.commands and not ctx.resilient_parsing:
             meant = near(args[0], self.commands)
             instead = "" if meant is None else f"; did you mean {meant}?"
             raise ValueError(f"there is no verb {shown(args[0])}{instead} (--help shows them all)")

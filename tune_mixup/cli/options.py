@@ -11,7 +11,7 @@ import typer
 from tune_mixup.cli.names import space_names, sweep_names
 from tune_mixup.faults import cut, shown
 from tune_mixup.options import Flag, said
-from tune_mixup.record.names import is_sweep, named
+from tune_mixup.record.names import check_sweep_there, is_sweep, named
 
 Space = Annotated[
     str,
@@ -136,7 +136,7 @@ def _flags(declared: type) -> Iterator[tuple[str, tuple[Flag, Any]]]:
     for key, hint in get_type_hints(declared, include_extras=True).items():
         for flag in getattr(hint, "__metadata__", ()):
             kind: Any = str if flag.read is not None else hint.__origin__
-            option = typer.Option(_spelled(key, flag), metavar=flag.metavar, help=flag.help)
+            option = typer.Option(_spelled(key, flag), metavar=flag.metavar, help=flag.help, min=flag.least)
             yield key, (flag, Annotated[kind | None, option])
 
 
@@ -147,10 +147,11 @@ def _spelled(key: str, flag: Flag) -> str:
 def sweep_path(name: str, root: Path) -> Path:
     """The folder of a sweep given by its name under `root`, or by a path (with a separator, or to a sweep's folder).
 
-    Raises ValueError for an empty name.
+    Raises ValueError for an empty name, and where there is no sweep.
     """
     path = named(name)
     is_path = len(path.parts) > 1 or path.is_absolute() or name in (".", "..")
-    if is_path or (not (root / name).exists() and is_sweep(path)):
-        return path
-    return root.expanduser() / name
+    if not is_path and ((root / name).exists() or not is_sweep(path)):
+        path = root.expanduser() / name
+    check_sweep_there(path)
+    return path

@@ -10,22 +10,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tune_mixup.cli.options import Json, Name, Root, sweep_path
+from tune_mixup.cli.tables import Columns, Wide, screen_width
+from tune_mixup.display import can_draw
 from tune_mixup.record.names import command_for, trial_name
 from tune_mixup.record.sizes import in_words
 from tune_mixup.words import said
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from tune_mixup.record.summary import Summary
 
-NARROW = 70
-"""Columns of a terminal below which cells of a table would be torn."""
+COLUMNS = ("name", "state", "trials", "best", "age", "size")
+GIVING_UP = ("size", "age", "trials", "best")
+"""Columns that make room on a narrow terminal, the least wanted first."""
 WATCH_S = 2.0
 """Between two looks at a sweep that is watched."""
 
 
-def list(root: Root = Path("sweeps"), as_json: Json = False) -> None:
+def list(columns: Columns = None, wide: Wide = False, root: Root = Path("sweeps"), as_json: Json = False) -> None:
     """List the sweeps: state, trials that have ended, the best value, when last written to, size on the disk."""
     from tune_mixup.record.summary import summary, sweeps_in
     from tune_mixup.record.sweep_record import SweepRecord
@@ -40,7 +41,7 @@ def list(root: Root = Path("sweeps"), as_json: Json = False) -> None:
         said_of = {name: {"fault": one} if isinstance(one, str) else one.plain() for name, one in rows.items()}
         print(json.dumps({"root": str(root), "sweeps": [{"name": name, **one} for name, one in said_of.items()]}))
     elif rows:
-        _print(rows)
+        print(_table(rows, columns, screen_width(wide=wide)))
         for name, one in rows.items():
             if isinstance(one, str):
                 print(f"tune-mixup: {name} can't be read: {one}", file=sys.stderr)
@@ -55,25 +56,36 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Say how a sweep stands: its state, its trials, the best one and those that run; while it runs too."""
+    path = sweep_path(name, root)
+
+    from tune_mixup.analysis.fitting import filled
     from tune_mixup.record.summary import summary
     from tune_mixup.record.sweep_record import SweepRecord
 
-    record = SweepRecord.open(sweep_path(name, root))
+    record = SweepRecord.open(path)
     first = summary(record)
-    if watch and first.state == "running" and sys.stdout.isatty() and not as_json:
-        from rich.live import Live
-        from rich.text import Text
-
-        with Live(Text("\n".join(_lines(first))), auto_refresh=False) as live:
-            for now in _looks(record, first):
-                live.update(Text("\n".join(_lines(now))), refresh=True)
+    if watch and first.state == "running" and can_draw(sys.stdout) and not as_json:
+        _draw(_looks(record, first), first)
         return
     shown = None
     for now in _looks(record, first) if watch else [first]:
-        text = json.dumps(now.plain()) if as_json else "\n".join(_lines(now))
+        text = json.dumps(now.plain()) if as_json else filled("\n".join(_lines(now)), screen_width())
         if text != shown:
             print(text if not watch or as_json else f"{text}\n", flush=True)
         shown = text
+
+
+def _draw(looks: "Iterator[Summary]", first: "Summary") -> None:
+    """Each look over the one before; the last one stays."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from tune_mixup.display.terminal import Page
+
+    now = first
+    with Page(lambda: Text("\n".join(_lines(now))), Console(file=sys.stdout)):
+        for look in looks:
+            now = look
 
 
 def _looks(record: Any, now: "Summary") -> Iterator["Summary"]:
@@ -105,44 +117,24 @@ def _lines(now: "Summary") -> Iterator[str]:
         yield f"{why} `{command_for(verb, Path(now.path))}`"
 
 
-def _table(rows: dict[str, Any]) -> "Table":
-    from rich.table import Table
+def _table(rows: dict[str, Any], chosen_by: str | None, width: int | None) -> str:
+    """A row for each sweep, within `width` screen cells, or complete."""
+    from tune_mixup.analysis.fitted import chosen, fitted
+    from tune_mixup.analysis.fitting import Column
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for head, right in (
-        ("name", False), ("state", False), ("trials", True), ("best", False), ("age", True), ("size", True),
-    ):  # fmt: skip
-        table.add_column(head, justify="right" if right else "left", overflow="fold")
-    for name, one in rows.items():
-        if isinstance(one, str):
-            table.add_row(name, "damaged")
-            continue
-        best = "" if one.best_trial is None else f"{_best(one)} ({trial_name(one.best_trial)})"
-        table.add_row(
-            name, one.state, f"{_ended(one)}/{one.trials}", best, _age(one.changed), in_words(one.size)
-        )  # fmt: skip
-    return table
+    cells = [_cells(name, one) for name, one in rows.items()]
+    names = COLUMNS if chosen_by is None else chosen(COLUMNS, chosen_by)
+    columns = [Column(head, tuple(one[head] for one in cells)) for head in names]
+    return fitted(columns, width, GIVING_UP if chosen_by is None else ())
 
 
-def _print(rows: dict[str, Any]) -> None:
-    """Within the terminal, below each other where it is narrow; where there is none, each sweep in one line."""
-    from rich.console import Console
-
-    console = Console(width=None if sys.stdout.isatty() else 10_000, highlight=False, markup=False)
-    console.print(_table(rows) if console.width >= NARROW else "\n".join(_blocks(rows)))
-
-
-def _blocks(rows: dict[str, Any]) -> Iterator[str]:
-    """The cells of the table, each in a line of its own."""
-    for name, one in rows.items():
-        yield name
-        if isinstance(one, str):
-            yield "  damaged"
-            continue
-        yield f"  {one.state} {_ended(one)}/{one.trials}"
-        if one.best_trial is not None:
-            yield f"  {one.best_value:.4g} ({trial_name(one.best_trial)})"
-        yield f"  {_age(one.changed)}, {in_words(one.size)}"
+def _cells(name: str, one: Any) -> dict[str, str]:
+    if isinstance(one, str):
+        return {**dict.fromkeys(COLUMNS, ""), "name": name, "state": "damaged"}
+    best = "" if one.best_trial is None else f"{_best(one)} ({trial_name(one.best_trial)})"
+    ended = f"{_ended(one)}/{one.trials}"
+    cells = (name, one.state, ended, best, _age(one.changed), in_words(one.size))
+    return dict(zip(COLUMNS, cells, strict=True))
 
 
 def _ended(now: "Summary") -> int:

@@ -29,16 +29,19 @@ def leaderboard(
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Rank the trials of a sweep by its metric on validation."""
+    path = sweep_path(name, root)
+
     from tune_mixup.analysis import leaderboard as analysis
     from tune_mixup.analysis.board import board
-    from tune_mixup.analysis.rendering import check_format, chosen, render
+    from tune_mixup.analysis.fitted import chosen
+    from tune_mixup.analysis.rendering import check_format, render
     from tune_mixup.analysis.sweep import load_sweep
 
     if as_json and format not in (None, "json"):
         raise ValueError(f"got --json and --format {format}; give one of the two")
     wanted = "json" if as_json else format or "table"
     check_format(wanted)
-    record = load_sweep(sweep_path(name, root)).record
+    record = load_sweep(path).record
     if wanted == "table":
         print(board(record, top=top, columns=columns, width=screen_width(wide=wide)))
         return
@@ -63,12 +66,15 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write the whole configurations of the best trials to a file that `train --config` reads."""
-    from tune_mixup.analysis.export import check_export
+    from tune_mixup.record.targets import check_file
+
+    check_file(to, overwrite=force)
+    path = sweep_path(name, root)
+
     from tune_mixup.analysis.export import export as write
     from tune_mixup.analysis.sweep import load_sweep
 
-    check_export(top, to, overwrite=force)
-    record = load_sweep(sweep_path(name, root)).record
+    record = load_sweep(path).record
     count = write(record, top, to, overwrite=force)
     if as_json:
         print(json.dumps({"file": str(to), "configurations": count}))
@@ -90,12 +96,14 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Retrain the best settings on fresh seeds and open the test split, which is written down."""
+    path = sweep_path(name, root)
+
     from tune_mixup.analysis import leaderboard as analysis
     from tune_mixup.analysis.evaluated import names_of, table
-    from tune_mixup.analysis.rendering import chosen, rows
+    from tune_mixup.analysis.fitted import chosen
+    from tune_mixup.analysis.rendering import rows
     from tune_mixup.analysis.sweep import load_sweep
 
-    path = sweep_path(name, root)
     record = load_sweep(path).record
     board = analysis.leaderboard(record, top)
     metric = str(record.folder.config()["metric"])
@@ -107,9 +115,13 @@ def evaluate(
             f"`{command_for('resume', record.path)}` first"
         )
 
+    fresh = f"{seeds} fresh seed{'s' if seeds > 1 else ''}"
     if not as_json:
         names = ", ".join(map(trial_name, best))
-        print(f"retraining {names} of {record.name} on {seeds} fresh seeds each: {seeds * len(best)} trainings")
+        print(
+            f"retraining {names} of {record.name} on {fresh} each: "
+            f"{seeds * len(best)} training{'s' if seeds * len(best) > 1 else ''}"
+        )
     try:
         with display(as_json) as listener:
             with doing("loading torch and Ray"):
@@ -119,10 +131,12 @@ def evaluate(
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the same command goes on with what is left") from None
     note = (
-        f"Each setting was trained on {seeds} fresh seeds to the full budget; n of them ended, sd is over these. The "
+        f"Each setting was trained on {fresh} to the full budget; n of them ended, sd is over these. The "
         f"test split was opened, which {record.folder.evaluations} remembers."
     )
     if as_json:
         print(json.dumps({"event": "end", "rule": note, "rows": rows(frame)}, allow_nan=False))
-        return
-    print("\n" + table(frame, metric, note=note, columns=picked, width=screen_width(wide=wide)))
+    else:
+        print("\n" + table(frame, metric, note=note, columns=picked, width=screen_width(wide=wide)))
+    if not frame["n"].any():
+        raise RuntimeError(f"all {seeds * len(best)} trainings failed; what each of them failed by is said above")

@@ -25,7 +25,7 @@ from tune_mixup.cli.options import (
 from tune_mixup.cli.tables import screen_width
 from tune_mixup.display import display
 from tune_mixup.options import Options, Promise
-from tune_mixup.record.names import check_sweep_there, command_for, is_sweep
+from tune_mixup.record.names import command_for, is_sweep
 
 if TYPE_CHECKING:
     from tune_mixup.analysis.sweep import Sweep
@@ -79,7 +79,6 @@ def resume(
 ) -> None:
     """Go on with a sweep that was interrupted, or add trials to it; no finished trial runs again."""
     path = sweep_path(name, root)
-    check_sweep_there(path)
     _follow(lambda listener: _driver().resume(path, address=address, listener=listener, **options), path, as_json)
 
 

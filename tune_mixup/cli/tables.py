@@ -16,4 +16,5 @@ Wide = Annotated[
 
 def screen_width(*, wide: bool = False) -> int | None:
     """The columns of the terminal that stdout is, None where it is none, or where that is not to matter."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() and not wide else None
+    on_screen = sys.stdout is not None and sys.stdout.isatty()
+    return shutil.get_terminal_size().columns if on_screen and not wide else None

@@ -6,8 +6,9 @@ own below the sweep's folder: the same resources, no early stopping, and it can 
 
 import hashlib
 import json
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from tune_mixup.activity import doing
 from tune_mixup.cluster.sweep import resume, start
 from tune_mixup.config import TrialConfig
 from tune_mixup.display import showing
-from tune_mixup.record.names import is_sweep, trial_name
+from tune_mixup.record.names import is_sweep, retraining_name, trial_name
 from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.record.tables import known_rows
@@ -64,6 +65,7 @@ def evaluate(
             retrained = resume(folder, address=address, listener=told, then=measure).record
         else:
             retrained = start(plan, root=folder.parent, address=address, listener=told, then=measure).record
+    _warn_of_failures(retrained, _sources(plan, trials, seeds))
     rows = []
     for place, trial in enumerate(trials):
         mine = range(place * seeds, (place + 1) * seeds)  # the plan's points are in the order of the trials
@@ -73,6 +75,14 @@ def evaluate(
     import pandas as pd
 
     return pd.DataFrame(rows)
+
+
+def _warn_of_failures(retrained: SweepRecord, sources: Mapping[int, Source]) -> None:
+    """Say of each training that failed whose setting it was, why, and where its files are."""
+    for trial in retrained.study.asked():
+        if trial.state == TrialState.FAIL:
+            who, where = sources[trial.number].words(), retrained.folder.trial(trial.number).path
+            logging.getLogger(__name__).warning(f"{who} failed: {facts_of(trial).reason}; see {where}")
 
 
 def _sources(plan: SweepConfig, trials: Sequence[int], seeds: int) -> dict[int, Source]:
@@ -97,7 +107,7 @@ def _plan(record: SweepRecord, config: SweepConfig, trials: Sequence[int], seeds
     points = tuple({**asked[trial].params, "seed": seed} for trial in trials for seed in fresh)
     mark = hashlib.sha256(json.dumps(points, sort_keys=True).encode()).hexdigest()[:8]
     return config.replace(
-        name=f"{len(trials)}-trials-{seeds}-seeds-{mark}",
+        name=retraining_name(len(trials), seeds, mark),
         space=space.replace(
             fixed={key: value for key, value in space.fixed.items() if key != "seed"},
             free={**space.free, "seed": CategoricalDistribution(tuple(fresh))},

@@ -16,8 +16,8 @@ def cluster_fault(address: str, error: BaseException, heard: str = "") -> ValueE
     said = f"{error} {error.__cause__ or ''} {heard}"
     if NO_TOKEN.search(said):
         return ValueError(
-            f"address: the Ray cluster at {address} wants its token and has not got it; set RAY_AUTH_MODE=token and "
-            "RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH) to the cluster's, or leave out --address"
+            f"address: the Ray cluster at {address} wants its token and has not got it; set RAY_AUTH_MODE=token, and "
+            "RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH unless the token is in ~/.ray/auth_token, or leave out --address"
         )
     if NOT_FOUND.search(said):
         return ValueError(

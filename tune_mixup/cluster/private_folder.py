@@ -41,6 +41,7 @@ def private_folder() -> Iterator[Path]:
     """A new folder of mode 0700 that is there, locked, while the block runs; those of dead owners are swept up first.
 
     Start what runs in it with the environment variables `marks(folder)`: what is left at the end of the block is ended.
+    Raises ValueError when the folder for temporary files has too long a path or no locks.
     """
     top = _top()
     sweep_up(top)
@@ -104,10 +105,18 @@ def _is_ours(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the lock on a folder. Raises BlockingIOError when another process does."""
+    """Hold the lock on a folder. Raises BlockingIOError when another process does, ValueError where there are none."""
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            raise ValueError(
+                f"TMPDIR: nothing in {str(folder.parent)!r} can be locked ({error.strerror}); give a folder whose file "
+                "system has locks"
+            ) from None
         yield
     finally:
         os.close(opened)

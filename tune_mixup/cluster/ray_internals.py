@@ -142,6 +142,23 @@ def silent_progress() -> Any:
     return Silent()
 
 
+def silent_reporter() -> Any:
+    """In place of the reporter of notebooks, which wipes away what the cell has shown."""
+    from ray.tune import ProgressReporter
+
+    class Silent(ProgressReporter):
+        @override
+        def should_report(self, trials: Any, done: bool = False) -> bool:
+            """Never."""
+            return False
+
+        @override
+        def report(self, trials: Any, done: bool, *sys_info: Any) -> None:
+            """Nothing."""
+
+    return Silent()
+
+
 def worker_of(trial: "Trial") -> "ActorHandle[Any] | None":
     """The actor that runs the trial now; None while it waits and after it has ended."""
     worker: ActorHandle[Any] | None = trial.temporary_state.ray_actor

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
+from tune_mixup.activity import doing
 from tune_mixup.analysis.sweep import Sweep
 from tune_mixup.cluster.connection import Connected, connected_for, private_nodes
 from tune_mixup.cluster.halt import Halt, Signals, interruptible
@@ -56,8 +57,10 @@ def sweep(
     Raises ValueError, with nothing written, for anything wrong with these, for a name that exists, and for resources
     that are not there.
     """
-    config = plan(space, settings, **options)
-    return start(config, root=root, address=address, warm_start=warm_start, listener=listener)
+    with showing(listener) as shown:  # its clock counts from the call on
+        with doing("checking the search space"):
+            config = plan(space, settings, **options)
+        return start(config, root=root, address=address, warm_start=warm_start, listener=shown)
 
 
 def start(
@@ -112,7 +115,7 @@ def resume(
 ) -> Sweep:
     """Go on with a sweep: finish what was promised, or what `changes` promise now. No finished trial runs again.
 
-    `then` does what still needs the sweep's Ray.
+    `then` does what still needs the sweep's Ray; without it none is started for a sweep that is at its end.
     Raises ValueError, with no trial touched, when there is no such sweep, when another process works on it, when
     `trials` is fewer than were begun, when its data are not there or have another content than when it began.
     """
@@ -120,8 +123,12 @@ def resume(
     with showing(listener) as listener, interruptible() as signals, record.folder.working():
         config = _resumed(record, said(changes))
         left = _is_anything_left(record, config)
+        known = Packed.parse(record.study.sweep_facts().packing or {})
+        if not left and then is None:  # what a kill has left unwritten is mended
+            record.folder.write_config(config.model_dump(mode="json"))
+            Session.open(record, known.applied(config), listener=listener, began=listener.began).tell("")
+            return Sweep(record)
         with _checked(config, record.path, address, data=left) as (ray, found):
-            known = Packed.parse(record.study.sweep_facts().packing or {})
             decision = decide(config, ray.nodes, known)
             config = decision.applied(config.replace(data=found.data) if left else config)
             concurrent = _concurrency(config, ray.nodes, decision)
@@ -243,7 +250,7 @@ def _fit(session: Session, halt: Halt, keeper: Keeper, concurrent: int, ray: Con
     from ray import tune
 
     from tune_mixup.cluster.adapters import Clerk, RecordScheduler, RecordSearcher
-    from tune_mixup.cluster.ray_internals import silent_progress
+    from tune_mixup.cluster.ray_internals import silent_progress, silent_reporter
     from tune_mixup.cluster.trainable import MixupTrainable
     from tune_mixup.cluster.watch import Watch
 
@@ -269,6 +276,7 @@ def _fit(session: Session, halt: Halt, keeper: Keeper, concurrent: int, ray: Con
                     name=f"{time.time():.0f}",
                     storage_path=scratch,
                     verbose=0,
+                    progress_reporter=silent_reporter(),
                     callbacks=[Watch(searcher, config.trial_timeout_s), silent_progress()],
                     failure_config=tune.FailureConfig(max_failures=0),  # the session starts trials again
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from tune_mixup.activity import heard_by
-from tune_mixup.display.lines import QUIET_S, JsonLines, Lines, PlainLines, ticking
+from tune_mixup.display.lines import JsonLines, Lines, PlainLines, ticking
 from tune_mixup.display.watcher import Guard as Guard
 from tune_mixup.display.watcher import Watcher as Watcher
 from tune_mixup.streams import Forgiving, forgiving
@@ -34,7 +34,7 @@ def showing_activity() -> Iterator[None]:
     Nothing of it stays on a terminal.
     """
     stream = forgiving(sys.stderr, "stderr")
-    shown = _live(stream) if _can_draw(stream) else _lines(PlainLines(stream, first_s=QUIET_S))
+    shown = _live(stream) if can_draw(stream) else _lines(PlainLines(stream))
     with shown as watcher, _heard(watcher, stream):
         yield
 
@@ -70,10 +70,11 @@ def _heard(shown: Watcher, stream: TextIO) -> Iterator[Watcher]:
 def _suiting(as_json: bool, stream: TextIO) -> AbstractContextManager[Watcher]:
     if as_json:
         return _lines(JsonLines(stream))
-    return _live(stream) if _can_draw(stream) else _lines(PlainLines(stream))
+    return _live(stream) if can_draw(stream) else _lines(PlainLines(stream))
 
 
-def _can_draw(stream: TextIO) -> bool:
+def can_draw(stream: TextIO) -> bool:
+    """Whether it is a terminal on which something can be drawn over itself."""
     return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 

@@ -19,24 +19,19 @@ if TYPE_CHECKING:
     from tune_mixup.search.standing import Progress
 
 QUIET_S = 10.0
-"""No two lines about mere progress, or about one activity, come closer together than this."""
-FIRST_S = 0.5
-"""An activity gets a line when nothing has been said for so long: who mistyped a name hears of that alone."""
+"""No two lines about mere progress, or about activities, come closer together than this, nor is there one before.
+What is wrong with a command is known sooner, and then is all that is said."""
 TICK_S = 0.2
 
 
 class Lines(Watcher):
     """One line for each event that is worth it; activities are looked at by a thread, a few times a second."""
 
-    def __init__(self, stream: TextIO, *, first_s: float = FIRST_S) -> None:
-        """`first_s`: for how long an activity must go on before it gets a line."""
+    def __init__(self, stream: TextIO) -> None:
         super().__init__()
         self._stream = stream
-        self._first_s = first_s
         self._lock = threading.Lock()
         self._activity = IDLE
-        self._said = ""
-        """The activity of the last line; empty where that was about progress."""
         self._spoke = self.began
 
     @override
@@ -44,7 +39,7 @@ class Lines(Watcher):
         with self._lock:
             words = self.of_progress(progress)
             if words is not None:
-                self._print(words, about="")
+                self._print(words)
 
     @override
     def doing(self, activity: Activity) -> None:
@@ -53,10 +48,9 @@ class Lines(Watcher):
     def look(self) -> None:
         """Print a line about what is being done, if it is time for one."""
         activity, now = self._activity, time.monotonic()
-        due_s = self._first_s if activity.what != self._said else QUIET_S
-        if activity.what and now - self._spoke >= due_s:
+        if activity.what and now - self._spoke >= QUIET_S:
             with self._lock:
-                self._print(self.of_activity(activity, now - self.began), about=activity.what)
+                self._print(self.of_activity(activity, now - self.began))
 
     @abstractmethod
     def of_progress(self, progress: "Progress") -> str | None:
@@ -66,16 +60,16 @@ class Lines(Watcher):
     def of_activity(self, activity: Activity, elapsed_s: float) -> str:
         """The line about an activity, `elapsed_s` seconds after the display began."""
 
-    def _print(self, words: str, *, about: str) -> None:
+    def _print(self, words: str) -> None:
         print(words, file=self._stream, flush=True)
-        self._said, self._spoke = about, time.monotonic()
+        self._spoke = time.monotonic()
 
 
 class PlainLines(Lines):
     """A line for the first event, for each trial that ends, and for the state of things every `QUIET_S` seconds."""
 
-    def __init__(self, stream: TextIO, *, first_s: float = FIRST_S) -> None:
-        super().__init__(stream, first_s=first_s)
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
         self._ended, self._progress_s = -1, 0.0
 
     @override

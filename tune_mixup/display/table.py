@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from tune_mixup.search.standing import Progress
 
 NARROW = 50
-"""Columns below which labels stand on lines of their own, and without a frame."""
+"""Columns below which labels stand on lines of their own."""
 GAP = "   "
 _STYLES = {"COMPLETE": "green", "FAIL": "red", "RUNNING": "bold"}
 
@@ -36,10 +35,11 @@ class table:
         """As wide as there is room for."""
         title = f"sweep {self.progress.name}"
         if options.max_width >= NARROW:
-            drawn = Table(title=title, title_justify="left", show_header=False, box=box.HEAVY_HEAD)
+            # without a frame, whose long lines a terminal that becomes narrow would break into more than its height
+            drawn = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 1))
             drawn.add_column(style="dim")
             drawn.add_column(overflow="fold")
-            for label, text in self.rows(options.max_width - 15):
+            for label, text in self.rows(options.max_width - 11):
                 drawn.add_row(label, text)
             yield drawn
         else:

@@ -17,7 +17,6 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 import torch
 from pydantic import Field
-from scipy.special import betainc
 from torch import Generator, Tensor
 from typing_extensions import override
 
@@ -72,6 +71,8 @@ class GridMix(Partnered, InputMixer):
     @override
     def strength(self) -> float | None:
         """By the laws of lam and of the crop's area; rounding to pixels makes the largest holes a little smaller."""
+        from scipy.special import betainc  # here, because it takes a quarter of a second
+
         edges = np.linspace(0, 1, 201)
         law = np.diff(betainc(self.alpha, self.alpha, edges)) if self.alpha > 0 else np.zeros(200)
         holes_of_crop = (edges[:-1] + edges[1:]) / 2

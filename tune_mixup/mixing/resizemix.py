@@ -14,7 +14,6 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 import torch
 from pydantic import Field
-from scipy.special import betainc
 from torch import Generator, Tensor
 from typing_extensions import override
 
@@ -57,6 +56,8 @@ class ResizeMix(Partnered, InputMixer):
     @override
     def strength(self) -> float | None:
         """By the law of tau, whose square is the share of the box; boxes cut off at the edge are smaller."""
+        from scipy.special import betainc  # here, because it takes a quarter of a second
+
         edges = np.linspace(self.min_tau, self.max_tau, 101)
         beta = np.diff(betainc(self.alpha, self.alpha, edges)) if self.alpha > 0 else np.zeros(100)
         law = beta + (1 - beta.sum()) / 100  # what falls out of the range is drawn once more, uniformly

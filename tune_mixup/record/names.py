@@ -9,6 +9,7 @@ from tune_mixup.faults import near, shown
 SWEEP = "sweep.yaml"
 EVALUATIONS = "evaluations"
 """The folder in a sweep's own of the sweeps that retrain its settings."""
+_SIZES = ("([0-9]+)", "([0-9]+)", "[0-9a-f]{8}")
 SCRATCH = "tm-tune-"
 """How the names of folders begin that Ray writes to while a sweep runs."""
 
@@ -54,8 +55,19 @@ def check_sweep_there(path: Path) -> None:
         raise ValueError(f"there is no sweep named {shown(path.name)} in {path.parent}{there}")
 
 
+def retraining_name(trials: int | str, seeds: int | str, mark: str) -> str:
+    """What the sweep is called that retrains the settings of so many trials on so many seeds each."""
+    return f"{trials}-trials-{seeds}-seeds-{mark}"
+
+
 def command_for(verb: str, path: Path, rest: str = "") -> str:
-    """What to type to go on with the sweep in `path`: its name, and its root where that is not the default."""
+    """What to type to go on with the sweep in `path`: its name, and its root where that is not the default.
+
+    One that retrains another's settings is gone on with by evaluating that one again.
+    """
+    retraining = re.fullmatch(retraining_name(*_SIZES), path.name)
+    if retraining is not None and path.parent.name == EVALUATIONS:
+        return command_for("evaluate", path.parent.parent, f" --top {retraining[1]} --seeds {retraining[2]}")
     root = path.expanduser().resolve().parent
     where = "" if root == Path("sweeps").resolve() else f" --root {shlex.quote(str(root))}"
     return f"tune-mixup {verb} {path.name}{where}{rest}"

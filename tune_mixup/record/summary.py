@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from optuna.trial import FrozenTrial, TrialState
 
-from tune_mixup.record.names import SWEEP
+from tune_mixup.record.names import SWEEP, named
 from tune_mixup.record.sizes import size_of
 from tune_mixup.record.sweep_record import SweepRecord
 
@@ -97,8 +97,14 @@ def summary(record: SweepRecord) -> Summary:
 
 
 def sweeps_in(root: Path) -> list[Path]:
-    """The folders of the sweeps under `root`, by name; hidden ones are being made or deleted."""
-    return sorted(file.parent for file in root.expanduser().glob(f"[!.]*/{SWEEP}"))
+    """The folders of the sweeps under `root`, by name; hidden ones are being made or deleted.
+
+    Raises ValueError where `root` is something else than a folder.
+    """
+    folder = named(root)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"root: {folder} is no folder; give the one that the sweeps are in")
+    return sorted(file.parent for file in folder.glob(f"[!.]*/{SWEEP}"))
 
 
 def _state(record: SweepRecord, config: Mapping[str, Any], *, all_ended: bool, worked_s: float) -> State:

@@ -153,7 +153,7 @@ class Standing:
             return None
         running = [self.tally.epochs_left(one.epoch, one.full_epochs) for one in self.tally.running()]
         waiting = max(0, self.config.trials - self.tally.begun())
-        left = sum(running) + waiting * self.tally.epochs_left(0, 0)
+        left = sum(running) + waiting * self.tally.epochs_left(0, self._full_epochs() // self.config.trials)
         count, seconds = self._epochs_s
         left_s = max(left * since_s / trained, max(running, default=0.0) * seconds / count)
         if self.config.time_budget_s is None:

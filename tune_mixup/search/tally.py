@@ -78,13 +78,20 @@ class Tally:
         )
 
     def epochs_left(self, epoch: int, full_epochs: int) -> float:
-        """Epochs that a trial goes on after `epoch`: the mean of the trials that ended later, else up to its budget."""
-        later = {length: count for length, count in self._lengths.items() if length > epoch and count}
-        if not later and epoch == 0:
-            return 0.0
-        if not later:
-            return max(0.0, full_epochs - epoch)
-        return sum(length * count for length, count in later.items()) / sum(later.values()) - epoch
+        """Epochs that a trial goes on after `epoch`, expected: Kaplan and Meier's mean, up to its budget.
+
+        The mean of those that ended would be too low: while a sweep is young, these are the ones that were stopped.
+        """
+        left, alive, reached = 0.0, 1.0, epoch
+        for length in sorted(
+            length for length, count in self._lengths.items() if count and epoch < length < full_epochs
+        ):
+            left += alive * (length - reached)
+            came_there = sum(count for other, count in self._lengths.items() if other >= length)
+            came_there += sum(one.epoch > length for one in self._running.values())
+            alive *= 1 - self._lengths[length] / came_there
+            reached = length
+        return left + alive * max(0, full_epochs - reached)
 
     def _score(self, number: int) -> float:
         return self._sign * self._seen[number].value

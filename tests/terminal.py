@@ -12,6 +12,7 @@ class Screen:
         self.rows = [""]
         self.row = self.column = 0
         self.cursor_shown = True
+        self.other = None  # the first screen, with its cursor, while a program uses the other one
         self._held = ""
 
     @property
@@ -24,6 +25,10 @@ class Screen:
         text, self._held = text[:cut], text[cut:]  # a sequence may arrive in two parts
         for token in _TOKEN.finditer(text):
             self._obey(token)
+
+    def crop(self, columns):
+        """What a terminal without reflow does to lines when it becomes narrower."""
+        self.rows = [row[:columns] for row in self.rows]
 
     def _obey(self, token):
         if token[0] == "\r":
@@ -43,6 +48,13 @@ class Screen:
         match arguments, kind:
             case _, "m":  # colours
                 pass
+            case "?1049", "h":
+                self.other = self.rows, self.row, self.column
+                self.rows, self.row, self.column = [""], 0, 0
+            case "?1049", "l":
+                (self.rows, self.row, self.column), self.other = self.other, None
+            case "", "H":
+                self.row = self.column = 0
             case "?25", "l" | "h":
                 self.cursor_shown = kind == "h"
             case _, "A":
