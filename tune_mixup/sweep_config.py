@@ -62,10 +62,7 @@ def _refuse_other_words(amount: object) -> object:
 Amount = Annotated[float | Literal["auto"], BeforeValidator(_refuse_other_words)]
 """A number, or `auto`: a probe of the space's largest setting decides when the sweep starts."""
 
-
-Seconds = Annotated[
-    float, BeforeValidator(lambda given: parse_duration(given, "") if isinstance(given, str) else given)
-]
+Seconds = Annotated[float, BeforeValidator(lambda text: parse_duration(text, "") if isinstance(text, str) else text)]
 """A number, or a duration such as 1h30m."""
 
 
@@ -124,10 +121,9 @@ class SweepConfig(Parts):
     def from_record(cls, values: Mapping[str, Any]) -> Self:
         """The configuration that a sweep's record holds, in today's format or in the first one.
 
-        The first format has no number, and beside the rule's name the settings of all rules; those that the rule does
-        not have meant nothing to it and are left out. More than one GPU per trial, which was once accepted, is one: no
-        trial has ever trained on more. Modules from outside that it names are imported from where they lay when the
-        sweep began, and stay imported.
+        The first format has beside the rule's name the settings of all rules; those that are not the rule's are left
+        out. More than one GPU per trial, once accepted, is one: no trial has trained on more. Modules from outside that
+        it names are imported from where they lay when the sweep began, and stay imported.
         """
         given = {key: value for key, value in values.items() if key != "format"}
         given = given if "format" in values else grouped(given)
@@ -140,10 +136,8 @@ class SweepConfig(Parts):
             try:
                 return cls.parse(given)
             except ValueError as error:
-                raise ValueError(
-                    f"sweep.yaml of the sweep {shown(str(given.get('name')))} holds what is refused ({error}); restore "
-                    "it from a copy"
-                ) from None
+                file = f"sweep.yaml of the sweep {shown(str(given.get('name')))}"
+                raise ValueError(f"{file} holds what is refused ({error}); restore it from a copy") from None
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
