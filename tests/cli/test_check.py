@@ -180,7 +180,7 @@ def test_ranges_in_words(distribution, words):
         (["--set", "mixing.alpha=big"], "mixing.alpha: got 'big', must be"),
         (["--set", "mixing.name=mixdown"], "mixing.name: got 'mixdown', which is not known"),
         (["--set", "training.epochs=2.5"], "training.epochs: got 2.5, must be"),
-        (["--set", "training.epochs=0"], "--max-epochs: got '0', must be"),
+        (["--set", "training.epochs=0"], "training.epochs: got 0, must be"),
         (["--set", "mixing=3"], "mixing"),
         (["--set", "mixing.alpha"], "must be KEY=VALUE"),
         (["--set", "=1"], "must be KEY=VALUE"),
