@@ -1,19 +1,22 @@
 """The configuration of a sweep: what is searched, for how long, with what, judged by what."""
 
 import itertools
-import sys
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, Unpack
 
-from pydantic import BeforeValidator, ByteSize, Field, model_validator
+from pydantic import ByteSize, Field, model_validator
 from typing_extensions import override
 
+from tune_mixup.amounts import Amount, Seconds
 from tune_mixup.config import TrialConfig
+from tune_mixup.distributions import size
 from tune_mixup.faults import shown
+from tune_mixup.finalists import Finalists
 from tune_mixup.importing import import_paths, imported, is_import_path
 from tune_mixup.metrics import METRICS, Direction, directions, outside_name, read_paths, with_outside
-from tune_mixup.options import Options, parse_duration, said
+from tune_mixup.options import Options, said
 from tune_mixup.outside import importing_from, module_files, module_folders
 from tune_mixup.plain_values import plain_by_key
 from tune_mixup.record.names import check_name
@@ -52,20 +55,6 @@ def _added_metrics(space: SearchSpace) -> tuple[str, ...]:
     return added if isinstance(added, tuple) else ()
 
 
-def _refuse_other_words(amount: object) -> object:
-    number = isinstance(amount, (int, float)) and not isinstance(amount, bool) and abs(amount) <= sys.float_info.max
-    if not number and amount != "auto":
-        raise ValueError(f"got {shown(amount)}, must be a number, or auto to have it measured")
-    return amount
-
-
-Amount = Annotated[float | Literal["auto"], BeforeValidator(_refuse_other_words)]
-"""A number, or `auto`: a probe of the space's largest setting decides when the sweep starts."""
-
-Seconds = Annotated[float, BeforeValidator(lambda text: parse_duration(text, "") if isinstance(text, str) else text)]
-"""A number, or a duration such as 1h30m."""
-
-
 class SweepConfig(Parts):
     """A sweep's promise: what is searched, for how long, with what, judged by what."""
 
@@ -83,6 +72,8 @@ class SweepConfig(Parts):
     trials end as stopped."""
     gpu_hours: float | None = Field(default=None, gt=0)
     """GPU-hours over all runs of the sweep, stopped and failed trials included, after which it ends likewise."""
+    finalists: Finalists = Finalists()
+    """Fresh seeds for the best settings, before one of them wins."""
     repeats: Literal["replicate", "serve", "train"] = "replicate"
     """A setting that was asked before: train it on a fresh seed, take its result from the record, or train it again."""
     outside: Literal["drop", "clip", "refuse"] = "drop"
@@ -127,6 +118,7 @@ class SweepConfig(Parts):
         """
         given = {key: value for key, value in values.items() if key != "format"}
         given = given if "format" in values else grouped(given)
+        given.setdefault("finalists", {"share": 0.0})  # the sweep was promised before there were any
         gpus = given.get("gpus_per_trial")
         if isinstance(gpus, (int, float)) and gpus > 1:
             given["gpus_per_trial"] = 1.0
@@ -150,6 +142,10 @@ class SweepConfig(Parts):
             self.stopping.check(self.objective)
         except ValueError as error:
             raise ValueError(f"sweep.stopping.{error}") from None
+        try:
+            self.finalists.check(trials=self.trials, finite=self.sampler.finite, settings=self._settings())
+        except ValueError as error:
+            raise ValueError(f"sweep.finalists.{error}") from None
         if self.gpu_hours is not None and not self.gpus_per_trial:
             raise ValueError(f"gpu_hours: got {self.gpu_hours:g}, but trials use no GPU; give gpus_per_trial too")
         if self.cpus_per_trial == "auto" and self.gpus_per_trial:
@@ -168,6 +164,11 @@ class SweepConfig(Parts):
             if amount > 1 and amount != int(amount):
                 raise ValueError(f"{field}: got {amount}, must be at most 1 or a whole number; use {round(amount)}")
         return self
+
+    def _settings(self) -> int | None:
+        """How many settings the space has, seeds apart, or a few more; None where some parameter is continuous."""
+        sizes = [size(distribution) for key, distribution in self.space.free.items() if key != "seed"]
+        return None if None in sizes else math.prod(each or 0 for each in sizes)
 
     @property
     def cpus(self) -> float:

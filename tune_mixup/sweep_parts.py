@@ -103,7 +103,7 @@ def over_defaults(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict
     """
     own, usual = nest(given), nest(defaults)
     Parts.parse({key: usual[key] for key in Parts.model_fields if key in usual})  # refuses what no part has
-    merged = {**usual, **own}
+    merged = merge(usual, own)
     for section, field in Parts.model_fields.items():
         chosen, offered = own.get(section, {}), usual.get(section, {})
         if not isinstance(chosen, Mapping):

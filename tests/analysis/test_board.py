@@ -48,7 +48,7 @@ def test_a_stopped_baseline_is_shown_with_its_number_and_marked(record):
     assert first.split()[:4] == ["1", "5", "COMPLETE", "2"] and second.split()[:2] == ["2", "4"]
     assert third.split()[:4] == ["*0", "PRUNED", "1", "0.25"]
     assert "* is a reference: a baseline that the space names" in text
-    assert "3 of 6 trials; `tune-mixup leaderboard gm --root" in text
+    assert "3 of 6 settings; `tune-mixup leaderboard gm --root" in text
     assert [row["reference"] for row in rows(leaderboard(record))] == [False] * 5 + [True]
 
 

@@ -29,7 +29,9 @@ def make(folder):
 
 
 def add(record, state, values, accuracies):
-    record.study.optuna.enqueue_trial({"optimizer.lr": 0.5})
+    record.study.optuna.enqueue_trial(
+        {"optimizer.lr": 1 / (2 + len(record.study.asked()))}
+    )  # each a setting of its own
     number = record.study.optuna.ask({"optimizer.lr": FloatDistribution(0, 1)}).number
     folder = record.folder.trial(number)
     folder.path.mkdir()

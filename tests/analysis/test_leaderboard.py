@@ -60,7 +60,7 @@ def record(tmp_path):
 
 
 def test_only_full_budgets_are_ranked_and_the_others_ordered_by_how_far_they_came(record):
-    frame = leaderboard(record)
+    frame = leaderboard(record, by="trial")
     expected = [
         # rank, trial, state, epoch, accuracy, nll, name, alpha, batch size, reason
         (1, 5, "COMPLETE", 2, 0.75, 1.75, "erm", None, 20, ""),
@@ -78,7 +78,7 @@ def test_only_full_budgets_are_ranked_and_the_others_ordered_by_how_far_they_cam
     ]  # fmt: skip
     assert [tuple(row.values()) for row in rows(frame)] == expected
     assert all(isinstance(row["training.batch_size"], int) for row in rows(frame))
-    assert leaderboard(record, top=2)["trial"].tolist() == [5, 0]
+    assert leaderboard(record, top=2, by="trial")["trial"].tolist() == [5, 0]
 
 
 def test_less_is_better_for_a_loss(tmp_path):
@@ -87,10 +87,10 @@ def test_less_is_better_for_a_loss(tmp_path):
         add(record, TrialState.COMPLETE, ERM, [accuracy], metric="val_nll")
     for accuracy in (0.25, 0.5):
         add(record, TrialState.PRUNED, ERM, [accuracy], metric="val_nll")
-    frame = leaderboard(record)
+    frame = leaderboard(record, by="trial")
     assert frame["trial"].tolist() == [1, 0, 2, 4, 3]
     assert list(frame.columns)[4:6] == ["val_nll", "val_accuracy"]  # the sweep's own first
-    assert "val_nll at their last epoch (less is better)" in rule(record)
+    assert "val_nll at their last epoch (less is better)" in rule(record, by="trial")
 
 
 def test_what_a_folder_says_never_changes_a_rank(tmp_path):
@@ -100,7 +100,7 @@ def test_what_a_folder_says_never_changes_a_rank(tmp_path):
     for number, value in ((0, math.nan), (1, 0.1), (3, -math.inf)):
         record.folder.trial(number).rewrite_epochs([{"epoch": 1, "val_accuracy": value}])
     record.folder.trial(2).rewrite_epochs([])
-    board = leaderboard(record)
+    board = leaderboard(record, by="trial")
     assert board["trial"].tolist() == [1, 0, 3, 2] and board["epoch"].tolist() == [1] * 4
     assert [row["val_accuracy"] for row in rows(board)] == [0.75, 0.5, 0.5, 0.25]
 
@@ -109,8 +109,8 @@ def test_a_value_that_is_not_finite_never_ranks_above_a_number(tmp_path):
     record = make(tmp_path)
     for accuracy in (math.inf, 0.25, -math.inf):
         add(record, TrialState.COMPLETE, ERM, [accuracy])
-    assert leaderboard(record)["trial"].tolist() == [1, 0, 2]
-    assert [row["val_accuracy"] for row in rows(leaderboard(record))] == [0.25, None, None]
+    assert leaderboard(record, by="trial")["trial"].tolist() == [1, 0, 2]
+    assert [row["val_accuracy"] for row in rows(leaderboard(record, by="trial"))] == [0.25, None, None]
 
 
 def test_a_sweep_without_trials_has_an_empty_board(tmp_path):

@@ -206,13 +206,13 @@ def test_the_table_of_a_sweep(tmp_path):
     work(session)
     spared = [number for number in range(40) if is_control(number, seed=0, fraction=0.25)]
     assert all(record.study.trial(number).state.name == "COMPLETE" for number in spared)
-    table = session.control.table(session.control.spared)
+    table = session.deciding.control.table(session.deciding.control.spared)
     assert [(row.rung, row.num) for row in table] == [(1, 10), (3, 10)]
     assert all(row.correlation == pytest.approx(1) for row in table), "these curves never cross"
-    assert [row.num for row in session.control.table(session.control.complete)] == [
+    assert [row.num for row in session.deciding.control.table(session.deciding.control.complete)] == [
         sum(trial.state.name == "COMPLETE" for trial in record.study.asked())
     ] * 2
     rebuilt = ControlGroup(config, Seats(config))
     for trial in record.study.asked():
         rebuilt.note(trial, config.trial(trial.params))
-    assert rebuilt.table(rebuilt.spared) == table and rebuilt.words() == session.control.words()
+    assert rebuilt.table(rebuilt.spared) == table and rebuilt.words() == session.deciding.control.words()

@@ -38,7 +38,8 @@ def test_a_sweep_is_explained_as_it_was_decided(swept):
         above = [name["name"] for name in found["strata"] if name["up_to"] is None or one["strength"] <= name["up_to"]]
         assert one["group"] == above[0]
     assert [row["rung"] for row in found["control"]] == [1, 3]
-    assert found["control"][0]["correlation"] == session.control.table(session.control.spared)[0].correlation
+    control = session.deciding.control
+    assert found["control"][0]["correlation"] == control.table(control.spared)[0].correlation
 
 
 def test_a_trial_is_explained_by_every_decision_on_it(swept):

@@ -69,6 +69,7 @@ def test_trials_that_are_stopped_first_do_not_say_how_long_all_take():
 
     def note(number, state, epoch):
         seen = {"number": number, "state": state, "last_step": epoch, "intermediate_values": {epoch: 0.5}}
+        seen |= {"user_attrs": {}, "params": {"mixing.alpha": float(number)}, "value": 0.5}
         tally.note(SimpleNamespace(**seen), 10)
 
     note(0, TrialState.PRUNED, 2)

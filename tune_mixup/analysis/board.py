@@ -3,39 +3,84 @@
 import pandas as pd
 
 from tune_mixup.analysis.fitted import chosen
-from tune_mixup.analysis.leaderboard import leaderboard, rule
+from tune_mixup.analysis.leaderboard import By, leaderboard, rule
 from tune_mixup.analysis.rendering import Screen, render
 from tune_mixup.record.names import command_for
 from tune_mixup.record.sweep_record import SweepRecord
 
 MARK = "*"
-_FIXED = ("rank", "trial", "state", "epoch", "reference", "reason")
-_LAST = ("epoch", "state", "rank")
+_FIXED = ("rank", "trial", "state", "epoch", "reference", "reason", "seeds", "error", "search", "tie", "failed")
+_SEEDS = ("seeds", "error", "search", "tie", "failed")
+_LAST = ("failed", "tie", "epoch", "state", "search", "error", "rank", "seeds")
 
 
-def board(record: SweepRecord, *, top: int | None = None, columns: str | None = None, width: int | None = None) -> str:
+def board(
+    record: SweepRecord,
+    *,
+    top: int | None = None,
+    by: By = "setting",
+    columns: str | None = None,
+    width: int | None = None,
+) -> str:
     """The first `top` rows of the leaderboard and those of the references, as a table, and its rule.
 
     `columns` lists those that are shown; without it the least wanted make room where `width` is small. Raises
     ValueError for columns that are not there and for `top` below 1.
     """
-    whole = leaderboard(record)
-    shown = leaderboard(record, top) if top is not None else whole
+    whole = leaderboard(record, by=by)
+    shown = leaderboard(record, top, by=by) if top is not None else whole
     notes = []
     if "reference" in whole:
         below = whole.loc[whole["reference"] & ~whole["trial"].isin(shown["trial"])]
         shown = pd.concat([shown, below]) if len(below) else shown
         if shown["reference"].any():
             notes.append(f"{MARK} is a reference: a baseline that the space names, whether it was stopped or not.")
+    if by == "setting":
+        notes += _about_seeds(whole, record)
     if len(shown) < len(whole):
-        notes.append(f"{len(shown)} of {len(whole)} trials; `{command_for('leaderboard', record.path)}` shows all.")
+        notes.append(f"{len(shown)} of {len(whole)} {by}s; `{command_for('leaderboard', record.path)}` shows all.")
     names = None if columns is None else chosen([str(name) for name in whole.columns], columns)
+    if by == "setting" and names is None and not (whole["seeds"] > 1).any():
+        whole, shown = whole.drop(columns=list(_SEEDS)), shown.drop(columns=list(_SEEDS))  # they would say nothing
     return render(
         _marked(shown, names),
         "table",
-        note="\n".join([*notes, rule(record)]),
+        note="\n".join([*notes, rule(record, by=by)]),
         screen=Screen(width, giving_up(whole, names)),
     )
+
+
+def _about_seeds(whole: pd.DataFrame, record: SweepRecord) -> list[str]:
+    """What the seeds of the settings say of their order."""
+    ranked = whole[whole["rank"].notna()]
+    if len(ranked) < 2:
+        return []
+    if not (ranked["seeds"] > 1).any():
+        return [
+            "Each setting was trained on one seed, so the first may be the luckiest; "
+            f"`{command_for('evaluate', record.path)}` trains the best again on fresh seeds."
+        ]
+    ties = [int(rank) for rank in ranked.loc[ranked["tie"].fillna(False), "rank"]]
+    notes = []
+    if ties:
+        those = f"rank {ties[0]}" if len(ties) == 1 else f"the {len(ties)} of ranks {_spans(ties)}"
+        notes.append(f"By its seeds the first can't be told apart (at 95 %, one by one) from {those}: a tie.")
+    if ranked["seeds"].nunique() > 1:
+        notes.append(
+            f"Settings have {ranked['seeds'].min()} to {ranked['seeds'].max()} seeds; a mean over fewer is the luckier."
+        )
+    return notes
+
+
+def _spans(ranks: list[int]) -> str:
+    """Rising whole numbers in short: 2 to 4, 7."""
+    spans: list[list[int]] = []
+    for rank in ranks:
+        if spans and spans[-1][1] == rank - 1:
+            spans[-1][1] = rank
+        else:
+            spans.append([rank, rank])
+    return ", ".join(str(low) if low == high else f"{low} to {high}" for low, high in spans)
 
 
 def giving_up(frame: pd.DataFrame, names: list[str] | None = None) -> list[str]:
@@ -51,7 +96,8 @@ def giving_up(frame: pd.DataFrame, names: list[str] | None = None) -> list[str]:
     medians = [name for name in metrics if name.endswith("_median")]
     parameters = [name for name in columns if not name.startswith("val_") and name not in _FIXED]
     others = [name for name in metrics if name not in medians]
-    return [*reversed(medians), *reversed(others), "reason", *reversed(parameters), *_LAST]
+    last = [name for name in _LAST if name in columns]
+    return [*reversed(medians), *reversed(others), "reason", *reversed(parameters), *last]
 
 
 def _marked(frame: pd.DataFrame, names: list[str] | None) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from tune_mixup.analysis.formats import FORMATS, Document
-from tune_mixup.analysis.leaderboard import direction, leaderboard
+from tune_mixup.analysis.leaderboard import direction, leaderboard, rule
 from tune_mixup.analysis.rendering import rows
 from tune_mixup.record.names import command_for
 from tune_mixup.record.sweep_record import SweepRecord
@@ -21,7 +21,9 @@ PACKAGES = ("tune_mixup", "torch", "torchvision", "ray", "optuna", "numpy")
 
 
 def export(record: SweepRecord, top: int, to: Path | str, *, overwrite: bool = False) -> int:
-    """Write the whole configurations of the best `top` COMPLETE trials (all, if fewer) to `to`; returns how many.
+    """Write the whole configurations of the best `top` settings (all, if fewer) to `to`; returns how many.
+
+    They are those that were trained to the full budget, ranked as by `leaderboard`: by the mean over their seeds.
 
     The suffix says how: .yaml, .json, .csv or .parquet. An existing file is replaced whole or not at all. Raises
     ValueError for another suffix, for `top` below 1, for a file that exists (unless `overwrite`) or lies in a sweep,
@@ -58,7 +60,7 @@ def _document(record: SweepRecord, top: int) -> Document:
         "sweep": record.name,
         "metric": metric,
         "direction": direction(record),
-        "rule": f"COMPLETE trials (trained to the full budget) only, by {metric} at their last epoch, best first.",
+        "rule": f"{rule(record)} Only settings of COMPLETE trials are here.",
         "note": VALIDATION_ONLY,
         "versions": _versions(),
         "configurations": [
@@ -66,7 +68,11 @@ def _document(record: SweepRecord, top: int) -> Document:
                 "rank": row["rank"],
                 "trial": row["trial"],
                 "epoch": row["epoch"],
+                "seeds": row["seeds"],
                 "metrics": {key: value for key, value in row.items() if key.startswith("val_")},
+                "standard_error": row["error"],
+                "seen_by_search": row["search"],
+                "tie_with_first": row["tie"],
                 "config": settings_of(record, row["trial"]),
             }
             for row in best

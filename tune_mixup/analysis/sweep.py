@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from typing_extensions import override
 
 from tune_mixup.record import tables
+from tune_mixup.record.merit import Merits
 from tune_mixup.record.names import command_for, is_sweep, trial_name
 from tune_mixup.record.sweep_record import SweepRecord
 
@@ -21,14 +22,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Best:
-    """The best COMPLETE trial of a sweep."""
+    """The best setting of a sweep, of those that were trained to the end."""
 
     trial: int
+    """The first trial with it."""
     value: float
-    """Of the sweep's metric, on validation, at the trial's last epoch."""
+    """Of the sweep's metric, on validation, at the last epoch: the mean over the setting's seeds."""
     epoch: int
     params: dict[str, Any]
     """The searched parameters by dotted key."""
+    seeds: int = 1
+    error: float | None = None
+    """The standard error of the mean; None for one seed."""
 
 
 class Sweep:
@@ -75,27 +80,27 @@ class Sweep:
         """One row per trial and finished epoch: trial, epoch and all metrics."""
         return tables.epochs(self.record)
 
-    def leaderboard(self, top: int | None = None) -> "pd.DataFrame":
-        """The trials in order of merit; COMPLETE ones alone have a rank."""
+    def leaderboard(self, top: int | None = None, *, by: Literal["setting", "trial"] = "setting") -> "pd.DataFrame":
+        """The settings in order of merit, or the trials; what was trained to the end alone has a rank."""
         from tune_mixup.analysis.leaderboard import leaderboard
 
-        return leaderboard(self.record, top)
+        return leaderboard(self.record, top, by=by)
 
     @property
     def best(self) -> Best:
-        """The best COMPLETE trial. Raises ValueError while there is none."""
-        complete = [trial for trial in self.record.study.asked() if trial.state.name == "COMPLETE"]
-        if not complete:
+        """The best setting: the first of `leaderboard`. Raises ValueError while no trial is COMPLETE."""
+        found = Merits.of(self.record).best()
+        if found is None:
             raise ValueError(
                 f"no trial of the sweep {self.name!r} is COMPLETE yet; go on with `{command_for('resume', self.path)}`"
             )
-        sign = 1 if self.direction == "maximize" else -1
-        found = max(complete, key=lambda trial: (sign * float(trial.value or 0.0), -trial.number))
-        return Best(found.number, float(found.value or 0.0), found.last_step or 0, dict(found.params))
+        trial = self.record.study.trial(found.trial)
+        seeds, epoch = len(found.values), trial.last_step or 0
+        return Best(found.trial, found.mean, epoch, dict(trial.params), seeds=seeds, error=found.error)
 
     @property
     def best_config(self) -> "TrialConfig":
-        """The whole configuration of the best COMPLETE trial. Raises ValueError while there is none."""
+        """The whole configuration of the best setting, on its first seed. Raises ValueError while there is none."""
         return self.trial_config(self.best.trial)
 
     def trial_config(self, number: int) -> "TrialConfig":

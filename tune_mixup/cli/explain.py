@@ -25,16 +25,21 @@ def explain(
         bool,
         typer.Option("--order", help="Every ask, decision and tell in its order, each made again to compare."),
     ] = False,
+    finalists: Annotated[
+        bool, typer.Option("--finalists", help="What the best settings came to on fresh seeds, and which is handed on.")
+    ] = False,
     root: Root = Path("sweeps"),
     as_json: Json = False,
 ) -> None:
     """Say why trials were stopped, and what the control group says about the rungs."""
     number = None if trial is None else trial_number(trial, "trial")
+    if finalists and (order or number is not None):
+        raise ValueError("--finalists: is about the whole sweep; leave out --order and the trial")
     path = sweep_path(name, root)
 
     from tune_mixup.analysis.fitting import filled
     from tune_mixup.analysis.sweep import load_sweep
-    from tune_mixup.search.explanation import explain_sweep, explain_trial
+    from tune_mixup.search.explanation import explain_finals, explain_sweep, explain_trial
     from tune_mixup.search.replay import replay
 
     record = load_sweep(path).record
@@ -44,11 +49,14 @@ def explain(
         for line in (json.dumps(asdict(event)) for event in events) if as_json else _order(events):
             print(line if as_json else filled(line, width))
         return
-    found = explain_sweep(record) if number is None else explain_trial(record, number)
+    if finalists:
+        found, lines = explain_finals(record), _finals
+    else:
+        found, lines = (explain_sweep(record), _sweep) if number is None else (explain_trial(record, number), _trial)
     if as_json:
         print(json.dumps(found, indent=2, allow_nan=False))
         return
-    for line in _sweep(found, width) if number is None else _trial(found):
+    for line in lines(found, width):
         print(filled(line, width))
 
 
@@ -77,7 +85,45 @@ def _sweep(found: Mapping[str, Any], width: int | None) -> Iterator[str]:
     yield from _table(found["complete"], width)
 
 
-def _trial(found: Mapping[str, Any]) -> Iterator[str]:
+def _finals(found: Mapping[str, Any], width: int | None) -> Iterator[str]:
+    from tune_mixup.analysis.fitting import Column, draw
+
+    if not found["rounds"]:
+        if found["finite"] and not found["share"]:
+            why = "the sampler goes through all points; where these have several seeds, the seeds are the finalists"
+        elif not found["share"]:
+            why = "sweep.finalists.share is 0"
+        else:
+            why = (
+                f"they begin after the search, and only where it has {found['min_search']:g} full runs' worth of epochs"
+            )
+        yield f"{found['name']}: no finalists; {why}"
+        return
+    yield f"{found['name']}: finalists by {found['metric']}"
+    for one in found["rounds"]:
+        yield f"  {one['why']}"
+    rows = found["settings"]
+    if not rows:
+        return
+    yield ""
+    cells = {
+        "setting": [trial_name(row["trial"]) for row in rows],
+        "search": [f"{row['search']:.4g}" for row in rows],
+        "fresh seeds": [
+            ", ".join(
+                f"{seed}: {state if value is None else format(value, '.4g')}"
+                for seed, value, state in zip(row["seeds"], row["values"], row["states"], strict=True)
+            )
+            for row in rows
+        ],
+        "mean": [f"{row['mean']:.4g}" for row in rows],
+        "error": ["" if row["error"] is None else f"{row['error']:.2g}" for row in rows],
+        "": ["handed on" if row["handed_on"] else "" for row in rows],
+    }
+    yield from draw([Column(head, tuple(texts)) for head, texts in cells.items()], width, ("fresh seeds",)).lines
+
+
+def _trial(found: Mapping[str, Any], width: int | None) -> Iterator[str]:
     group = found["group"] or "all trials"
     strength = "" if found["strength"] is None else f", mixing strength {found['strength']:.3g}"
     yield f"{trial_name(found['trial'])} {found['state']} at epoch {found['epoch']}" + (
@@ -85,6 +131,8 @@ def _trial(found: Mapping[str, Any]) -> Iterator[str]:
     )
     rungs = ", ".join(str(rung) for rung in found["rungs"]) or "none"
     yield f"  {found['scheduler']} by {found['metric']}, compared with: {group}{strength}; rungs at epochs: {rungs}"
+    if found["finalist"] is not None:
+        yield f"  It is a finalist's run, the setting of {trial_name(found['finalist'])} again; nothing stops it."
     if found["control"]:
         yield "  It is in the control group, which is never stopped."
     yield from (f"  {decision['why']}" for decision in found["decisions"])

@@ -142,7 +142,7 @@ def _ended(now: "Summary") -> int:
 
 
 def _best(now: "Summary") -> str:
-    return f"{now.metric} {now.best_value:.4g}"
+    return f"{now.metric} {now.best_value:.4g}" + (f", mean of {now.best_seeds} seeds" if now.best_seeds > 1 else "")
 
 
 def _age(changed: float) -> str:

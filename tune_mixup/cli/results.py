@@ -4,7 +4,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,12 +23,15 @@ def leaderboard(
         str | None,
         typer.Option(metavar="NAME", help="table (default), markdown, or csv or json, with every column and digit."),
     ] = None,
+    by: Annotated[
+        Literal["setting", "trial"], typer.Option(help="One row for each setting (its mean over seeds), or each trial.")
+    ] = "setting",
     columns: Columns = None,
     wide: Wide = False,
     root: Root = Path("sweeps"),
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
-    """Rank the trials of a sweep by its metric on validation."""
+    """Rank the settings of a sweep by its metric on validation."""
     path = sweep_path(name, root)
 
     from tune_mixup.analysis import leaderboard as analysis
@@ -43,12 +46,12 @@ def leaderboard(
     check_format(wanted)
     record = load_sweep(path).record
     if wanted == "table":
-        print(board(record, top=top, columns=columns, width=screen_width(wide=wide)))
+        print(board(record, top=top, by=by, columns=columns, width=screen_width(wide=wide)))
         return
-    frame = analysis.leaderboard(record, top)
+    frame = analysis.leaderboard(record, top, by=by)
     if columns is not None:
         frame = frame[chosen(list(frame.columns), columns)]
-    note = analysis.rule(record)
+    note = analysis.rule(record, by=by)
     print(render(frame, wanted, note=note))
     if wanted == "csv":
         print(note, file=sys.stderr)

@@ -107,9 +107,9 @@ def _show_result(record: "SweepRecord", as_json: bool) -> None:
     from tune_mixup.analysis.leaderboard import direction, leaderboard, rule
     from tune_mixup.analysis.rendering import rows
 
-    board = leaderboard(record)
+    board = leaderboard(record, by="trial")
     states = {str(state): int(count) for state, count in board["state"].value_counts().items()}
-    best = board.head(SHOWN)
+    best = leaderboard(record, SHOWN)
     if as_json:
         end = {
             "event": "end",

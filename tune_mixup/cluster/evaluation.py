@@ -19,6 +19,7 @@ from tune_mixup.activity import doing
 from tune_mixup.cluster.sweep import resume, start
 from tune_mixup.config import TrialConfig
 from tune_mixup.display import showing
+from tune_mixup.finalists import Finalists
 from tune_mixup.record.names import is_sweep, retraining_name, trial_name
 from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
@@ -117,6 +118,7 @@ def _plan(record: SweepRecord, config: SweepConfig, trials: Sequence[int], seeds
         trials=len(points),
         sampler=RandomSearch(),
         stopping=Never(),
+        finalists=Finalists(share=0.0),
         time_budget_s=None,
     )
 

@@ -46,9 +46,9 @@ def best(progress: "Progress") -> str:
     """The best value, whose it is and after which epoch."""
     if progress.best_trial is None or progress.best_value is None:
         return "none yet"
-    return (
-        f"{progress.metric} {progress.best_value:.4g} ({trial_name(progress.best_trial)}, epoch {progress.best_epoch})"
-    )
+    seeds = f", mean of {progress.best_seeds} seeds" if progress.best_seeds > 1 else ""
+    whose = f"{trial_name(progress.best_trial)}, epoch {progress.best_epoch}{seeds}"
+    return f"{progress.metric} {progress.best_value:.4g} ({whose})"
 
 
 def budget(progress: "Progress") -> str:

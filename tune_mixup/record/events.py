@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from optuna.trial import FrozenTrial
 
+from tune_mixup.record.names import trial_name
 from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.record.tables import known_rows
@@ -69,7 +70,9 @@ def _drivers(record: SweepRecord) -> Iterator[Event]:
 
 
 def _begin(trial: FrozenTrial) -> Event:
-    return Event(_unix(trial.datetime_start), "ask", trial.number, _pairs(trial.params))
+    facts = facts_of(trial)
+    final = f"a finalist, the setting of {trial_name(facts.finalist)}: " if facts.finalist is not None else ""
+    return Event(_unix(trial.datetime_start), "ask", trial.number, final + _pairs(trial.params))
 
 
 def _deaths(trial: FrozenTrial) -> Iterator[Event]:

@@ -162,6 +162,10 @@ class TrialFacts(Fact):
     """The earlier trial whose result it has: the same setting on the same seed."""
     replicate_seed: int | None = None
     """The fresh seed that it was given because its setting had been asked for before."""
+    setting: int | None = None
+    """The first trial that was asked for with the same setting, seed apart, where that is another one."""
+    finalist: int | None = None
+    """The trial whose setting it trains again on a fresh seed; nothing stops it, and no rule is told of it."""
     drawn: Mapping[str, Any] | None = None
     """The whole point, where the space has constraints: noted before the first of its parameters is."""
     invalid: str | None = None
@@ -191,6 +195,22 @@ class LongerGrace(Fact):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FinalRound(Fact):
+    """The search was over and the finals began. Only a larger promise opens the search again."""
+
+    trials: int
+    """Trials promised by then, finalists' runs included."""
+    time_budget_s: float | None = None
+    gpu_hours: float | None = None
+    number: int
+    """How many settings are finalists."""
+    first_seed: int
+    """The first of the seeds that nothing was trained on before."""
+    why: str
+    """One line."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SweepFacts(Fact):
     """What the study notes of the whole sweep."""
 
@@ -202,8 +222,12 @@ class SweepFacts(Fact):
     """The most that a checkpoint takes."""
     warm_start: str | None = None
     """What was imported from another sweep, in one line."""
+    finals: tuple[FinalRound, ...] = ()
+    """When the search was over, oldest first; more than one where the sweep was extended."""
 
     @classmethod
     @override
     def parse(cls, values: Mapping[str, Any]) -> "SweepFacts":
-        return super().parse({**values, "grace": [LongerGrace.parse(one) for one in values.get("grace", ())]})
+        grace = [LongerGrace.parse(one) for one in values.get("grace", ())]
+        finals = [FinalRound.parse(one) for one in values.get("finals", ())]
+        return super().parse({**values, "grace": grace, "finals": finals})

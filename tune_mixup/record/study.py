@@ -100,6 +100,18 @@ class SweepStudy:
         """Record what was decided on an unfinished trial."""
         self.note(number, TrialFacts(decisions=(*self.facts(number).decisions, decision)))
 
+    def begin_again(self, number: int, facts: TrialFacts) -> int:
+        """Begin another trial at the point of trial `number`, with `facts` noted, in one write; returns its number."""
+        source = self.trial(number)
+        begun = optuna.trial.create_trial(
+            state=TrialState.RUNNING,
+            params=source.params,
+            distributions=source.distributions,
+            user_attrs=facts.plain(),
+        )
+        self.optuna.add_trial(begun)
+        return len(self.optuna.get_trials(deepcopy=False)) - 1
+
     def stopped(self, number: int) -> str | None:
         """Why a trial must stop early, once that is decided; else None."""
         return self.facts(number).stopped

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from optuna.trial import FrozenTrial, TrialState
 
+from tune_mixup.record.merit import Merits
 from tune_mixup.record.names import SWEEP, named
 from tune_mixup.record.sizes import size_of
 from tune_mixup.record.sweep_record import SweepRecord
@@ -43,9 +44,11 @@ class Summary:
     """Trials by state: COMPLETE, PRUNED, FAIL, RUNNING (begun, not ended) and WAITING (promised, not begun)."""
     metric: str
     best_trial: int | None
-    """The best COMPLETE trial; while there is none, the best of all."""
+    """The first trial of the best setting that was trained to the end; while there is none, the best trial of all."""
     best_value: float | None
+    """The mean over the setting's seeds."""
     best_epoch: int | None
+    best_seeds: int
     unended: tuple[Running, ...]
     worked_s: float
     """Wall seconds over all processes that have worked on it."""
@@ -67,7 +70,9 @@ def summary(record: SweepRecord) -> Summary:
     ended = [trial for trial in asked if trial.state.is_finished()]
     states = Counter(trial.state.name for trial in ended)
     names = (TrialState.COMPLETE.name, TrialState.PRUNED.name, TrialState.FAIL.name)
-    best = _best(asked, sign=-1 if record.study.optuna.direction.name == "MINIMIZE" else 1)
+    merits = Merits.of(record)
+    setting = merits.best()
+    best = _most_promising(asked, sign=merits.sign) if setting is None else record.study.trial(setting.trial)
     trials = int(config["trials"])
     runs = record.folder.runs()
     worked_s = sum(run["worked_s"] for run in runs)
@@ -83,8 +88,9 @@ def summary(record: SweepRecord) -> Summary:
         },
         metric=str(config["metric"]),
         best_trial=None if best is None else best.number,
-        best_value=None if best is None else _value(best),
+        best_value=setting.mean if setting is not None else None if best is None else _value(best),
         best_epoch=None if best is None else best.last_step,
+        best_seeds=1 if setting is None else len(setting.values),
         unended=tuple(
             Running(trial=trial.number, epoch=trial.last_step or 0, value=_value(trial))
             for trial in asked
@@ -125,10 +131,9 @@ def _gpu_s(record: SweepRecord) -> float:
     return metered + sum(run.get("gpu_s", 0.0) for run in record.folder.runs())
 
 
-def _best(asked: list[FrozenTrial], *, sign: int) -> FrozenTrial | None:
+def _most_promising(asked: list[FrozenTrial], *, sign: int) -> FrozenTrial | None:
     known = [trial for trial in asked if _value(trial) is not None]
-    complete = [trial for trial in known if trial.state == TrialState.COMPLETE]
-    return max(complete or known, key=lambda trial: (sign * (_value(trial) or 0.0), -trial.number), default=None)
+    return max(known, key=lambda trial: (sign * (_value(trial) or 0.0), -trial.number), default=None)
 
 
 def _value(trial: FrozenTrial) -> float | None:

@@ -1,5 +1,6 @@
 """From a trial of the study to the configuration that it trains: its point of the space, and its seed."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import optuna
@@ -53,11 +54,21 @@ class Asking:
         False as for `ask`.
         """
         known = self.record.study.trial(number)
-        if known.intermediate_values:  # it has trained at this point, whatever an earlier release took for all of it
+        # it has trained at this point, whatever an earlier release took for all of it; or it was begun there as a whole
+        if known.intermediate_values or facts_of(known).finalist is not None:
             self._accept(number, self.config.trial(known.params))
             return True
         self.record.study.optuna.sampler = self._sampler(number)
         return self._suggest_all(reopened(self.record.study.optuna, known))
+
+    def again(self, trial: int, seeds: Iterable[int]) -> int:
+        """Begin another trial with the setting of `trial`, on the first of `seeds` that it was not trained on."""
+        config = self.of(trial)
+        seed = next(seed for seed in seeds if not self._repeats.is_known(config.replace(seed=seed)))
+        setting = self._repeats.setting(trial, config)
+        number = self.record.study.begin_again(trial, TrialFacts(finalist=trial, setting=setting, replicate_seed=seed))
+        self._accept(number, config)
+        return number
 
     def _sampler(self, number: int) -> TrialSampler:
         return TrialSampler(self.config.sampler, seed=self.config.seed, number=number, space=self.config.space)
@@ -85,6 +96,9 @@ class Asking:
         return True
 
     def _accept(self, number: int, config: TrialConfig) -> None:
+        setting = self._repeats.setting(number, config)
+        if setting != number:
+            self.record.study.note(number, TrialFacts(setting=setting))
         config = self._configs[number] = self._distinct(number, config)
         self._repeats.note(number, config)
 

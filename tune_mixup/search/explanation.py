@@ -1,9 +1,11 @@
 """Why each trial went on or was stopped, and how well stopping works, as plain values read from the record."""
 
+from statistics import fmean
 from typing import Any
 
 from optuna.trial import FrozenTrial
 
+from tune_mixup.record.merit import Merits
 from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.search.control import Evidence, chance_of_any, telling
@@ -26,7 +28,8 @@ def explain_sweep(record: SweepRecord) -> dict[str, Any]:
     trials = []
     for trial in record.study.asked():
         trials.append(_about(trial, config, seats, record))
-        if trial.state.is_finished() and facts_of(trial).invalid is None:
+        facts = facts_of(trial)
+        if trial.state.is_finished() and facts.invalid is None and facts.finalist is None:
             group.note(trial, config.trial(trial.params))
     control = group.table(group.spared)
     cuts = (*seats.strata.cuts, None)
@@ -57,7 +60,7 @@ def explain_trial(record: SweepRecord, number: int) -> dict[str, Any]:
     seats = Seats(config, first=record.study.imported())
     facts = record.study.facts(number)
     rungs: tuple[int, ...] = ()
-    if facts.invalid is None:
+    if facts.invalid is None and facts.finalist is None:
         rungs = seats.of(number, config.trial(found[0].params), record.study.sweep_facts().grace).rungs
     return {
         "name": record.name,
@@ -69,11 +72,52 @@ def explain_trial(record: SweepRecord, number: int) -> dict[str, Any]:
     }
 
 
+def explain_finals(record: SweepRecord) -> dict[str, Any]:
+    """Whether the search is over, and what each finalist came to on its fresh seeds, the best first.
+
+    `rounds` says when the search was over and why; `settings` has a row for each setting that was begun again: the
+    trial that stands for it, what the search saw, the fresh seeds and their values (None where it has none, as for one
+    that runs or failed), mean and standard error over all of them, and whether it is the one that is handed on.
+    """
+    config = SweepConfig.from_record(record.folder.config())
+    runs: dict[int, list[FrozenTrial]] = {}
+    for trial in record.study.asked():
+        if (first := facts_of(trial).finalist) is not None:
+            runs.setdefault(first, []).append(trial)
+    merits = Merits.of(record)
+    best = merits.best()
+    settings = []
+    for setting in merits.ranked():
+        fresh = runs.pop(setting.trial, [])
+        if fresh:
+            settings.append(
+                {
+                    "trial": setting.trial,
+                    "search": fmean(setting.searched),
+                    "seeds": [facts_of(trial).replicate_seed for trial in fresh],
+                    "values": [trial.value for trial in fresh],
+                    "states": [trial.state.name for trial in fresh],
+                    "mean": setting.mean,
+                    "error": setting.error,
+                    "handed_on": setting == best,
+                }
+            )
+    return {
+        "name": record.name,
+        "metric": config.metric,
+        "share": config.finalists.share_of(finite=config.sampler.finite),
+        "finite": config.sampler.finite,
+        "min_search": config.finalists.min_search,
+        "rounds": [one.plain() for one in record.study.sweep_facts().finals],
+        "settings": settings,
+    }
+
+
 def _about(trial: FrozenTrial, config: SweepConfig, seats: Seats, record: SweepRecord) -> dict[str, Any]:
-    """A trial whose point is no valid configuration has no strength, and is compared with none."""
+    """A trial whose point is no valid configuration has no strength; such and finalists are compared with none."""
     facts = facts_of(trial)
     settings = None if facts.invalid is not None else config.trial(trial.params)
-    seat = None if settings is None else seats.of(trial.number, settings)
+    seat = None if settings is None or facts.finalist is not None else seats.of(trial.number, settings)
     return {
         "trial": trial.number,
         "state": trial.state.name,
@@ -81,6 +125,7 @@ def _about(trial: FrozenTrial, config: SweepConfig, seats: Seats, record: SweepR
         "strength": None if settings is None else strength(settings),
         "group": "" if seat is None else seat.group,
         "control": seat is not None and seat.spared,
+        "finalist": facts.finalist,
         "reason": facts.reason or facts.stopped or "",
     }
 

@@ -12,11 +12,21 @@ class Repeats:
 
     def __init__(self) -> None:
         self._first: dict[tuple[str, int], int] = {}
+        self._settings: dict[str, int] = {}
 
     def note(self, number: int, config: TrialConfig) -> None:
         """Trial `number` trains `config`; the first to do so counts."""
         key = (config.identity(), config.seed)
         self._first[key] = min(number, self._first.get(key, number))
+        self._settings[key[0]] = min(number, self._settings.get(key[0], number))
+
+    def setting(self, number: int, config: TrialConfig) -> int:
+        """The first trial with the setting of trial `number`, on whatever seed; itself where there is none."""
+        return min(number, self._settings.get(config.identity(), number))
+
+    def is_known(self, config: TrialConfig) -> bool:
+        """Whether the setting was trained on its seed."""
+        return (config.identity(), config.seed) in self._first
 
     def earlier(self, number: int, config: TrialConfig) -> int | None:
         """The trial before `number` that trains the same setting on the same seed, if there is one."""

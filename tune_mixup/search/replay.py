@@ -19,6 +19,7 @@ from tune_mixup.distributions import Range, in_study
 from tune_mixup.optuna_internals import JournalOperation, queued_point
 from tune_mixup.record.facts import Decision, TrialFacts
 from tune_mixup.record.journal import Journal
+from tune_mixup.record.names import trial_name
 from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.samplers import TrialSampler
@@ -85,6 +86,7 @@ class _Replay:
             match operation["op_code"]:
                 case JournalOperation.CREATE_TRIAL:
                     self.states[number] = TrialState(operation.get("state", TrialState.RUNNING))
+                    yield from self._final(number)
                 case JournalOperation.SET_TRIAL_PARAM if number >= imported and number not in self.asked:
                     yield self._ask(number, place)
                 case JournalOperation.SET_TRIAL_SYSTEM_ATTR if number not in self.asked and not self._drawn(number):
@@ -111,6 +113,14 @@ class _Replay:
         again = self._suggested(number, place) == self.config.space.as_recorded(params)
         return self._event(number, "ask", what, again)
 
+    def _final(self, number: int) -> Iterator[Event]:
+        """A finalist's run was begun, for which no sampler was asked."""
+        facts = self.record.study.facts(number)
+        if facts.finalist is not None:
+            self.asked.add(number)
+            what = f"a finalist: the setting of {trial_name(facts.finalist)} on seed {facts.replicate_seed}"
+            yield self._event(number, "ask", what, None)
+
     def _drawn(self, number: int) -> bool:
         """Whether the trial notes its whole point, which is then when it was asked for."""
         return self.record.study.facts(number).drawn is not None
@@ -136,7 +146,8 @@ class _Replay:
 
     def _report(self, number: int, epoch: int, value: float) -> Iterator[Event]:
         trial = self.record.study.trial(number)
-        if number < self.record.study.imported() or facts_of(trial).served is not None:
+        facts = facts_of(trial)
+        if number < self.record.study.imported() or facts.served is not None or facts.finalist is not None:
             return
         config = self.config.trial(trial.params)
         seat = self.seats.of(number, config, self.grace)

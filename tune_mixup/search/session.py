@@ -8,23 +8,23 @@ from collections import deque
 
 from optuna.trial import FrozenTrial
 
-from tune_mixup.record.facts import Decision, Ending, SweepFacts, TrialFacts
+from tune_mixup.record.facts import Decision, Ending, TrialFacts
+from tune_mixup.record.merit import common_seed
 from tune_mixup.record.names import trial_name
 from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.record.trial_folder import Epoch
 from tune_mixup.search.asking import Asking
-from tune_mixup.search.control_group import ControlGroup
+from tune_mixup.search.deciding import Deciding
 from tune_mixup.search.endings import fault_of, is_at_end, outcome_of
+from tune_mixup.search.finalists import Finals
 from tune_mixup.search.ledger import Ledger
 from tune_mixup.search.mending import mend, mend_all, unbroken
 from tune_mixup.search.repeats import serve
-from tune_mixup.search.seats import Seats
 from tune_mixup.search.shares import Begin as Begin
 from tune_mixup.search.shares import FixedShares, Shares
 from tune_mixup.search.standing import Listener, Progress, Standing
 from tune_mixup.search.tally import Tally
-from tune_mixup.stopping.base import Seat
 from tune_mixup.sweep_config import SweepConfig
 
 
@@ -58,19 +58,16 @@ class Session:
         self.config = config
         self.shares = shares
         self.listener = listener
-        self.rule = config.rule()
-        self._imported = record.study.imported()
-        self.seats = Seats(config, first=self._imported)
-        self.control = ControlGroup(config, self.seats)
-        self._grace = record.study.sweep_facts().grace
-        self._seats: dict[int, Seat] = {}
         self.ledger = Ledger(record, config)
         self.asking = Asking(record, config)
+        self.deciding = Deciding(record, config, self.asking)
+        self._imported = record.study.imported()
         self._config = self.asking.of
-        self._tally = Tally(config.direction)
+        self._tally = Tally(config.direction, seed=common_seed(record.folder.config()))
         for trial in record.study.asked():
             self._tally.note(trial, self.asking.full_epochs(trial) if trial.state.is_finished() else 0)
         self._standing = Standing(record.name, config, self._tally, self.ledger)
+        self.finals = Finals(record, config, self._standing)
         self.queue: deque[int] = deque()
         """Trials that were begun and are to go on."""
 
@@ -85,9 +82,9 @@ class Session:
             return None
         if self.queue:
             return self._begin(self.queue.popleft())
-        while (begun := len(self.record.study.asked())) < self.config.trials and self.ledger.used_up() is None:
-            number = begun + self._imported
-            longer = self._lengthen_grace(number)
+        while self.ledger.used_up() is None and self.finals.is_searching():
+            number = self._tally.begun() + self._imported
+            longer = self.deciding.lengthen_grace(number)
             valid = self.asking.ask(number)
             self._note(number)
             if not valid:
@@ -95,7 +92,16 @@ class Session:
             elif not self._serve(number):
                 self.tell(f"{trial_name(number)} begins" + longer)
                 return self._begin(number)
-        return None
+        return self._begin_final() if self.ledger.used_up() is None else None
+
+    def _begin_final(self) -> Begin | None:
+        if (final := self.finals.next()) is None:
+            return None
+        number = self.asking.again(final.trial, final.seeds)
+        self._note(number)
+        seed = self._config(number).seed
+        self.tell(f"{trial_name(number)} begins: a finalist, the setting of {trial_name(final.trial)} on seed {seed}")
+        return self._begin(number)
 
     # What came out
 
@@ -115,7 +121,7 @@ class Session:
         stop = False
         if self.config.metric in row:  # else there was no validation after this epoch
             self.record.study.report(number, epoch, value := float(row[self.config.metric]))
-            stop = self._decide(number, epoch, value)
+            stop = self.deciding.decide(number, epoch, value)
         used_up = self.ledger.used_up()
         if not stop and used_up is not None and epoch < self._epochs(number):
             self.record.decide(number, Decision(epoch=epoch, stop=True, why=f"epoch {epoch}: {used_up}", by="budget"))
@@ -136,8 +142,9 @@ class Session:
         self.record.finish(number, outcome)
         self.shares.release(number)
         self._note(number)
-        learnt = self.control.note(self.record.study.trial(number), self._config(number))
-        news = f"; {words}" if learnt and (words := self.control.words()) else ""
+        trial = self.record.study.trial(number)
+        learnt = self.deciding.ended(trial, facts_of(trial))
+        news = f"; {words}" if learnt and (words := self.deciding.control.words()) else ""
         self.tell(f"{trial_name(number)} {outcome.state.name}: {outcome.reason}{news}")
 
     def end(self, number: int, row: Epoch | None, ending: Ending, *, interrupted: bool = False) -> None:
@@ -184,7 +191,7 @@ class Session:
 
     def rungs(self, number: int) -> list[int]:
         """The epochs after which a trial's value may be needed; a longer grace only takes some away."""
-        return self.seats.rungs(self._config(number))
+        return self.deciding.seats.rungs(self._config(number))
 
     def unfinished(self) -> list[int]:
         """Trials that were begun and have not ended."""
@@ -201,50 +208,22 @@ class Session:
     def _fault(self, row: Epoch | None) -> str | None:
         return None if row is None else fault_of(row, self.config.metric)
 
-    def _decide(self, number: int, epoch: int, value: float) -> bool:
-        """Ask the rule about a report that is in the record, and record what it says; True for a stop."""
-        if epoch >= self._epochs(number):
-            self.rule.note(number, epoch, value, self._seat(number))
-            return False
-        decision = self.rule.report(number, epoch, value, self._seat(number))
-        if decision is not None:
-            self.record.decide(number, decision)
-        return decision is not None and decision.stop
-
-    def _seat(self, number: int) -> Seat:
-        if number not in self._seats:
-            self._seats[number] = self.seats.of(number, self._config(number), self._grace)
-        return self._seats[number]
-
-    def _lengthen_grace(self, number: int) -> str:
-        """From trial `number` on, drop the rungs that the control group speaks against; what to say about it."""
-        longer = self.control.longer_grace(number, self._grace) if self.config.stopping.has_rungs else None
-        if longer is None:
-            return ""
-        self._grace = (*self._grace, longer)
-        self.record.study.note_sweep(SweepFacts(grace=self._grace))
-        return f"; from it on {longer.why}"
-
     # From the record
 
     def _restore(self) -> None:
         """Tell the rule what the record holds, decide what a killed process could not, take up what is unfinished."""
-        undecided, unfinished = [], []
+        undecided: list[tuple[int, int, float]] = []
+        unfinished = []
         for trial, facts in [(trial, facts_of(trial)) for trial in self.record.study.asked()]:
             if trial.state.is_finished() and (facts.served is not None or facts.invalid is not None):
                 continue  # its values are another trial's, which has a say of its own; or it has none
-            last, decided = trial.last_step, {decision.epoch for decision in facts.decisions}
-            for epoch, value in sorted(trial.intermediate_values.items()):
-                if trial.state.is_finished() or epoch != last or epoch in decided:
-                    self.rule.note(trial.number, epoch, value, self._seat(trial.number))
-                else:
-                    undecided.append((trial.number, epoch, value))
+            undecided += self.deciding.restore(trial, facts)
             if trial.state.is_finished():
-                self.control.note(trial, self._config(trial.number))
+                self.deciding.ended(trial, facts)
             else:
                 unfinished.append(trial)
         for number, epoch, value in undecided:  # a report is undecided only if nothing was written after it
-            self._decide(number, epoch, value)
+            self.deciding.decide(number, epoch, value)
         for trial in unfinished:
             self._take_up(trial)
 
@@ -297,4 +276,4 @@ class Session:
 
     def progress(self, message: str = "") -> Progress:
         """Where the sweep stands."""
-        return self._standing.progress(self.control.words(), message)
+        return self._standing.progress(self.deciding.control.words(), message)

@@ -1,6 +1,7 @@
 """Where a sweep stands: what a terminal, or anybody else who listens, is told after each event."""
 
 import functools
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -43,10 +44,12 @@ class Progress:
     metric: str
     """What ranks the trials."""
     best_trial: int | None
-    """The best COMPLETE trial so far; while none is, the best of all."""
+    """The first trial of the best setting that was trained to the end; while there is none, the best trial of all."""
     best_value: float | None
     best_epoch: int | None
     """Epochs that the best trial has been trained for."""
+    best_seeds: int = 1
+    """Over how many seeds of its setting the best value is a mean."""
     epochs: int
     """Epochs trained so far, over all trials."""
     full_epochs: int
@@ -114,7 +117,8 @@ class Standing:
         tally = self.tally
         states = {state.name: tally.states[state] for state in ENDINGS}
         ended, begun = self._ended(), tally.begun()
-        best = tally.best()
+        setting = tally.best()
+        best = tally.most_promising() if setting is None else setting.trial
         best_epoch, best_value = tally.latest(best) if best is not None else (None, None)
         return Progress(
             name=self.name,
@@ -122,8 +126,9 @@ class Standing:
             states={**states, "RUNNING": begun - ended, "WAITING": max(0, self.config.trials - begun)},
             metric=self.config.metric,
             best_trial=best,
-            best_value=best_value,
+            best_value=best_value if setting is None else setting.mean,
             best_epoch=best_epoch,
+            best_seeds=1 if setting is None else len(setting.values),
             epochs=tally.epochs,
             full_epochs=self._full_epochs(),
             elapsed_s=self._now() - self.began,
@@ -151,9 +156,9 @@ class Standing:
         trained, since_s = self.tally.epochs - self._epochs_before, self._now() - self._training_since
         if trained <= 0 or since_s <= 0:
             return None
-        running = [self.tally.epochs_left(one.epoch, one.full_epochs) for one in self.tally.running()]
+        running = self.tally.left_to_run()
         waiting = max(0, self.config.trials - self.tally.begun())
-        left = sum(running) + waiting * self.tally.epochs_left(0, self._full_epochs() // self.config.trials)
+        left = sum(running) + waiting * self.tally.epochs_left(0, round(self.epochs_of_one()))
         count, seconds = self._epochs_s
         left_s = max(left * since_s / trained, max(running, default=0.0) * seconds / count)
         if self.config.time_budget_s is None:
@@ -161,10 +166,31 @@ class Standing:
         used_s = self.ledger.before_s + self.ledger.elapsed_s()
         return min(left_s, max(0.0, self.config.time_budget_s - used_s))
 
-    def _full_epochs(self) -> int:
+    def epochs_of_one(self) -> float:
+        """Epochs of a trial that is not stopped, on average."""
         begun = self.tally.begun()
-        mean = self.tally.full_epochs / begun if begun else self._any_epochs
-        return round(mean * self.config.trials)
+        return self.tally.full_epochs / begun if begun else self._any_epochs
+
+    def epochs_to_come(self) -> float:
+        """Epochs that what is left of the time and GPU budgets is worth, by the pace so far; infinite without them."""
+        worth = [math.inf]
+        if self.config.time_budget_s is not None and (pace := self._pace()) is not None:
+            left_s = self.config.time_budget_s - self.ledger.before_s - self.ledger.elapsed_s()
+            worth.append(left_s * pace)
+        if self.config.gpu_hours is not None and self.ledger.gpu_s > 0:
+            left = self.config.gpu_hours - self.ledger.gpu_hours()
+            worth.append(left * self.tally.epochs / self.ledger.gpu_hours())
+        return max(0.0, min(worth))
+
+    def _pace(self) -> float | None:
+        """Epochs a second of all slots together: in this process, or before its first epoch in those before it."""
+        trained = self.tally.epochs - self._epochs_before
+        if self._training_since is not None and trained > 0:
+            return trained / max(self._now() - self._training_since, 1e-9)
+        return self._epochs_before / self.ledger.before_s if self._epochs_before and self.ledger.before_s else None
+
+    def _full_epochs(self) -> int:
+        return round(self.epochs_of_one() * self.config.trials)
 
     @functools.cached_property
     def _any_epochs(self) -> int:

@@ -5,6 +5,8 @@ from typing import Literal, NamedTuple
 
 from optuna.trial import FrozenTrial, TrialState
 
+from tune_mixup.record.merit import Merits, Setting
+
 
 class Seen(NamedTuple):
     """A trial as it was noted last."""
@@ -14,56 +16,65 @@ class Seen(NamedTuple):
     epoch: int
     value: float
     full_epochs: int
+    finalist: bool
+    """Whether it trains a setting again that the search has found; nothing stops it."""
 
 
 class Tally:
     """What a sweep's progress is made of. Call `note` whenever a trial has changed."""
 
-    def __init__(self, direction: Literal["maximize", "minimize"]) -> None:
+    def __init__(self, direction: Literal["maximize", "minimize"], *, seed: int = 0) -> None:
+        """`seed` is that of trials which say nothing of theirs."""
         self.states: Counter[TrialState] = Counter()
         self.epochs = 0
         """Epochs reported so far, over all trials."""
         self.full_epochs = 0
         """Epochs that the trials begun so far would take without early stopping."""
-        self._sign = 1 if direction == "maximize" else -1
+        self.finalists = 0
+        """How many of the trials begun are finalists' runs."""
+        self.finalists_epochs = 0
+        """Epochs of these."""
+        self.merits = Merits(direction, seed=seed)
+        self._sign = self.merits.sign
         self._seen: dict[int, Seen] = {}
         self._running: dict[int, Seen] = {}
         self._lengths: Counter[int] = Counter()
-        """Epochs that trials have ended after."""
-        self._best_complete: int | None = None
+        """Epochs that trials of the search have ended after."""
 
     def note(self, trial: FrozenTrial, full_epochs: int) -> None:
         """Take in what the study now knows of a trial whose full budget is `full_epochs`."""
-        before = self._seen.get(trial.number)
-        if before is not None:
-            self.states[before.state] -= 1
-            self.epochs -= before.epoch
-            self.full_epochs -= before.full_epochs
-            if before.state.is_finished():
-                self._lengths[before.epoch] -= 1
+        if (before := self._seen.get(trial.number)) is not None:
+            self._count(before, -1)
         epoch = trial.last_step or 0
         value = trial.intermediate_values[epoch] if epoch else 0.0
-        now = self._seen[trial.number] = Seen(trial.number, trial.state, epoch, value, full_epochs)
-        self.states[now.state] += 1
-        self.epochs += now.epoch
-        self.full_epochs += now.full_epochs
+        now = Seen(trial.number, trial.state, epoch, value, full_epochs, "finalist" in trial.user_attrs)
+        self._seen[trial.number] = now
+        self._count(now, 1)
         if now.state.is_finished():
             self._running.pop(trial.number, None)
-            self._lengths[now.epoch] += 1
+            self.merits.note(trial)
         else:
             self._running[trial.number] = now
-        best = self._best_complete
-        if now.state == TrialState.COMPLETE and (best is None or self._score(trial.number) > self._score(best)):
-            self._best_complete = trial.number
+
+    def _count(self, seen: Seen, sign: Literal[1, -1]) -> None:
+        self.states[seen.state] += sign
+        self.epochs += sign * seen.epoch
+        self.full_epochs += sign * seen.full_epochs
+        self.finalists += sign * seen.finalist
+        self.finalists_epochs += sign * seen.epoch * seen.finalist
+        if seen.state.is_finished() and not seen.finalist:
+            self._lengths[seen.epoch] += sign
 
     def begun(self) -> int:
         """How many trials were begun."""
         return len(self._seen)
 
-    def best(self) -> int | None:
-        """The best COMPLETE trial; while there is none, the best that has reported and has not failed."""
-        if self._best_complete is not None:
-            return self._best_complete
+    def best(self) -> Setting | None:
+        """The best setting that was trained to the end; None while there is none."""
+        return self.merits.best()
+
+    def most_promising(self) -> int | None:
+        """The trial with the best value of those that have reported and not failed, however few their epochs."""
         measured = [number for number, seen in self._seen.items() if seen.epoch and seen.state != TrialState.FAIL]
         return max(measured, key=self._score, default=None)
 
@@ -77,8 +88,15 @@ class Tally:
             self._running.values(), key=lambda one: (one.epoch == 0, -self._sign * one.value if one.epoch else 0)
         )
 
+    def left_to_run(self) -> list[float]:
+        """Epochs that each of the running trials goes on, expected."""
+        return [
+            one.full_epochs - one.epoch if one.finalist else self.epochs_left(one.epoch, one.full_epochs)
+            for one in self._running.values()
+        ]
+
     def epochs_left(self, epoch: int, full_epochs: int) -> float:
-        """Epochs that a trial goes on after `epoch`, expected: Kaplan and Meier's mean, up to its budget.
+        """Epochs that a trial of the search goes on after `epoch`, expected: Kaplan and Meier's mean, up to its budget.
 
         The mean of those that ended would be too low: while a sweep is young, these are the ones that were stopped.
         """
@@ -88,7 +106,7 @@ class Tally:
         ):
             left += alive * (length - reached)
             came_there = sum(count for other, count in self._lengths.items() if other >= length)
-            came_there += sum(one.epoch > length for one in self._running.values())
+            came_there += sum(one.epoch > length for one in self._running.values() if not one.finalist)
             alive *= 1 - self._lengths[length] / came_there
             reached = length
         return left + alive * max(0, full_epochs - reached)

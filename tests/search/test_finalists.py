@@ -1,0 +1,274 @@
+"""Finals on the fake worker: when they begin, who gets which seeds, after kills, in an extended sweep, side by side."""
+
+import random
+from collections import Counter
+
+import pytest
+from fake_worker import create, decisions, plan, row_of, step, value_of, work
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import TrialState
+
+from tune_mixup.record.facts import Ending
+from tune_mixup.record.merit import Merits
+from tune_mixup.record.study import facts_of
+from tune_mixup.record.sweep_record import SweepRecord
+from tune_mixup.search.explanation import explain_finals, explain_sweep, explain_trial
+from tune_mixup.search.replay import replay
+from tune_mixup.search.session import Session
+from tune_mixup.testing.kills import worked_through
+
+pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
+
+
+def final_plan(**changes):
+    return plan(**{"sampler": "random", "scheduler": "none", "finalists": {}, **changes})
+
+
+def swept(folder, config):
+    record = create(folder, config)
+    work(Session.open(record, config))
+    return record
+
+
+def finals_of(record):
+    """Trial -> the seeds that its setting was trained on again, in the order in which they were begun."""
+    found = {}
+    for trial in record.study.asked():
+        if (first := facts_of(trial).finalist) is not None:
+            found.setdefault(first, []).append(facts_of(trial).replicate_seed)
+    return found
+
+
+def best_searched(record, count):
+    """The trials with the best values among those of the search, by a plain sort."""
+    searched = [t for t in record.study.asked() if facts_of(t).finalist is None and t.state == TrialState.COMPLETE]
+    return [t.number for t in sorted(searched, key=lambda t: -t.value)][:count]
+
+
+@pytest.mark.parametrize(
+    ("trials", "searched", "seeds"),
+    [
+        (14, 14, []),  # C = 14 / 1.25 = 11.2 full runs are too few
+        (15, 12, [1, 1, 1]),
+        (20, 16, [2, 1, 1]),
+        (40, 32, [3, 3, 2]),
+        (60, 48, [3, 3, 2, 2, 2]),
+    ],
+)
+def test_a_fifth_of_the_runs_goes_to_the_best_settings_on_the_same_fresh_seeds(tmp_path, trials, searched, seeds):
+    record = swept(tmp_path, final_plan(trials=trials))
+    asked = record.study.asked()
+    assert len(asked) == trials and {trial.state for trial in asked} == {TrialState.COMPLETE}
+    assert sum(facts_of(trial).finalist is None for trial in asked) == searched
+    found = finals_of(record)
+    assert list(found) == best_searched(record, len(seeds))
+    assert [found[trial] for trial in found] == [list(range(1, count + 1)) for count in seeds]
+
+
+def test_what_is_handed_on_is_the_best_mean_over_all_its_seeds(tmp_path):
+    config = final_plan(trials=40)
+    record = swept(tmp_path, config)
+    means = {}
+    for first, seeds in finals_of(record).items():
+        settings = config.trial(record.study.trial(first).params)
+        values = [value_of(settings.replace(seed=seed), 9) for seed in (0, *seeds)]
+        means[first] = sum(values) / len(values)
+    best = Merits.of(record).best()
+    assert best.trial == max(means, key=means.get) and best.mean == pytest.approx(means[best.trial])
+    assert [setting.trial for setting in Merits.of(record).ranked()][:3] == sorted(means, key=means.get, reverse=True)
+
+
+def test_under_early_stopping_the_finals_have_their_share_of_the_epochs(tmp_path):
+    record = swept(tmp_path, final_plan(trials=80, scheduler="asha"))
+    asked = record.study.asked()
+    epochs = Counter()
+    for trial in asked:
+        epochs[facts_of(trial).finalist is not None] += trial.last_step
+    assert len(asked) == 80 and 0.15 < epochs[True] / (epochs[True] + epochs[False]) < 0.25
+    for trial in asked:
+        if facts_of(trial).finalist is not None:
+            assert trial.state == TrialState.COMPLETE and not facts_of(trial).decisions
+
+
+def test_a_setting_of_the_finals_is_told_to_no_rule_and_counts_for_no_rung(tmp_path):
+    config = final_plan(trials=60, scheduler="asha", strata="none", control_fraction=0)
+    record = swept(tmp_path, config)
+    again = Session.open(SweepRecord.open(record.path), config)
+    known = {trial for rung in again.deciding.rule._rungs.values() for trial in rung.values}
+    finals = {t.number for t in record.study.asked() if facts_of(t).finalist is not None}
+    assert known and finals and not known & finals
+    events = list(replay(record))
+    assert {event.again for event in events if event.kind == "decide"} == {True}
+    assert {event.trial for event in events if event.kind == "ask" and event.again is None} == finals
+    assert all(event.again for event in events if event.kind == "ask" and event.trial not in finals)
+    assert sum(row["trials"] for row in explain_sweep(record)["complete"][:1]) == sum(
+        t.state == TrialState.COMPLETE for t in record.study.asked() if t.number not in finals
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheduler", ["none", "asha"])
+def test_finals_killed_at_any_write_come_out_as_if_nothing_had_happened(tmp_path, scheduler):
+    config = final_plan(trials=20, scheduler=scheduler, finalists={"min_search": 5.0, "share": 0.3})
+    whole = create(tmp_path / "whole", config)
+    _, writes = worked_through(whole, config)
+    assert len(finals_of(whole)) == 3
+    for write in range(1, writes + 1, 1 if scheduler == "none" else 3):
+        record = create(tmp_path / str(write), config)
+        assert not worked_through(record, config, kill_at=write)[0]
+        worked_through(record, config)
+        assert decisions(record) == decisions(whole), f"killed at write {write} of {writes}"
+        assert record.study.sweep_facts() == whole.study.sweep_facts()
+
+
+def test_a_larger_promise_searches_on_and_counts_the_fresh_seeds_there_are(tmp_path):
+    config = final_plan(trials=20)
+    record = swept(tmp_path, config)
+    before = finals_of(record)
+    assert sum(map(len, before.values())) == 4
+    work(Session.open(SweepRecord.open(record.path), larger := config.replace(trials=60)))
+    record = SweepRecord.open(record.path)
+    found, asked = finals_of(record), record.study.asked()
+    assert len(asked) == 60 and sum(map(len, found.values())) == 12
+    assert [facts_of(trial).finalist is not None for trial in asked[16:20]] == [True] * 4
+    assert not any(facts_of(trial).finalist is not None for trial in asked[20:52])
+    # the five best of 48 have two or three seeds each, the same ones, whatever they had before
+    best = best_searched(record, 5)
+    wasted = sum(len(seeds) for trial, seeds in before.items() if trial not in best)
+    kept = [found[trial] for trial in best]
+    assert all(seeds == list(range(1, len(seeds) + 1)) for seeds in kept) and sum(map(len, kept)) == 12 - wasted
+    assert max(map(len, kept)) - min(map(len, kept)) <= 1
+    assert len(record.study.sweep_facts().finals) == 2
+    assert Session.open(record, larger).next() is None
+
+
+def test_side_by_side_no_slot_waits_for_the_last_of_the_search(tmp_path):
+    config, rng = final_plan(trials=30), random.Random(0)
+    record = create(tmp_path, config)
+    session, running, idle = Session.open(record, config), {}, 0
+    while True:
+        while len(running) < 4 and (begin := session.next()) is not None:
+            running[begin.number] = (begin, 0)
+        if not running:
+            break
+        begun = len(record.study.asked())
+        idle += len(running) < 4 and begun < 30
+        begin, epoch = running.pop(rng.choice(sorted(running)))
+        if step(session, begin, epoch + 1):
+            running[begin.number] = (begin, epoch + 1)
+    assert idle == 0 and len(record.study.asked()) == 30
+    assert sum(map(len, finals_of(record).values())) == 6
+    began = [t.number for t in record.study.asked() if facts_of(t).finalist is not None]
+    assert began == list(range(24, 30))
+
+
+def test_of_a_budget_of_gpu_hours_the_cost_of_the_finals_is_held_back(tmp_path):
+    """40 full runs of 9 epochs of 0.1 GPU-hours: 32 are for the search, 8 for the finals."""
+    config = final_plan(trials=1000, gpus_per_trial=1.0, gpu_hours=36.0)
+    record = create(tmp_path, config)
+    session = Session.open(record, config)
+    while (begin := session.next()) is not None:
+        for epoch in range(1, 10):
+            row = {**row_of(begin.config, epoch), "epoch_s": 360.0}
+            if epoch == 9:
+                session.end(begin.number, row, Ending(kind="completed"))
+            elif session.report(begin.number, row):
+                session.end(begin.number, row, Ending(kind="stopped"))
+                break
+    found = finals_of(record)
+    asked = record.study.asked()
+    assert sum(facts_of(trial).finalist is None for trial in asked) in (31, 32)
+    assert sum(map(len, found.values())) in (8, 9) and len(found) == 3
+    assert 39 <= len(asked) <= 41
+
+
+def test_baselines_come_before_any_final(tmp_path):
+    space = plan().space
+    points = tuple({"mixing.name": "erm", "optimizer.lr": 0.01 + number / 100} for number in range(18))
+    config = final_plan(trials=18, space=space.replace(baselines=points))
+    record = swept(tmp_path, config)
+    assert not finals_of(record) and [t.params["optimizer.lr"] for t in record.study.asked()] == [
+        pytest.approx(point["optimizer.lr"]) for point in points
+    ]
+
+
+def test_seeds_that_the_search_may_draw_are_not_fresh(tmp_path):
+    space = plan().space
+    config = final_plan(
+        trials=20, space=space.replace(free={**space.free, "seed": CategoricalDistribution((0, 3, 7))}, baselines=())
+    )
+    record = swept(tmp_path, config)
+    assert {seed for seeds in finals_of(record).values() for seed in seeds} == {8, 9}
+
+
+def test_where_nothing_was_trained_to_the_end_the_search_goes_on(tmp_path):
+    config = final_plan(trials=15)
+    record = create(tmp_path, config)
+    session = Session.open(record, config)
+    while (begin := session.next()) is not None:
+        session.end(begin.number, None, Ending(kind="failed", why="ValueError: no"))
+    assert len(record.study.asked()) == 15 and not finals_of(record)
+
+
+def test_a_finalist_that_fails_on_a_fresh_seed_is_behind_the_others(tmp_path):
+    config = final_plan(trials=20)
+    record = create(tmp_path, config)
+    session = Session.open(record, config)
+    first = None
+    while (begin := session.next()) is not None:
+        facts = record.study.facts(begin.number)
+        if facts.finalist is not None and facts.replicate_seed == 1 and first is None:
+            first = facts.finalist
+            session.end(begin.number, {"epoch": 3, "diverged": 1}, Ending(kind="diverged"))
+            continue
+        for epoch in range(1, 10):
+            row = row_of(begin.config, epoch)
+            if epoch < 9:
+                session.report(begin.number, row)
+        session.end(begin.number, row, Ending(kind="completed"))
+    ranked = Merits.of(record).ranked()
+    assert first == best_searched(record, 1)[0]
+    assert ranked[2].trial == first and ranked[2].failed == 1 and ranked[2].is_finalist
+    assert not ranked[3].is_finalist
+
+
+def test_without_a_share_there_are_none_and_old_records_have_none(tmp_path):
+    for name, finalists in (("none", {"share": 0.0}), ("old", None)):
+        changes = {} if finalists is None else {"finalists": finalists}
+        record = swept(tmp_path / name, plan(sampler="random", scheduler="none", trials=20, **changes))
+        assert not finals_of(record) and not record.study.sweep_facts().finals
+
+
+def test_a_grid_trains_all_its_points(tmp_path):
+    free = {"optimizer.lr": CategoricalDistribution(tuple(0.01 + number / 100 for number in range(20)))}
+    space = plan().space.replace(free=free, conditions={}, baselines=())
+    record = swept(tmp_path, final_plan(sampler="grid", trials=20, space=space))
+    assert not finals_of(record) and len({t.params["optimizer.lr"] for t in record.study.asked()}) == 20
+    found = explain_finals(record)
+    assert found["rounds"] == [] and found["finite"] and found["share"] == 0
+
+
+def test_finals_are_explained(tmp_path):
+    record = swept(tmp_path, final_plan(trials=20))
+    found = explain_finals(record)
+    assert [row["trial"] for row in found["settings"]] == [s.trial for s in Merits.of(record).ranked()[:3]]
+    assert [row["handed_on"] for row in found["settings"]] == [True, False, False]
+    for row in found["settings"]:
+        values = [record.study.trial(row["trial"]).value, *row["values"]]
+        assert row["search"] == values[0] and row["mean"] == pytest.approx(sum(values) / len(values))
+    assert "after 16 trials, about 16 full runs' worth of epochs; its best 3 settings" in found["rounds"][0]["why"]
+    last = explain_trial(record, 19)
+    assert last["finalist"] in finals_of(record) and last["rungs"] == [] and last["group"] == ""
+
+
+def test_progress_tells_of_the_setting_and_its_seeds(tmp_path):
+    config = final_plan(trials=20)
+    record = create(tmp_path, config)
+    told = []
+    session = Session.open(record, config, listener=told.append)
+    work(session)
+    best = Merits.of(record).best()
+    last = told[-1]
+    assert (last.best_trial, last.best_value, last.best_seeds) == (best.trial, best.mean, len(best.values))
+    assert any("begins: a finalist, the setting of t" in one.message for one in told)
+    assert last.epochs == last.full_epochs == 180 and last.states["WAITING"] == 0

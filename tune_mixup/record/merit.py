@@ -1,0 +1,164 @@
+"""The settings of a sweep in order of merit: each is worth the mean over the seeds that it was trained on to the end.
+
+A setting's first value is the one that it was chosen by, and so the luckiest of many. Those that were trained again on
+fresh seeds, the finalists, come first: their means are no longer the pick of the luck.
+"""
+
+import math
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Any, Literal, NamedTuple, Self
+
+from optuna.trial import FrozenTrial, TrialState
+
+from tune_mixup.record.facts import TrialFacts
+from tune_mixup.record.study import facts_of
+from tune_mixup.record.sweep_record import SweepRecord
+
+
+class Run(NamedTuple):
+    """A training of a setting that has ended with a value, or has failed."""
+
+    trial: int
+    seed: int
+    value: float | None
+    """The sweep's metric at the full budget; None for one that failed."""
+    fresh: bool
+    """Whether it is a finalist's, on a seed that nothing was chosen by."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting that was trained to the end at least once."""
+
+    runs: tuple[Run, ...]
+    """By number, one for each seed: a seed that was trained twice counts once."""
+
+    @property
+    def trial(self) -> int:
+        """The first trial that has trained it to the end: it stands for the setting."""
+        return min(run.trial for run in self.runs if run.value is not None)
+
+    @property
+    def values(self) -> list[float]:
+        """Of all seeds."""
+        return [run.value for run in self.runs if run.value is not None]
+
+    @property
+    def searched(self) -> list[float]:
+        """What the search saw of it."""
+        return [run.value for run in self.runs if run.value is not None and not run.fresh]
+
+    @property
+    def mean(self) -> float:
+        """Over all seeds."""
+        return fmean(self.values)
+
+    @property
+    def error(self) -> float | None:
+        """The standard error of the mean; None for one seed."""
+        return stdev(self.values) / len(self.values) ** 0.5 if len(self.values) > 1 else None
+
+    @property
+    def is_finalist(self) -> bool:
+        """Whether it was trained again on a fresh seed."""
+        return any(run.fresh and run.value is not None for run in self.runs)
+
+    @property
+    def failed(self) -> int:
+        """On how many fresh seeds it has failed."""
+        return sum(run.value is None for run in self.runs)
+
+
+class Merits:
+    """The settings of a sweep, brought up to date by events. Call `note` for every trial that has ended."""
+
+    def __init__(self, direction: Literal["maximize", "minimize"], *, seed: int = 0) -> None:
+        """`seed` is that of trials which say nothing of theirs."""
+        self.sign = 1 if direction == "maximize" else -1
+        self.seed = seed
+        self._runs: dict[int, dict[int, Run]] = {}
+        self._settings: dict[int, Setting] = {}
+        self._first: dict[Hashable, int] = {}
+        self._best: int | None = None
+
+    @classmethod
+    def of(cls, record: SweepRecord) -> Self:
+        """Those of all trials of a record."""
+        direction: Literal["maximize", "minimize"] = (
+            "minimize" if record.study.optuna.direction.name == "MINIMIZE" else "maximize"
+        )
+        made = cls(direction, seed=common_seed(record.folder.config()))
+        for trial in record.study.asked():
+            made.note(trial)
+        return made
+
+    def setting_of(self, trial: FrozenTrial) -> int:
+        """The first trial that was asked for with the setting of this one: the setting's own number.
+
+        Records of before this was noted are told by their parameters.
+        """
+        noted = facts_of(trial).setting
+        if noted is not None:
+            return noted
+        point = frozenset((key, repr(value)) for key, value in trial.params.items() if key != "seed")
+        return self._first.setdefault(point, trial.number)
+
+    def note(self, trial: FrozenTrial) -> None:
+        """Take in a trial that has ended; others change nothing."""
+        facts = facts_of(trial)
+        if not trial.state.is_finished() or facts.invalid is not None or facts.served is not None:
+            return
+        number, fresh = self.setting_of(trial), facts.finalist is not None
+        value = trial.value if trial.state == TrialState.COMPLETE and math.isfinite(trial.value or 0.0) else None
+        if value is None and not (fresh and trial.state == TrialState.FAIL):
+            return
+        runs = self._runs.setdefault(number, {})
+        runs[trial.number] = Run(trial.number, seed_of(trial, facts, self.seed), value, fresh)
+        by_seed = {run.seed: run for run in sorted(runs.values(), reverse=True)}
+        if all(run.value is None for run in runs.values()):
+            return
+        self._settings[number] = Setting(tuple(sorted(by_seed.values())))
+        if self._best == number:  # it may be worse now
+            self._best = min(self._settings, key=self._place)
+        elif self._best is None or self._place(number) < self._place(self._best):
+            self._best = number
+
+    def ranked(self) -> list[Setting]:
+        """The best first: finalists, those that failed on a fresh seed behind the others, then what was searched."""
+        return [self._settings[number] for number in sorted(self._settings, key=self._place)]
+
+    def best(self) -> Setting | None:
+        """The first of them; None before a trial was trained to the end."""
+        return None if self._best is None else self._settings[self._best]
+
+    def as_searched(self) -> list[tuple[int, Setting]]:
+        """Number and setting, the best first by what the search saw, whatever fresh seeds have said since."""
+        found = [(number, setting) for number, setting in self._settings.items() if setting.searched]
+        return sorted(found, key=lambda one: (-self.sign * fmean(one[1].searched), one[0]))
+
+    def _place(self, number: int) -> tuple[bool, bool, float, int]:
+        setting = self._settings[number]
+        return not setting.is_finalist, setting.failed > 0, -self.sign * setting.mean, setting.trial
+
+
+def seed_of(trial: FrozenTrial, facts: TrialFacts, common: int) -> int:
+    """The seed that a trial was trained on; `common` is that of trials which say nothing of theirs."""
+    if facts.replicate_seed is not None:
+        return facts.replicate_seed
+    return int(trial.params.get("seed", common))
+
+
+def common_seed(config: dict[str, Any]) -> int:
+    """The seed of a sweep's trials, from its record, where they say nothing of theirs."""
+    space = config.get("space", {})
+    return int(space.get("fixed", {}).get("seed", config.get("seed", 0)))
+
+
+def used_seeds(record: SweepRecord) -> Iterable[int]:
+    """The seeds that trials of a sweep were trained on."""
+    common = common_seed(record.folder.config())
+    yield common
+    for trial in record.study.asked():
+        yield seed_of(trial, facts_of(trial), common)

@@ -1,0 +1,146 @@
+"""The finals of a sweep: its best settings, trained again to the end on seeds that nothing was chosen by.
+
+When the search is over follows from the budget (`tune_mixup/finalists.py`), and is in the record before the first
+finalist begins: from then on nothing more is asked of the sampler, unless the promise is made larger.
+"""
+
+from collections.abc import Iterator
+from itertools import count
+from typing import NamedTuple
+
+from optuna.distributions import CategoricalDistribution, IntDistribution
+from optuna.trial import TrialState
+
+from tune_mixup.distributions import in_study
+from tune_mixup.finalists import held_back, search_of_epochs, search_of_trials
+from tune_mixup.record.facts import FinalRound, SweepFacts
+from tune_mixup.record.merit import used_seeds
+from tune_mixup.record.sweep_record import SweepRecord
+from tune_mixup.search.standing import Standing
+from tune_mixup.sweep_config import SweepConfig
+
+
+class Next(NamedTuple):
+    """A training for the finals."""
+
+    trial: int
+    """The trial whose setting is trained again."""
+    seeds: Iterator[int]
+    """The fresh seeds, the first one first; those that the setting has had already among them."""
+
+
+class Finals:
+    """Whether the search goes on, and which finalist is trained next. A function of the record, budgets of time apart.
+
+    The finalists are the settings with the best values in the search. Each gets the same seeds, the fewest first and
+    the best first, so that all have equally many, and those that come out beyond the highest ranked have.
+    """
+
+    def __init__(self, record: SweepRecord, config: SweepConfig, standing: Standing) -> None:
+        self.record = record
+        self.config = config
+        self.standing = standing
+        self.tally = standing.tally
+        self.share = config.finalists.share_of(finite=config.sampler.finite)
+        self._rounds = record.study.sweep_facts().finals
+
+    def is_searching(self) -> bool:
+        """Whether another trial of the search may begin."""
+        begun = self.tally.begun()
+        if begun >= self.config.trials:
+            return False
+        if self.share == 0:
+            return True
+        if self.round() is not None:
+            return False
+        runs = held_back(self.config.finalists, self._search(), self.share)
+        if not runs or (self.tally.best() is None and not self.tally.running()):
+            return True  # in the end nothing is there that could be a finalist
+        one, to_come = self.standing.epochs_of_one(), self.standing.epochs_to_come()
+        runs_left = max(0, runs - self.tally.finalists)
+        left = to_come - sum(self.tally.left_to_run()) - self.tally.epochs_left(0, round(one))
+        if begun < self.config.trials - runs_left and left >= runs_left * one:
+            return True
+        return self._has_queued()
+
+    def next(self) -> Next | None:
+        """The next training; None where there is none for now, or for good when no trial of the search is running.
+
+        The search must be over.
+        """
+        found = self.tally.merits.as_searched()
+        if self.share == 0 or not found or self.tally.begun() >= self.config.trials:
+            return None
+        now = self.round() or self._begin()
+        had = self._runs()
+        number, setting = min(found[: now.number], key=lambda one: had.get(one[0], 0))  # the best of the first
+        return Next(setting.trial, count(now.first_seed))
+
+    def round(self) -> FinalRound | None:
+        """The round that is on; None while the search goes on, also where a larger promise has opened it again."""
+        last = self._rounds[-1] if self._rounds else None
+        promise = (self.config.trials, self.config.time_budget_s, self.config.gpu_hours)
+        return last if last and (last.trials, last.time_budget_s, last.gpu_hours) == promise else None
+
+    def _begin(self) -> FinalRound:
+        """Write down that the search is over."""
+        runs = self.config.trials - self.tally.begun() + self.tally.finalists
+        search = self._search()
+        meant = held_back(self.config.finalists, search, self.share)
+        number = self.config.finalists.settings(min(runs, meant) or runs)
+        first = self._rounds[0].first_seed if self._rounds else max(self._seeds()) + 1
+        began = FinalRound(
+            trials=self.config.trials,
+            time_budget_s=self.config.time_budget_s,
+            gpu_hours=self.config.gpu_hours,
+            number=number,
+            first_seed=first,
+            why=(
+                f"the search is over after {self.tally.begun() - self.tally.finalists} trials, about "
+                f"{search:.3g} full runs' worth of epochs; its best {number} settings are trained again from "
+                f"seed {first} on"
+            ),
+        )
+        self._rounds = (*self._rounds, began)
+        self.record.study.note_sweep(SweepFacts(finals=self._rounds))
+        return began
+
+    def _search(self) -> float:
+        """What the search has of the budget, in full runs' worth of epochs, by what a trial of it has cost so far."""
+        one, tally = self.standing.epochs_of_one(), self.tally
+        searched = tally.begun() - tally.finalists
+        if searched:
+            cost = (tally.epochs - tally.finalists_epochs + sum(tally.left_to_run())) / (one * searched)
+        else:
+            cost = tally.epochs_left(0, round(one)) / one
+        budget = (tally.epochs + self.standing.epochs_to_come()) / one
+        return min(
+            search_of_trials(self.config.trials, min(1.0, cost), self.share), search_of_epochs(budget, self.share)
+        )
+
+    def _runs(self) -> dict[int, int]:
+        """Setting -> how often it was begun on a fresh seed."""
+        runs: dict[int, int] = {}
+        for trial in self.record.study.asked() if self.tally.finalists else ():
+            if "finalist" in trial.user_attrs:
+                number = self.tally.merits.setting_of(trial)
+                runs[number] = runs.get(number, 0) + 1
+        return runs
+
+    def _has_queued(self) -> bool:
+        """Whether points that a person has named wait in the study: they come before any final."""
+        trials = self.record.study.optuna.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        return bool(trials)
+
+    def _seeds(self) -> Iterator[int]:
+        """The seeds that trials have, and that the space could give them."""
+        yield from used_seeds(self.record)
+        match self.config.space.free.get("seed"):
+            case None:
+                return
+            case distribution:
+                match in_study(distribution):
+                    case CategoricalDistribution(choices=choices):
+                        yield from (int(choice) for choice in choices if isinstance(choice, int))
+                    case IntDistribution(high=high):
+                        yield high
