@@ -7,6 +7,7 @@ from optuna.trial import TrialState
 from tune_mixup.analysis.board import board
 from tune_mixup.analysis.leaderboard import leaderboard
 from tune_mixup.analysis.rendering import rows
+from tune_mixup.record.facts import TrialFacts
 from tune_mixup.record.study import Outcome
 from tune_mixup.record.sweep_record import SweepRecord
 
@@ -108,3 +109,25 @@ def test_columns_that_are_not_there_are_refused(record, columns, words):
     with pytest.raises(ValueError, match="^--columns: ") as caught:
         board(record, columns=columns)
     assert words in str(caught.value)
+
+
+def test_what_the_seeds_say_of_the_order_is_said(record):
+    assert "Each setting was trained on one seed, so the first may be the luckiest" in board(record)
+    assert "seeds" not in "".join(board(record).splitlines()[:3])
+    for first, value in ((5, 0.5), (4, 0.53125)):
+        source = record.study.trial(first)
+        number = record.study.begin_again(first, TrialFacts(finalist=first, setting=first, replicate_seed=1))
+        folder = record.folder.trial(number)
+        folder.path.mkdir()
+        for epoch in (1, 2):
+            folder.append_epoch({"epoch": epoch, "val_accuracy_median": value})
+            record.study.report(number, epoch, value)
+        record.study.finish(number, Outcome(TrialState.COMPLETE, "why"))
+        assert record.study.trial(number).params == source.params
+    text = " ".join(board(record, width=100).split())
+    # pooled deviation 0.0349 of 2 degrees of freedom, t 4.303: one seed against two must be 0.184 away, as 0.3125 is
+    assert "By its seeds the first can't be told apart (at 95 %, one by one) from the 3 of ranks 2 to 4: a tie." in text
+    assert "Settings have 1 to 2 seeds; a mean over fewer is the luckier." in text
+    assert [line.split()[:2] for line in table_of(board(record, columns="rank,trial,seeds"))][:3] == [
+        ["1", "5"], ["2", "4"], ["3", "3"],
+    ]  # fmt: skip

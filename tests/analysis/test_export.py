@@ -29,9 +29,7 @@ def make(folder):
 
 
 def add(record, state, values, accuracies):
-    record.study.optuna.enqueue_trial(
-        {"optimizer.lr": 1 / (2 + len(record.study.asked()))}
-    )  # each a setting of its own
+    record.study.optuna.enqueue_trial({"optimizer.lr": 1 / (2 + len(record.study.asked()))})  # each another setting
     number = record.study.optuna.ask({"optimizer.lr": FloatDistribution(0, 1)}).number
     folder = record.folder.trial(number)
     folder.path.mkdir()
@@ -76,6 +74,7 @@ def test_a_file_says_what_its_numbers_are(record, tmp_path):
     first = document["configurations"][0]
     assert (first["rank"], first["trial"], first["epoch"]) == (1, 2, 2)
     assert first["metrics"] == {"val_accuracy": 0.75, "val_nll": 1.0}
+    assert (first["seeds"], first["standard_error"], first["seen_by_search"]) == (1, None, 0.75)
 
     export(record, 2, tmp_path / "best.csv")
     rows = list(csv.DictReader((tmp_path / "best.csv").read_text().splitlines()))

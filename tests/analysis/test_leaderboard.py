@@ -10,6 +10,7 @@ from optuna.trial import TrialState
 
 from tune_mixup.analysis.leaderboard import leaderboard, rule
 from tune_mixup.analysis.rendering import render, rows
+from tune_mixup.record.facts import TrialFacts
 from tune_mixup.record.study import Outcome
 from tune_mixup.record.sweep_record import SweepRecord
 
@@ -199,3 +200,51 @@ def test_csv_and_json_have_everything_in_full():
 def test_another_format_is_refused():
     with pytest.raises(ValueError, match="^--format: got 'xml', must be one of table, csv, json, markdown$"):
         render(FRAME, "xml")
+
+
+def test_a_setting_has_one_row_its_mean_and_what_the_search_saw(tmp_path):
+    record = make(tmp_path)
+    small, large = {**MIXUP, "mixing.alpha": 0.25}, {**MIXUP, "mixing.alpha": 1.5}
+    for params, accuracy in ((ERM, 0.75), (small, 0.875), (MIXUP, 0.5), (large, 0.625)):
+        add(record, TrialState.COMPLETE, params, [0.0, accuracy])
+    add(record, TrialState.PRUNED, ERM, [0.25])
+    add(record, TrialState.FAIL, {**MIXUP, "mixing.alpha": 2.0}, [], reason="ValueError: no")
+    for first, params, seed, accuracy in (
+        (0, ERM, 1, 0.5),
+        (0, ERM, 2, 0.625),
+        (1, small, 1, 0.625),
+        (3, large, 1, 0.375),
+    ):
+        number = add(record, TrialState.RUNNING, params, [0.0, accuracy])
+        record.study.note(number, TrialFacts(finalist=first, setting=first, replicate_seed=seed))
+        record.study.finish(number, Outcome(TrialState.COMPLETE, "full budget"))
+    frame = leaderboard(record)
+    found = [
+        tuple(row[key] for key in ("rank", "trial", "val_accuracy", "seeds", "search", "failed")) for row in rows(frame)
+    ]
+    assert found == [
+        (1, 1, 0.75, 2, 0.875, 0),
+        (2, 0, 0.625, 3, 0.75, 0),
+        (3, 3, 0.5, 2, 0.625, 0),
+        (4, 2, 0.5, 1, 0.5, 0),
+        (None, 5, None, None, None, None),
+    ]
+    assert rows(frame)[0]["val_nll"] == 1.75 and rows(frame)[0]["mixing.alpha"] == 0.25
+    assert list(frame.columns) == [
+        "rank", "trial", "state", "epoch", "val_accuracy", "seeds", "error", "search", "tie", "failed", "val_nll",
+        "mixing.name", "mixing.alpha", "training.batch_size", "reason",
+    ]  # fmt: skip
+    # each of the three settings with several seeds has squares of 2 / 64, over 1 + 2 + 1 degrees of freedom
+    pooled = math.sqrt((3 * 2 * 0.125**2) / 4)
+    reach = 2.7764451051977987 * pooled  # the 0.975 quantile of t with 4 degrees of freedom, from a table
+    errors = [math.sqrt(1 / 2 + 1 / count) for count in (3, 2, 1)]
+    assert [row["tie"] for row in rows(frame)] == [
+        None, *(abs(0.75 - mean) <= reach * error for mean, error in zip((0.625, 0.5, 0.5), errors, strict=True)), None,
+    ]  # fmt: skip
+    assert rows(frame)[1]["error"] == pytest.approx(0.125 / math.sqrt(3)) and rows(frame)[3]["error"] is None
+    by_trial = leaderboard(record, by="trial")
+    assert len(by_trial) == 10 and "seeds" not in by_trial
+
+
+def test_without_a_second_seed_of_anything_no_tie_is_known(record):
+    assert leaderboard(record)["tie"].isna().all()

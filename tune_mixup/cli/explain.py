@@ -94,9 +94,8 @@ def _finals(found: Mapping[str, Any], width: int | None) -> Iterator[str]:
         elif not found["share"]:
             why = "sweep.finalists.share is 0"
         else:
-            why = (
-                f"they begin after the search, and only where it has {found['min_search']:g} full runs' worth of epochs"
-            )
+            least = f"{found['min_search']:g} full runs' worth of epochs"
+            why = f"they begin after the search, and only where that has {least}"
         yield f"{found['name']}: no finalists; {why}"
         return
     yield f"{found['name']}: finalists by {found['metric']}"
@@ -120,7 +119,7 @@ def _finals(found: Mapping[str, Any], width: int | None) -> Iterator[str]:
         "error": ["" if row["error"] is None else f"{row['error']:.2g}" for row in rows],
         "": ["handed on" if row["handed_on"] else "" for row in rows],
     }
-    yield from draw([Column(head, tuple(texts)) for head, texts in cells.items()], width, ("fresh seeds",)).lines
+    yield from draw([Column(head, tuple(texts)) for head, texts in cells.items()], width, ("error",)).lines
 
 
 def _trial(found: Mapping[str, Any], width: int | None) -> Iterator[str]:

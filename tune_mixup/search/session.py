@@ -17,7 +17,7 @@ from tune_mixup.record.trial_folder import Epoch
 from tune_mixup.search.asking import Asking
 from tune_mixup.search.deciding import Deciding
 from tune_mixup.search.endings import fault_of, is_at_end, outcome_of
-from tune_mixup.search.finalists import Finals
+from tune_mixup.search.finals import Finals
 from tune_mixup.search.ledger import Ledger
 from tune_mixup.search.mending import mend, mend_all, unbroken
 from tune_mixup.search.repeats import serve
