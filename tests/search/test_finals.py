@@ -113,7 +113,7 @@ def test_finals_killed_at_any_write_come_out_as_if_nothing_had_happened(tmp_path
     whole = create(tmp_path / "whole", config)
     _, writes = worked_through(whole, config)
     assert len(finals_of(whole)) == 3
-    for write in range(1, writes + 1, 1 if scheduler == "none" else 3):
+    for write in range(1, writes + 1, 4 if scheduler == "none" else 5):
         record = create(tmp_path / str(write), config)
         assert not worked_through(record, config, kill_at=write)[0]
         worked_through(record, config)
