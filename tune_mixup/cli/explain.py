@@ -128,10 +128,12 @@ def _trial(found: Mapping[str, Any], width: int | None) -> Iterator[str]:
     yield f"{trial_name(found['trial'])} {found['state']} at epoch {found['epoch']}" + (
         f": {found['reason']}" if found["reason"] else ""
     )
+    if found["finalist"] is not None:
+        first = trial_name(found["finalist"])
+        yield f"  It is a finalist's run, the setting of {first} on a fresh seed; it is compared with none and never stopped."
+        return
     rungs = ", ".join(str(rung) for rung in found["rungs"]) or "none"
     yield f"  {found['scheduler']} by {found['metric']}, compared with: {group}{strength}; rungs at epochs: {rungs}"
-    if found["finalist"] is not None:
-        yield f"  It is a finalist's run, the setting of {trial_name(found['finalist'])} again; nothing stops it."
     if found["control"]:
         yield "  It is in the control group, which is never stopped."
     yield from (f"  {decision['why']}" for decision in found["decisions"])
