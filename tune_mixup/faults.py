@@ -19,6 +19,9 @@ there, with those that are `known`."""
 SHOWN = 80
 """Characters of a value that is shown in a message."""
 
+ALIKE = 0.65
+"""How much of two words must agree for one to be meant by the other; `bayes` and `cmaes` agree in 0.6."""
+
 _KINDS = {
     "int_type": "a whole number",
     "int_parsing": "a whole number",
@@ -61,10 +64,9 @@ def near(word: str, known: Iterable[str]) -> str | None:
     """The one of `known` that `word` was most likely meant to be, also where only the case of its letters is wrong."""
     listed = list(known)
     small = {one.lower(): one for one in listed}
-    found = get_close_matches(word[:SHOWN], listed, n=1)
-    return (
-        found[0] if found else next((small[one] for one in get_close_matches(word[:SHOWN].lower(), small, n=1)), None)
-    )
+    found = get_close_matches(word[:SHOWN], listed, n=1, cutoff=ALIKE)
+    others = (small[one] for one in get_close_matches(word[:SHOWN].lower(), small, n=1, cutoff=ALIKE))
+    return found[0] if found else next(others, None)
 
 
 def suggest(word: str, known: Sequence[str]) -> str:
