@@ -11,7 +11,7 @@ import typer
 from tune_mixup.activity import doing
 from tune_mixup.cli.early import check_trial
 from tune_mixup.cli.errors import Interrupted
-from tune_mixup.cli.options import DataRoot, Json, Seed, Settings, parse_settings
+from tune_mixup.cli.options import DataRoot, FromFile, FromSpace, Json, Rank, Seed, Settings, parse_settings
 from tune_mixup.display import display
 from tune_mixup.record.names import named
 
@@ -27,13 +27,9 @@ def train(
         Path,
         typer.Option(parser=named, metavar="DIR", help="The trial's folder; an interrupted trial there goes on."),
     ],
-    space: Annotated[
-        str | None, typer.Option(metavar="SPACE", help="A search space; takes its first baseline.")
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option(parser=named, metavar="FILE", help="An exported file, or plain settings; - is stdin.")
-    ] = None,
-    rank: Annotated[int | None, typer.Option(metavar="N", help="Which of an exported file's. Default: 1.")] = None,
+    space: FromSpace = None,
+    config: FromFile = None,
+    rank: Rank = None,
     set_: Settings = None,
     seed: Seed = None,
     data_root: DataRoot = None,
@@ -112,7 +108,6 @@ def configuration(space: str | None, file: Path | None, rank: int | None, settin
         check_data_named(loaded.fix(settings))
         return TrialConfig.from_dotted(loaded.fixed, _first_point(loaded, settings), settings)
     assert file is not None
-    check_trial(None, settings)
     from tune_mixup.analysis.configurations import read_configurations
 
     found = read_configurations(file)  # before torch is imported: a file that is no good is told of at once
