@@ -26,7 +26,6 @@ from tune_mixup.display import showing_activity
 from tune_mixup.options import Options
 
 if TYPE_CHECKING:
-    from tune_mixup.distributions import Range
     from tune_mixup.schema import Schema
     from tune_mixup.search_space import Params
     from tune_mixup.sweep_config import SweepConfig
@@ -73,7 +72,7 @@ def check(
 def _describe(config: "SweepConfig", drawn: list["Params"]) -> dict[str, Any]:
     from tune_mixup.cli.fields import explain_key
     from tune_mixup.conditions import in_words as condition_in_words
-    from tune_mixup.distributions import plain_range
+    from tune_mixup.distributions import in_words, plain_range
     from tune_mixup.schema import flatten
     from tune_mixup.sweep_parts import Parts
 
@@ -135,25 +134,6 @@ def _of_gpus(share: float | str) -> Iterator[str]:
 
 def _meaning(part: "Schema", key: str) -> str:
     return " ".join((type(part).model_fields[key].description or "").split())
-
-
-def in_words(distribution: "Range") -> str:
-    """The range of a parameter for a person to read."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    from tune_mixup.log_steps import LogSteps
-
-    if isinstance(distribution, LogSteps):
-        return ", ".join(format(value, "g") for value in distribution.values) + " (log scale)"
-    if isinstance(distribution, CategoricalDistribution):
-        return "one of " + ", ".join(str(choice) for choice in distribution.choices)
-    assert isinstance(distribution, (FloatDistribution, IntDistribution))
-    scale = ", log scale" if distribution.log else ""
-    whole = isinstance(distribution, IntDistribution)
-    step = (
-        "" if distribution.step is None or (whole and distribution.step == 1) else f" in steps of {distribution.step:g}"
-    )
-    return f"{distribution.low:g} to {distribution.high:g}{step}{scale}{', whole numbers' if whole else ''}"
 
 
 def _lines(found: Mapping[str, Any], everything: bool) -> Iterator[str]:
