@@ -51,7 +51,10 @@ class SettingsFault(ValueError):
 
 def shown(value: object, limit: int = SHOWN) -> str:
     """A value as Python writes it, in one line of at most `limit` characters."""
-    text = " ".join(repr(value[: 2 * limit] if isinstance(value, str) else value).split())
+    try:
+        text = " ".join(repr(value[: 2 * limit] if isinstance(value, str) else value).split())
+    except RecursionError:
+        text = f"an object of type {type(value).__name__} that is nested too deep to be shown"
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
@@ -168,7 +171,7 @@ def _fault(key: str, detail: dict[str, Any]) -> str:
         case "union_tag_not_found":
             return f"{key}.name: is missing; say which one it is"
         case "tuple_type" | "list_type":
-            one = cut(" ".join(repr(detail["input"]).split()), SHOWN // 2)
+            one = shown(detail["input"], SHOWN // 2)
             return f"{key}: got {_came(detail['input'])}, must be a list, also where it has one entry; write [{one}]"
         case "too_short" | "too_long":
             least = f"at least {context['min_length']}" if "min_length" in context else ""

@@ -88,7 +88,7 @@ def export(
 def evaluate(
     name: Name,
     top: Annotated[int, typer.Option(metavar="K", help="How many of the best COMPLETE trials.")] = 3,
-    seeds: Annotated[int, typer.Option(metavar="N", help="Fresh seeds for each.")] = 3,
+    seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Fresh seeds for each.")] = 3,
     columns: Columns = None,
     wide: Wide = False,
     root: Root = Path("sweeps"),
