@@ -60,8 +60,8 @@ def test_the_sections_are_those_of_the_classes():
         ({"sweep": {"outside": "foo"}}, "sweep.outside: got 'foo', must be 'drop', 'clip' or 'refuse'"),
         ({"sweep": {"trails": 3}}, "sweep.trails: there is no such setting here (got 3); did you mean sweep.trials?"),
         ({"sweep": {"sampler": "tpee"}}, "sweep.sampler.name: got 'tpee', which is not known; did you mean tpe?"),
-        ({"sweep": {"sampler": "bayes"}}, "sweep.sampler.name: got 'bayes', which is not known; known: cmaes, gp, grid, "
-         "qmc, random, tpe"),
+        ({"sweep": {"sampler": "bayes"}}, "sweep.sampler.name: got 'bayes', which is not known; known: cmaes, gp, "
+         "grid, qmc, random, tpe"),
         ({"sweep": {"stopping": {"grace_epoch": 2}}}, "sweep.stopping.grace_epoch: there is no such setting here (got "
          "2); did you mean sweep.stopping.grace_epochs?"),
     ],

@@ -179,6 +179,25 @@ def test_nothing_is_done_unasked_or_while_somebody_works(command, start_sweep, t
     assert "there is no sweep named 'mg'" in command.refused(arguments[0], "mg", *arguments[2:], "--yes")
 
 
+@pytest.mark.parametrize("verb", ["rename", "copy"])
+@pytest.mark.parametrize(("name", "words"), [("a/b", "name: got 'a/b'"), ("second", "a sweep named 'second' exists")])
+def test_a_name_that_will_not_do_is_refused_before_anybody_is_asked(
+    command, start_sweep, monkeypatch, verb, name, words
+):
+    class Terminal:
+        def isatty(self):
+            return True
+
+        def readline(self):
+            raise AssertionError("somebody was asked")
+
+    start_sweep(), start_sweep("second")
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    assert words in command.refused(verb, "gm", name) and "[y/N]" not in command.err
+    monkeypatch.setattr(sys, "stdin", None)
+    assert words in command.refused(verb, "gm", name)
+
+
 @pytest.mark.parametrize("arguments", CHANGES)
 @pytest.mark.parametrize("answer", ["n\n", "\n", "", "y\n"])
 def test_the_answer_counts(command, start_sweep, tmp_path, monkeypatch, arguments, answer):
