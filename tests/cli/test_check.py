@@ -1,3 +1,4 @@
+import importlib
 import json
 import re
 
@@ -117,6 +118,17 @@ def test_json_has_all_of_it(command, space):
     assert found["baselines"] == [{"mixing.name": "erm"}, {"mixing.name": "mixup", "mixing.alpha": 0.5}]
     assert (found["sampler"], found["max_epochs"], found["trials"]) == ("random", 7, 20)
     assert found["defaults"]["training.precision"]["value"] == "fp32" and "mixing.name" not in found["defaults"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_it_fits_the_terminal(command, space, monkeypatch, width):
+    long = ("--set", f"data.root=/{'/'.join(['folder'] * 30)}", "--all")
+    assert command("check", space, *long) == 0
+    whole = "".join(command.out.split())
+    monkeypatch.setattr(importlib.import_module("tune_mixup.cli.check"), "screen_width", lambda: width)
+    assert command("check", space, *long) == 0
+    assert max(map(len, command.out.splitlines())) <= width
+    assert "".join(command.out.split()) == whole
 
 
 def test_all_shows_every_other_setting_with_its_meaning(command, space):

@@ -142,6 +142,17 @@ def test_logs_tell_of_the_sweep_and_of_a_trial(command, start_sweep):
     assert tree(record.path) == before
 
 
+@pytest.mark.parametrize("width", [40, 80])
+def test_logs_fit_a_terminal(command, start_sweep, monkeypatch, width):
+    start_sweep(trials=TRIALS)
+    assert command("logs", "gm") == 0
+    words = command.out.split()
+    monkeypatch.setattr(importlib.import_module("tune_mixup.cli.logs"), "screen_width", lambda: width)
+    assert command("logs", "gm") == 0
+    assert max(map(len, command.out.splitlines())) <= width
+    assert command.out.split() == words
+
+
 def test_followed_logs_tell_each_event_once(start_sweep, monkeypatch):
     from optuna.trial import TrialState
 

@@ -82,7 +82,8 @@ def export(
     few = " (no more trials are COMPLETE)" if count < top else ""
     threads = max(1, int(record.folder.config()["cpus_per_trial"]))
     command = f"tune-mixup train --config {shlex.quote(str(to))} --rank 1 --threads {threads} --out DIR"
-    print(f"wrote the best {count}{few} to {to}; train the first again with `{command}`")
+    print(f"wrote the best {count}{few} to {to}; train the first again with")
+    print(f"  {command}")
 
 
 def evaluate(

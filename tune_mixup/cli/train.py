@@ -59,7 +59,8 @@ def train(
         print(json.dumps({"event": "end", "folder": str(out), "config": trial.plain(), "metrics": last}))
     elif not trainer.diverged:
         print("\n".join(f"{key:20} {value:.4g}" for key, value in last.items() if key.startswith("val_")))
-        print(f"Validation numbers after epoch {last['epoch']}; configuration, epochs and checkpoint are in {out}.")
+        print(f"Validation numbers after epoch {last['epoch']}; configuration, epochs and checkpoint are in")
+        print(f"  {out}")
     if trainer.diverged:
         raise RuntimeError(f"diverged in epoch {last['epoch']}: {why_diverged(last)}; try a lower optimizer.lr")
 
