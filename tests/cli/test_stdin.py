@@ -61,5 +61,5 @@ def test_too_much_and_no_stdin_are_refused(monkeypatch):
 
 def test_a_bad_setting_is_refused_by_name(command, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "stdin", Pipe(json.dumps(SETTINGS).encode()))
-    assert "optimizer.lr: got -1.0" in command.refused("train", "--config", "-", "--out", "out")
+    assert "stdin: optimizer.lr: got -1.0" in command.refused("train", "--config", "-", "--out", "out")
     assert list(tmp_path.iterdir()) == []

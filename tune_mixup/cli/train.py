@@ -109,16 +109,17 @@ def configuration(space: str | None, file: Path | None, rank: int | None, settin
         check_data_named(loaded.fix(settings))
         return TrialConfig.from_dotted(loaded.fixed, _first_point(loaded, settings), settings)
     assert file is not None
-    from tune_mixup.analysis.configurations import read_configurations
+    from tune_mixup.analysis.configurations import STDIN, read_configurations
 
     found = read_configurations(file)  # before torch is imported: a file that is no good is told of at once
+    name = "stdin" if file == STDIN else str(file)
     rank = 1 if rank is None else rank
     if not 1 <= rank <= len(found):
-        raise ValueError(f"--rank: got {rank}, but {file} holds {len(found)}; give 1 to {len(found)}")
-    return _of_file(file, found[rank - 1], settings)
+        raise ValueError(f"--rank: got {rank}, but {name} holds {len(found)}; give 1 to {len(found)}")
+    return _of_file(name, found[rank - 1], settings)
 
 
-def _of_file(file: Path, values: Mapping[str, Any], settings: Mapping[str, Any]) -> "TrialConfig":
+def _of_file(file: str, values: Mapping[str, Any], settings: Mapping[str, Any]) -> "TrialConfig":
     """The configuration in a file under `settings`. Raises ValueError that names the file where the fault is there."""
     from tune_mixup.config import TrialConfig
 
