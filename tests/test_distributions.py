@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from tune_mixup.distributions import canonical, choices, contains, ends, read_range, value_at
+from tune_mixup.distributions import canonical, choices, contains, ends, in_words, read_range, value_at
 
 CHOICES = CategoricalDistribution(("a", 1, None))
 
@@ -143,3 +143,17 @@ def test_the_domains_of_ray_tune_are_refused_with_the_distribution_to_write():
         with pytest.raises(ValueError) as caught:
             read_range(domain)
         assert str(caught.value).endswith(f"; write {instead}")
+
+
+@pytest.mark.parametrize(
+    "distribution, words",
+    [
+        (FloatDistribution(0.1, 4, log=True), "0.1 to 4, log scale"),
+        (FloatDistribution(0, 1, step=0.25), "0 to 1 in steps of 0.25"),
+        (IntDistribution(5, 50, step=5), "5 to 50 in steps of 5, whole numbers"),
+        (IntDistribution(1, 64, log=True), "1 to 64, log scale, whole numbers"),
+        (CategoricalDistribution((1, "a", None)), "one of 1, a, None"),
+    ],
+)
+def test_ranges_in_words(distribution, words):
+    assert in_words(distribution) == words

@@ -53,6 +53,21 @@ def test_each_kind_of_fault_has_its_words(values, words):
     assert str(caught.value) == words
 
 
+def test_a_value_that_is_nested_without_end_is_shown_in_words():
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert shown(deep) == "an object of type list that is nested too deep to be shown"
+
+    class Endless:
+        def __repr__(self):
+            return f"({self!r})"
+
+    assert shown(Endless()) == "an object of type Endless that is nested too deep to be shown"
+    while deep:  # freeing it at once may be too deep as well
+        deep = deep.pop()
+
+
 @pytest.mark.parametrize("values", [{LONG: 1}, {"inner": {"alpha": LONG}}, {"inner": {LONG: LONG}}, {"pair": [LONG]}])
 def test_long_names_and_values_are_cut(values):
     with pytest.raises(ValueError) as caught:

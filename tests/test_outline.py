@@ -60,6 +60,8 @@ def test_the_sections_are_those_of_the_classes():
         ({"sweep": {"outside": "foo"}}, "sweep.outside: got 'foo', must be 'drop', 'clip' or 'refuse'"),
         ({"sweep": {"trails": 3}}, "sweep.trails: there is no such setting here (got 3); did you mean sweep.trials?"),
         ({"sweep": {"sampler": "tpee"}}, "sweep.sampler.name: got 'tpee', which is not known; did you mean tpe?"),
+        ({"sweep": {"sampler": "bayes"}}, "sweep.sampler.name: got 'bayes', which is not known; known: cmaes, gp, "
+         "grid, qmc, random, tpe"),
         ({"sweep": {"stopping": {"grace_epoch": 2}}}, "sweep.stopping.grace_epoch: there is no such setting here (got "
          "2); did you mean sweep.stopping.grace_epochs?"),
     ],
@@ -75,6 +77,8 @@ def test_a_slip_of_the_pen_is_refused_with_what_was_meant(settings, words):
     [
         {},
         {"seed": 1, "sweep": {"scheduler": "asha", "max_epochs": 3, "stopping": {"name": "pbt"}}},
+        {"sweep": {"grace_epochs": 3, "reduction_factor": 3, "strata": (), "smoothing": 1, "control_fraction": 0.1}},
+        {"mixing": {"name": "my_parts.Mixer"}},
         {"mixing": {"name": "my_parts:Mixer", "alhpa": 1}},
         {"mixing": {"name": "mixup", "partners": {"name": "deranged"}}, "data": {"augment": {"flip": True}}},
         {"mixing": 3, "sweep": 3, "zzz": 1},

@@ -42,6 +42,13 @@ def test_nest_undoes_flatten(tree):
     assert nest(flatten(tree)) == tree
 
 
+def test_a_key_has_at_most_twenty_sections():
+    key = ".".join(["section"] * 20 + ["key"])
+    assert flatten(nest({key: 1})) == {key: 1}
+    with pytest.raises(ValueError, match=r"^section\.section.*: got 21 sections, must be at most 20; shorten it$"):
+        nest({f"section.{key}": 1})
+
+
 def test_merge_goes_below_sections_and_changes_neither():
     base, over = {"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"c": 4}, "e": 5}
     assert merge(base, over) == {"a": {"b": 1, "c": 4}, "d": 3, "e": 5}

@@ -61,7 +61,10 @@ def test_plain_data_round_trip():
             {"conditions": {"mixing.name": {"mixing.alpha": (1.0,)}, "mixing.alpha": {"mixing.name": ("erm",)}}},
             ["circle"],
         ),
-        ({"baselines": ({"mixing.name": "mixup", "mixing.alpha": 9.0},)}, ["mixing.alpha", "9.0", "outside"]),
+        (
+            {"baselines": ({"mixing.name": "mixup", "mixing.alpha": 9.0},)},
+            ["mixing.alpha is 9.0, must be 0.1 to 4, log scale"],
+        ),
         ({"baselines": ({"mixing.name": "mixup"},)}, ["mixing.alpha is missing"]),
         ({"baselines": ({"mixing.name": "erm", "mixing.alpha": 1.0},)}, ["mixing.alpha does not exist"]),
         ({"baselines": ({"mixing.gamma": 1.0},)}, ["mixing.gamma", "not free"]),
@@ -89,7 +92,7 @@ def test_grid_walks_every_existing_point_once():
         for p in (0.0, 0.5, 1.0)
     ]
     assert list(space.grid()) == by_hand
-    with pytest.raises(ValueError, match="continuous"):
+    with pytest.raises(ValueError, match="mixing.alpha: 0.1 to 4, log scale is continuous"):
         list(conditional().grid())
 
 

@@ -71,9 +71,10 @@ def test_a_spaces_settings_hold_where_the_rule_has_them():
         ({}, {"sweep.sampler.candidates": 4}, {"sampler": "gp"}, "sweep.sampler.candidates: there is no such setting"),
         ({}, {"sweep.grace_epochs": 2}, {}, "sweep.grace_epochs: is sweep.stopping.grace_epochs now; set that"),
         ({}, {}, {"control_fraction": 0.0}, "sweep.control_fraction: is sweep.stopping.control_fraction now; set that"),
-        ({"grace_epochs": 2}, {}, {}, "sweep.grace_epochs: is sweep.stopping.grace_epochs now; set that"),
-        ({"stopping__grace": 2}, {}, {}, "sweep.stopping.grace: there is no such setting here"),
-        ({"stopping__grace": 2}, {}, {"scheduler": "none"}, "sweep.stopping.grace: there is no such setting here"),
+        ({"grace_epochs": 2}, {}, {}, "defaults: grace_epochs: is stopping.grace_epochs now; set that"),
+        ({"trails": 2}, {}, {}, "defaults: trails: there is no such setting here (got 2); did you mean trials?"),
+        ({"stopping__grace": 2}, {}, {}, "defaults: sweep.stopping.grace: there is no such setting here"),
+        ({"stopping__grace": 2}, {}, {"scheduler": "none"}, "defaults: sweep.stopping.grace: there is no such setting"),
         ({}, {}, {"scheduler": "asah"}, "sweep.stopping.name: got 'asah', which is not known; did you mean asha?"),
         ({}, {}, {"scheduler": "pbt"}, "sweep.stopping.name: got 'pbt', which changes a trial's settings while it"),
         ({}, {"sweep.stopping.smoothing": 4}, {}, "sweep.stopping.smoothing: got 4, but val_accuracy_median is"),
@@ -84,6 +85,17 @@ def test_what_is_wrong_is_said_in_one_line(defaults, settings, options, line):
     with pytest.raises(ValueError) as caught:
         plan(space(**defaults), settings, name="s", **options)
     assert str(caught.value).startswith(line) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["trails", "stopping.grace_epoch", "grace_epochs"])
+def test_a_typo_among_a_spaces_defaults_names_the_file(tmp_path, key):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        f"from tune_mixup import load_space\nSPACE = load_space('quickstart').replace(defaults={{{key!r}: 2}})\n"
+    )
+    with pytest.raises(ValueError) as caught:
+        plan(file)
+    assert str(caught.value).startswith(f"{file}: defaults: ") and key in str(caught.value)
 
 
 # Records of before sampler and rule had settings of their own

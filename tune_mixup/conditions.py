@@ -18,6 +18,8 @@ from pydantic import BeforeValidator, Field, model_serializer, model_validator
 from typing_extensions import override
 
 from tune_mixup.distributions import Range, canonical, choices, contains, ends, size
+from tune_mixup.distributions import in_words as range_in_words
+from tune_mixup.faults import cut, shown
 from tune_mixup.plain_values import alike, plain
 from tune_mixup.schema import Schema
 
@@ -161,14 +163,14 @@ def in_canonical_form(requirement: Requirement, distribution: Range) -> Requirem
 def check_possible(key: str, parent: str, requirement: Requirement, distribution: Range | None, fixed: Any) -> None:
     """Raise ValueError when the parent, with this range or else `fixed`, can never be what `key` needs."""
     if distribution is None:
-        possible, there = met(requirement, fixed), str([fixed])
+        possible, there = met(requirement, fixed), shown(fixed)
     else:
-        possible, there = _can_be(distribution, requirement), _in_words(distribution)
+        possible, there = _can_be(distribution, requirement), cut(range_in_words(distribution))
     if possible:
         return
     if isinstance(requirement, Within):
-        raise ValueError(f"{key} depends on {parent} being {requirement}, but it can only be one of {there}")
-    raise ValueError(f"{key} depends on {parent} being one of {list(requirement)}, but it can only be one of {there}")
+        raise ValueError(f"{key} depends on {parent} being {requirement}, but it can only be {there}")
+    raise ValueError(f"{key} depends on {parent} being one of {list(requirement)}, but it can only be {there}")
 
 
 def in_words(condition: Condition | None) -> str:
@@ -195,7 +197,3 @@ def _can_be(distribution: Range, requirement: Requirement) -> bool:
         return any(map(requirement.met_by, choices(distribution) or ()))
     low, high = ends(distribution)
     return requirement.overlaps(low, high)
-
-
-def _in_words(distribution: Range) -> str:
-    return str(choices(distribution)) if (size(distribution) or LISTED + 1) <= LISTED else str(distribution)

@@ -90,6 +90,21 @@ Distribution = Annotated[Range, BeforeValidator(read_range), PlainSerializer(pla
 """A range as a field of settings."""
 
 
+def in_words(distribution: Range) -> str:
+    """The range for a person to read."""
+    if isinstance(distribution, LogSteps):
+        return ", ".join(format(value, "g") for value in distribution.values) + " (log scale)"
+    if isinstance(distribution, CategoricalDistribution):
+        return "one of " + ", ".join(str(choice) for choice in distribution.choices)
+    assert isinstance(distribution, (FloatDistribution, IntDistribution))
+    scale = ", log scale" if distribution.log else ""
+    whole = isinstance(distribution, IntDistribution)
+    step = (
+        "" if distribution.step is None or (whole and distribution.step == 1) else f" in steps of {distribution.step:g}"
+    )
+    return f"{distribution.low:g} to {distribution.high:g}{step}{scale}{', whole numbers' if whole else ''}"
+
+
 def in_study(distribution: Range) -> BaseDistribution:
     """What Optuna's study holds for the parameter."""
     return distribution.in_study() if isinstance(distribution, LogSteps) else distribution

@@ -99,7 +99,8 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     given = dict(settings)
     of_sweep = given.pop("sweep", {})
     if isinstance(of_sweep, Mapping):
-        _check(of_sweep, "sweep.", Source("sweep_config"), "SweepConfig", also=("scheduler", "max_epochs"))
+        old = Source("sweep_parts").registry("FLAT")  # what these are called now is said later
+        _check(of_sweep, "sweep.", Source("sweep_config"), "SweepConfig", also=("scheduler", "max_epochs", *old))
     _check(given, "", Source("config"), "TrialConfig", also=("sweep",))
 
 
@@ -146,7 +147,10 @@ def _imported(source: Source, owner: str) -> dict[str, Source]:
 
 
 def _check_part(value: Any, prefix: str, source: Source, kind: str) -> None:
-    """The same for the settings of one of several parts, or its name alone."""
+    """The same for the settings of one of several parts, or its name alone, which must be one that there is.
+
+    What is known of names with a dot, and of well-known ones that are left out, is said later.
+    """
     match source.assigned(kind):
         case ast.Subscript(slice=ast.Tuple(elts=[_, ast.Call(args=[ast.Name(id=registry), *_])])):
             names = source.registry(registry)
@@ -158,7 +162,7 @@ def _check_part(value: Any, prefix: str, source: Source, kind: str) -> None:
     name = settings.get("name")
     if isinstance(name, str) and ":" in name:
         return
-    if isinstance(name, str) and name not in names and near(name, names) is not None:
+    if isinstance(name, str) and "." not in name and names and name not in [*names, *source.registry("WHY_NOT")]:
         raise ValueError(no_such_name(f"{prefix}name", name, names))
     known = sorted(source.all_fields())
     for key in settings:

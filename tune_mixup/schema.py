@@ -15,6 +15,9 @@ from tune_mixup.faults import SettingsFault, cut, describe, shown, with_known_ke
 from tune_mixup.faults import suggest as suggest
 from tune_mixup.pydantic_internals import for_calls_only
 
+MOST_SECTIONS = 20
+"""How many sections a dotted key may name; ours name two or three."""
+
 
 class Schema(BaseModel):
     """Frozen settings: unknown keys, wrong types, NaN and infinity are refused; integers pass for floats."""
@@ -54,13 +57,16 @@ class Schema(BaseModel):
 def nest(dotted: Mapping[str, Any]) -> dict[str, Any]:
     """`{"a.b": 1}` becomes `{"a": {"b": 1}}`.
 
-    Raises ValueError where one key is both a value and a section, and where it stands twice: with dots and nested.
+    Raises ValueError where one key is both a value and a section, where it stands twice, with dots and nested, and
+    where it names too many sections.
     """
     nested: dict[str, Any] = {}
     for key, value in dotted.items():
         *sections, last = key.split(".")
         if not all([*sections, last]):
             raise ValueError(f"the key {shown(key)} has an empty part; keys look like mixing.alpha")
+        if len(sections) > MOST_SECTIONS:
+            raise ValueError(f"{cut(key)}: got {len(sections)} sections, must be at most {MOST_SECTIONS}; shorten it")
         here = nested
         for section in sections:
             here = here.setdefault(section, {})

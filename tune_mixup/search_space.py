@@ -32,8 +32,8 @@ from tune_mixup.conditions import (
     parents,
 )
 from tune_mixup.constraints import AnyConstraint
-from tune_mixup.distributions import Distribution, Range, canonical, choices, contains, ends, size, value_at
-from tune_mixup.faults import shown
+from tune_mixup.distributions import Distribution, Range, canonical, choices, contains, ends, in_words, size, value_at
+from tune_mixup.faults import cut, shown
 from tune_mixup.plain_values import alike, plain, plain_by_key, several
 from tune_mixup.schema import Schema, flatten, suggest
 
@@ -122,7 +122,8 @@ class SearchSpace(Schema):
             if key not in self.free:
                 raise ValueError(f"baseline {index}: {key} is not free{suggest(key, list(self.free))}")
             if not contains(self.free[key], value):
-                raise ValueError(f"baseline {index}: {key} is {shown(value)}, outside {self.free[key]}")
+                words = cut(in_words(self.free[key]))
+                raise ValueError(f"baseline {index}: {key} is {shown(value)}, must be {words}")
         for key in self.free:
             if self.exists(key, point) and key not in point:
                 raise ValueError(f"baseline {index}: {key} is missing; a baseline gives every parameter that exists")
@@ -250,9 +251,10 @@ class SearchSpace(Schema):
         """
         for key in self.order():
             if (count := size(self.free[key])) is None:
-                raise ValueError(f"{key}: {self.free[key]} is continuous; a grid needs choices or a step")
+                raise ValueError(f"{key}: {in_words(self.free[key])} is continuous; a grid needs choices or a step")
             if count > GRID:
-                raise ValueError(f"{key}: {self.free[key]} has {count:.3g} values; a grid has at most {GRID} points")
+                words = cut(in_words(self.free[key]))
+                raise ValueError(f"{key}: {words} has {count:.3g} values; a grid has at most {GRID} points")
         for place, point in enumerate(self._branches({}, self.order())):
             if place >= GRID:
                 raise ValueError(f"the grid has more than {GRID} points; search fewer values, or take another sampler")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from tune_mixup.config import TrialConfig
-from tune_mixup.distributions import in_study, size
+from tune_mixup.distributions import in_study, in_words, size
 from tune_mixup.plain_values import alike
 from tune_mixup.schema import flatten, suggest
 from tune_mixup.search_space import GRID, Params, SearchSpace
@@ -77,7 +77,9 @@ def check_ranges(space: SearchSpace) -> None:
     for key, distribution in space.free.items():
         held = in_study(distribution)
         if isinstance(held, IntDistribution) and max(-held.low, held.high) > WHOLE:
-            raise ValueError(f"{key}: {distribution} goes beyond {WHOLE}, which no study holds exactly; list choices")
+            raise ValueError(
+                f"{key}: {in_words(distribution)} goes beyond {WHOLE}, which no study holds exactly; list choices"
+            )
         if isinstance(distribution, CategoricalDistribution):
             found = list(distribution.choices)
             for place, choice in enumerate(found):

@@ -33,7 +33,7 @@ from tune_mixup.space_checks import (
 )
 from tune_mixup.space_files import load_space
 from tune_mixup.stopping.base import Objective, StoppingRule
-from tune_mixup.sweep_parts import FLAT, Parts, dotted, grouped, over_defaults, together
+from tune_mixup.sweep_parts import FLAT, Parts, checked_defaults, grouped, over_defaults, together
 
 OBJECTIVES = directions(METRICS)
 """What a sweep can optimise -> maximize or minimize; `_median` is over the last `training.median_epochs` epochs."""
@@ -263,7 +263,8 @@ def plan(
     loaded = space if isinstance(space, SearchSpace) else load_space(space)
     named = {} if isinstance(space, SearchSpace) else {"name": Path(space).stem}
     given, fixed = together(_plain_numbers(options), plain_by_key(flatten(settings or {})))
-    given = over_defaults(given, {**named, **dotted(loaded.defaults)})
+    file = "" if isinstance(space, SearchSpace) else f"{space}: "
+    given = over_defaults(given, {**named, **checked_defaults(loaded.defaults, SweepConfig.model_fields, file)})
     if (max_epochs := given.pop("max_epochs", None)) is not None:  # a space's default
         if {"training.epochs": max_epochs, **flatten(loaded.fixed), **loaded.free}["training.epochs"] != max_epochs:
             raise ValueError("the space gives training.epochs, and max_epochs among its defaults; keep one of the two")

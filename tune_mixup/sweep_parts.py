@@ -1,10 +1,11 @@
 """The parts of a sweep that are chosen by name, and the ways of writing them: by hand, as defaults, in old records."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 from typing_extensions import override
 
+from tune_mixup.faults import no_such_setting
 from tune_mixup.samplers import AnySampler
 from tune_mixup.samplers.tpe import Tpe
 from tune_mixup.schema import Schema, flatten, merge, nest
@@ -96,13 +97,28 @@ def _both(option: str, setting: str) -> str:
     return f"{name} is given twice, as an option and as the setting {setting}; keep one of the two"
 
 
+def checked_defaults(defaults: Mapping[str, Any], known: Iterable[str], file: str) -> dict[str, Any]:
+    """A space's defaults by dotted key. Raises ValueError that begins with `file` for a key that no sweep has."""
+    try:
+        written_out = dotted(defaults)
+        usual, options = nest(written_out), [*known, "max_epochs"]
+        for key, value in usual.items():
+            if key in FLAT:
+                raise ValueError(f"{key}: is {FLAT[key]} now; set that")
+            if key not in options:
+                raise ValueError(no_such_setting(key, value, options))
+        Parts.parse({key: usual[key] for key in Parts.model_fields if key in usual})
+    except ValueError as error:
+        raise ValueError(f"{file}defaults: {error}") from None
+    return written_out
+
+
 def over_defaults(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Nested options: those given, else the space's.
 
     A space's settings for one part do not hold for another that has no such setting.
     """
     own, usual = nest(given), nest(defaults)
-    Parts.parse({key: usual[key] for key in Parts.model_fields if key in usual})  # refuses what no part has
     merged = merge(usual, own)
     for section, field in Parts.model_fields.items():
         chosen, offered = own.get(section, {}), usual.get(section, {})

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tune_mixup.analysis.fitting import Column, draw, filled, same_in_all, wrap
+from tune_mixup.analysis.fitting import Column, draw, filled, hung, same_in_all, wrap
 
 
 def cells_of(text):
@@ -88,6 +88,18 @@ def test_what_was_given_up_in_vain_comes_back():
 def test_prose_keeps_its_indent():
     assert filled("  t0001  stopped at the first rung", 20) == "  t0001  stopped at\n    the first rung"
     assert filled("one\n\ntwo", 20) == "one\n\ntwo" and filled("never broken " * 9, None) == "never broken " * 9
+
+
+def test_a_text_hangs_behind_what_leads_to_it():
+    text = "one two three four five six seven eight nine"
+    assert list(hung("  key  ", text, None)) == list(hung("  key  ", text, 51)) == [f"  key  {text}"]
+    assert list(hung("  key  ", text, 36)) == [
+        "  key  one two three four five six",
+        "       seven eight nine",
+    ]
+    assert list(hung("  key  ", text, 24)) == ["  key  one two three", "    four five six seven", "    eight nine"]
+    assert list(hung("1: ", "    " + text, 44)) == ["1:     one two three four five six seven", "       eight nine"]
+    assert list(hung("  key  ", "", 20)) == ["  key"]
 
 
 def test_what_is_the_same_in_every_row():

@@ -63,6 +63,18 @@ def test_a_configuration_is_given_as_to_train(command, measured, tmp_path):
     assert measured.asked[0].config.mixing.name == "generalized_mixup"
 
 
+def test_a_part_from_outside_in_a_file_has_its_own_settings(command, measured, monkeypatch, tmp_path):
+    """One letter away from a setting of ours."""
+    (tmp_path / "own_part.py").write_text(
+        "from tune_mixup.mixing.mixup import Mixup\nclass Mine(Mixup):\n    alhpa: float = 1.0\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own.yaml").write_text("mixing.name: own_part:Mine\n")
+    assert command("bench", "--config", "own.yaml", "--set", "mixing.alhpa=2") == 0, command.err
+    assert measured.asked[0].config.mixing.alhpa == 2
+    assert "did you mean mixing.alpha?" in command.refused("bench", "--set", "mixing.alhpa=2")
+
+
 def test_what_is_said(command, measured):
     measured.ratios = {"training.channels_last=true": [1.2, 1.21, 1.3]}
     assert command("bench") == 0

@@ -1,10 +1,10 @@
+import importlib
 import json
 import re
 
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from tune_mixup.cli.check import in_words
 from tune_mixup.cli.fields import explain_key
 from tune_mixup.config import TrialConfig
 from tune_mixup.distributions import contains
@@ -120,6 +120,17 @@ def test_json_has_all_of_it(command, space):
     assert found["defaults"]["training.precision"]["value"] == "fp32" and "mixing.name" not in found["defaults"]
 
 
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_it_fits_the_terminal(command, space, monkeypatch, width):
+    long = ("--set", f"data.root=/{'/'.join(['folder'] * 30)}", "--all")
+    assert command("check", space, *long) == 0
+    whole = "".join(command.out.split())
+    monkeypatch.setattr(importlib.import_module("tune_mixup.cli.check"), "screen_width", lambda: width)
+    assert command("check", space, *long) == 0
+    assert max(map(len, command.out.splitlines())) <= width
+    assert "".join(command.out.split()) == whole
+
+
 def test_all_shows_every_other_setting_with_its_meaning(command, space):
     assert command("check", space) == 0
     assert "training.precision" not in command.out
@@ -151,20 +162,6 @@ def test_the_words_are_those_of_the_component_that_has_the_key():
     fixed = SearchSpace(fixed={"mixing.name": "mixup"}, free={"mixing.alpha": FloatDistribution(0, 1)})
     assert explain_key("mixing.alpha", fixed) == mixup
     assert explain_key("optimizer.lr", fixed) != "" and explain_key("nothing.such", fixed) == ""
-
-
-@pytest.mark.parametrize(
-    "distribution, words",
-    [
-        (FloatDistribution(0.1, 4, log=True), "0.1 to 4, log scale"),
-        (FloatDistribution(0, 1, step=0.25), "0 to 1 in steps of 0.25"),
-        (IntDistribution(5, 50, step=5), "5 to 50 in steps of 5, whole numbers"),
-        (IntDistribution(1, 64, log=True), "1 to 64, log scale, whole numbers"),
-        (CategoricalDistribution((1, "a", None)), "one of 1, a, None"),
-    ],
-)
-def test_ranges_in_words(distribution, words):
-    assert in_words(distribution) == words
 
 
 @pytest.mark.parametrize(

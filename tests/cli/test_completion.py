@@ -26,6 +26,23 @@ def test_verbs_options_spaces_and_sweeps_are_completed(start_sweep, tmp_path):
     assert answers(tmp_path, "tune-mixup check quick") == ["quickstart"]
     assert answers(tmp_path, "tune-mixup resume g") == ["gm", "gn"]
     assert answers(tmp_path, "tune-mixup status --root other g") == ["ge"]
+    for verb in ("train", "bench"):
+        assert answers(tmp_path, f"tune-mixup {verb} --space quick") == ["quickstart"]
+    for verb in ("sweep", "check"):
+        assert answers(tmp_path, f"tune-mixup {verb} quickstart --from g") == ["gm", "gn"]
+        assert answers(tmp_path, f"tune-mixup {verb} quickstart --root other --from g") == ["ge"]
+
+
+def test_the_root_of_completed_sweeps_may_be_a_default(start_sweep, tmp_path, monkeypatch):
+    start_sweep("gm"), start_sweep("ge", root=tmp_path / "other"), start_sweep("gx", root=tmp_path / "third")
+    (tmp_path / "tune_mixup.toml").write_text("root = 'other'\n")
+    assert answers(tmp_path, "tune-mixup resume g") == ["ge"]
+    assert answers(tmp_path, "tune-mixup check quickstart --from g") == ["ge"]
+    assert answers(tmp_path, "tune-mixup status --root sweeps g") == ["gm"]
+    monkeypatch.setenv("TUNE_MIXUP_ROOT", "third")
+    assert answers(tmp_path, "tune-mixup resume g") == ["gx"]
+    (tmp_path / "tune_mixup.toml").write_text("rooot = 'other'\n")
+    assert answers(tmp_path, "tune-mixup resume g") == ["gm"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from tune_mixup.cli.defaults import Default, told_of
+
 SPACE = "quickstart"
 
 
@@ -79,3 +81,72 @@ def test_two_files_are_refused(command, tmp_path):
     (tmp_path / "tune_mixup.toml").write_text("trials = 3")
     (tmp_path / "pyproject.toml").write_text("[tool.tune_mixup]\ntrials = 4")
     assert "both give options; keep one of the two" in command.refused("check", SPACE)
+
+
+def test_a_section_that_is_set_leaves_the_defaults_that_it_does_not_contain(command, tmp_path):
+    (tmp_path / "tune_mixup.toml").write_text("root = 'runs'\ntrials = 7\nsampler = 'qmc'\ndata-root = 'd'\n")
+    found = planned(command, "--set", "sweep={seed: 3}", "--set", "data={validation_fraction: 0.25}")
+    assert (found["trials"], found["sampler"], found["folder"]) == (7, "qmc", "runs/quickstart")
+    assert found["fixed"]["data.root"] == "d"
+    found = planned(command, "--set", "sweep={trials: 11, sampler: {name: random}}", "--set", "data={root: e}")
+    assert (found["trials"], found["sampler"], found["folder"]) == (11, "random", "runs/quickstart")
+    assert found["fixed"]["data.root"] == "e"
+    assert "which is no YAML value" in command.refused("check", SPACE, "--set", "sweep={trials")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("tool = []", "pyproject.toml: tool: got [], must be a section; write [tool] above its keys"),
+        ("tool = 'x'", "pyproject.toml: tool: got 'x', must be a section"),
+        ("[tool]\ntune_mixup = [3]", "pyproject.toml: tool.tune_mixup: got [3], must be a section; write "
+         "[tool.tune_mixup] above its keys"),
+        ("[tool]\ntune_mixup = 'x'", "pyproject.toml: tool.tune_mixup: got 'x', must be a section"),
+        ("[[tool.tune_mixup]]\ntrials = 3", "pyproject.toml: tool.tune_mixup: got [{'trials': 3}], must be a section"),
+    ],
+)  # fmt: skip
+def test_sections_of_another_shape_are_refused(command, tmp_path, text, words):
+    (tmp_path / "pyproject.toml").write_text(text)
+    assert words in command.refused("check", SPACE)
+    assert words in command.refused("list")
+
+
+def test_a_fault_has_the_words_that_it_has_as_an_option(command, tmp_path):
+    alone = command.refused("check", SPACE, "--trials", "many")
+    assert "--trials: got 'many', must be a whole number" in alone
+    (tmp_path / "tune_mixup.toml").write_text("trials = 'many'\n")
+    assert "--trials: got 'many', must be a whole number; got --trials many (from tune_mixup.toml)" in command.refused(
+        "check", SPACE
+    )
+    (tmp_path / "tune_mixup.toml").write_text("root = 'file'\n")
+    (tmp_path / "file").touch()
+    for verb in (["list"], ["sweep", SPACE]):
+        assert "(from tune_mixup.toml)" in command.refused(*verb)
+
+
+@pytest.mark.parametrize(
+    ("text", "default", "about"),
+    [
+        ("--trials: got 'x', must be a whole number", ("trials", "trials", "x"), True),
+        ("sweep.trials: got 0, must be more", ("trials", "trials", "0"), True),
+        ("trials is given twice", ("trials", "trials", "3"), True),
+        ("training.epochs: got 'ten', must be a whole number", ("max-epochs", "max_epochs", "ten"), True),
+        ("concurrent: got 9; give more --trials", ("trials", "trials", "3"), False),
+        ("mixing.alpha: got 3, which the seed has", ("seed", "seed", "3"), False),
+        ("trials-1 is no name", ("trials", "trials", "3"), False),
+        ("there is no sweep named 'gm' in /data/r", ("root", "root", "/data/r"), True),
+        ("there is no sweep named 'gm' in /data/r/below", ("root", "root", "/data/r"), True),
+        ("r/gm/sweep.yaml: Permission denied", ("root", "root", "r"), True),
+        ("there is no sweep named 'gm' in {}/r", ("root", "root", "r"), True),
+        ("there is no sweep named 'gm' in {}", ("root", "root", "."), True),
+        ("there is no sweep named 'gm' in /data/r2", ("root", "root", "/data/r"), False),
+        ("mixing.mu: got 3, must be smaller ...", ("root", "root", "m"), False),
+        ("mixing.mu: got 3, must be smaller ...", ("root", "root", "."), False),
+    ],
+)
+def test_what_a_message_is_about(monkeypatch, tmp_path, text, default, about):
+    monkeypatch.chdir(tmp_path)
+    option, parameter, value = default
+    given = {option: Default(option, parameter, value, "tune_mixup.toml")}
+    words = told_of(text.format(tmp_path), given)
+    assert words == (f"--{option} {value} (from tune_mixup.toml)" if about else "")

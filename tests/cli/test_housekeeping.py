@@ -142,6 +142,17 @@ def test_logs_tell_of_the_sweep_and_of_a_trial(command, start_sweep):
     assert tree(record.path) == before
 
 
+@pytest.mark.parametrize("width", [40, 80])
+def test_logs_fit_a_terminal(command, start_sweep, monkeypatch, width):
+    start_sweep(trials=TRIALS)
+    assert command("logs", "gm") == 0
+    words = command.out.split()
+    monkeypatch.setattr(importlib.import_module("tune_mixup.cli.logs"), "screen_width", lambda: width)
+    assert command("logs", "gm") == 0
+    assert max(map(len, command.out.splitlines())) <= width
+    assert command.out.split() == words
+
+
 def test_followed_logs_tell_each_event_once(start_sweep, monkeypatch):
     from optuna.trial import TrialState
 
@@ -177,6 +188,25 @@ def test_nothing_is_done_unasked_or_while_somebody_works(command, start_sweep, t
         assert "another process is working on the sweep 'e'" in command.refused(*arguments, "--yes")
     assert {path: tree(tmp_path)[path] for path in before} == before
     assert "there is no sweep named 'mg'" in command.refused(arguments[0], "mg", *arguments[2:], "--yes")
+
+
+@pytest.mark.parametrize("verb", ["rename", "copy"])
+@pytest.mark.parametrize(("name", "words"), [("a/b", "name: got 'a/b'"), ("second", "a sweep named 'second' exists")])
+def test_a_name_that_will_not_do_is_refused_before_anybody_is_asked(
+    command, start_sweep, monkeypatch, verb, name, words
+):
+    class Terminal:
+        def isatty(self):
+            return True
+
+        def readline(self):
+            raise AssertionError("somebody was asked")
+
+    start_sweep(), start_sweep("second")
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    assert words in command.refused(verb, "gm", name) and "[y/N]" not in command.err
+    monkeypatch.setattr(sys, "stdin", None)
+    assert words in command.refused(verb, "gm", name)
 
 
 @pytest.mark.parametrize("arguments", CHANGES)

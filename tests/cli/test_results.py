@@ -41,10 +41,10 @@ def test_a_sweep_may_be_given_by_its_path_or_root(command, start_sweep, tmp_path
 def test_export_says_what_it_wrote_and_how_to_use_it(command, start_sweep):
     record = start_sweep(trials=TRIALS)
     assert command("export", "gm", "--to", "best.yaml") == 0
-    assert command.out.startswith(
-        "wrote the best 1 to best.yaml; train the first again with `tune-mixup train --config best.yaml "
-        "--rank 1 --threads 1 --out DIR`"
-    )
+    assert command.out.splitlines() == [
+        "wrote the best 1 to best.yaml; train the first again with",
+        "  tune-mixup train --config best.yaml --rank 1 --threads 1 --out DIR",
+    ]
     assert command("export", "gm", "--top", 3, "--to", "best.json") == 0
     assert command.out.startswith("wrote the best 2 (no more trials are COMPLETE) to best.json;")
     assert len(read_configurations(record.path.parent.parent / "best.json")) == 2

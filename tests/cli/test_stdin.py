@@ -26,6 +26,22 @@ def test_settings_come_from_stdin(monkeypatch, write):
     assert read_configurations(STDIN) == [SETTINGS]
 
 
+@pytest.mark.parametrize("text", ["{mixing: {name: mixup, alpha: 0.5}, optimizer.lr: -1.0}", '{"mixing": {"name": '
+                         '"mixup", "alpha": .5,}, optimizer: {lr: -1.0}} # YAML too'])  # fmt: skip
+def test_a_mapping_in_braces_that_is_no_json_is_yaml(monkeypatch, text):
+    monkeypatch.setattr(sys, "stdin", Pipe(text.encode()))
+    assert read_configurations(STDIN) == [SETTINGS]
+
+
+def test_a_large_json_is_read_and_what_is_none_is_refused(monkeypatch):
+    content = json.dumps(SETTINGS).encode() + b" " * 1_100_000
+    monkeypatch.setattr(sys, "stdin", Pipe(content))
+    assert read_configurations(STDIN) == [SETTINGS]
+    monkeypatch.setattr(sys, "stdin", Pipe(content + b","))
+    with pytest.raises(ValueError, match="it has more than 1,000,000 bytes and is no JSON"):
+        read_configurations(STDIN)
+
+
 @pytest.mark.parametrize("content", [b"", b"mixing: {", b"{", b"3", b"\xff", b"[]"])
 @pytest.mark.parametrize("verb", [["train", "--out", "out"], ["bench"]])
 def test_what_is_no_configuration_is_refused(command, monkeypatch, tmp_path, verb, content):
@@ -45,5 +61,5 @@ def test_too_much_and_no_stdin_are_refused(monkeypatch):
 
 def test_a_bad_setting_is_refused_by_name(command, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "stdin", Pipe(json.dumps(SETTINGS).encode()))
-    assert "optimizer.lr: got -1.0" in command.refused("train", "--config", "-", "--out", "out")
+    assert "stdin: optimizer.lr: got -1.0" in command.refused("train", "--config", "-", "--out", "out")
     assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,14 +12,19 @@ TRIALS = [("COMPLETE", [0.5, 0.625]), ("PRUNED", [0.875]), ("COMPLETE", [0.25, 0
 
 @pytest.fixture
 def ran(monkeypatch, start_sweep, progress):
-    """Stands in for Ray: `sweep` and `resume` note how they were called, tell one event and leave `trials`."""
+    """Stands in for planning and Ray: what a sweep is planned and started with is noted, and what `resume` is called
+    with; either tells one event and leaves `trials`."""
     calls = []
 
     def install(trials=TRIALS, *, error=None, name="gm"):
-        def sweep(space, settings, *, root, address, warm_start, listener, **options):
+        def plan(space, settings, **options):
+            calls.append({"space": space, "settings": settings, **options})
+            return SimpleNamespace(name=name)
+
+        def start(config, *, root, address, warm_start, listener):
+            calls[-1] |= {"root": root, "address": address}
             if warm_start is not None:
-                options |= {"warm_start": warm_start}
-            calls.append({"space": space, "settings": settings, "root": root, "address": address, **options})
+                calls[-1] |= {"warm_start": warm_start}
             return finish(listener)
 
         def resume(path, *, address, listener, **promise):
@@ -34,7 +40,8 @@ def ran(monkeypatch, start_sweep, progress):
             listener(progress(message="t0002 COMPLETE: trained", states={"COMPLETE": 1, "RUNNING": 1}))
             return None if record is None else Sweep(record)
 
-        monkeypatch.setattr("tune_mixup.cluster.sweep.sweep", sweep)
+        monkeypatch.setattr("tune_mixup.sweep_config.plan", plan)
+        monkeypatch.setattr("tune_mixup.cluster.sweep.start", start)
         monkeypatch.setattr("tune_mixup.cluster.sweep.resume", resume)
         return calls
 
@@ -137,6 +144,42 @@ def test_an_interrupt_says_how_to_go_on(command, ran, arguments, line, start_swe
         start_sweep()
     assert command(*arguments) == 130
     assert command.err == f"tune-mixup: {line}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "file", "begun", "rest"),
+    [
+        ([], "", "own", ""),
+        (["--name", "gm"], "", "gm", ""),
+        (["--set", "sweep.name=gm"], "", "gm", ""),
+        (["--set", "sweep={name: gm}"], "root = 'runs'", "gm", " --root {}/runs"),
+        (["--root", "other"], "root = 'runs'", "own", " --root {}/other"),
+    ],
+)
+def test_what_is_interrupted_is_called_as_it_was_planned(
+    command, monkeypatch, start_sweep, tmp_path, arguments, file, begun, rest
+):
+    def start(config, *, root, **_):
+        start_sweep(config.name, root=root)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tune_mixup.cluster.sweep.start", start)
+    (tmp_path / "tune_mixup.toml").write_text(file)
+    (tmp_path / "own.py").write_text("from tune_mixup import load_space\nSPACE = load_space('quickstart')\n")
+    assert command("sweep", "own.py", *arguments) == 130
+    assert command.err == f"tune-mixup: interrupted; go on with `tune-mixup resume {begun}{rest.format(tmp_path)}`\n"
+
+
+def test_a_name_among_a_spaces_defaults_is_the_sweeps(command, monkeypatch, start_sweep, tmp_path):
+    (tmp_path / "a space.py").write_text(
+        "from tune_mixup import load_space\nSPACE = load_space('quickstart').replace(defaults={'name': 'gm'})\n"
+    )
+    assert command("check", "a space.py", "--json") == 0, command.err
+    assert json.loads(command.out)["name"] == "gm"
+    start_sweep("gm")
+    assert "gm" in command.refused("sweep", "a space.py") and list((tmp_path / "sweeps").iterdir()) == [
+        tmp_path / "sweeps/gm"
+    ]
 
 
 def test_an_interrupt_before_the_sweep_began_says_so(command, ran):

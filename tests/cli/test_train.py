@@ -81,7 +81,8 @@ def test_a_trial_is_trained_interrupted_and_continued(command, space, tmp_path, 
     assert lines[0] == f"erm, tiny_resnet, digits: 3 epochs into {whole}"
     pattern = r"epoch (\d)/3  train_loss [\d.]+  train_accuracy [\d.]+  val_accuracy [\d.]+  val_nll .* s"
     assert [re.fullmatch(pattern, line)[1] for line in lines[1:4]] == ["1", "2", "3"]
-    assert lines[-1].startswith("Validation numbers after epoch 3;")
+    assert lines[-2].startswith("Validation numbers after epoch 3;") and max(map(len, lines[5:-1])) <= 80
+    assert lines[-1] == f"  {whole}"  # to be copied
 
     train_epoch = Trainer.train_epoch
 

@@ -14,6 +14,16 @@ LONG = "x" * 5000
         (["swep"], "there is no verb 'swep'; did you mean sweep?"),
         (["zzz"], "there is no verb 'zzz' (--help"),
         (["--verson"], "did you mean --version?"),
+        (["-version"], "did you mean --version?"),
+        (["--hlep"], "did you mean --help?"),
+        (["--trials", "3", "sweep", "q"], "there is no option --trials before a verb; write --trials behind the verb"),
+        (["--trials=3", "sweep", "q"], "there is no option --trials before a verb; write --trials behind the verb"),
+        (["sweep", "q", "--hlep"], "did you mean --help?"),
+        (["sweep", "q", "--verson"], "did you mean tune-mixup --version?"),
+        (["sweep", "q", "--version"], "there is no option --version; did you mean tune-mixup --version?"),
+        (["sweep", "q", "-trials", "3"], "there is no option -trials; did you mean --trials?"),
+        (["leaderboard", "gm", "--tops", "3"], "there is no option --tops; did you mean --top?"),
+        (["evaluate", "gm", "--seeds", "0"], "--seeds: got '0', must be greater than or equal to 1"),
         (["sweep"], "sweep: SPACE is missing"),
         (["sweep", "q", "again"], "sweep: got 'again', but it takes SPACE only"),
         (["gallery", "x", "--to", "a.png"], "gallery: got 'x', but it takes options only"),
@@ -55,6 +65,21 @@ def test_wrong_usage(command, tmp_path, arguments, words):
 )
 def test_what_is_long_makes_no_long_line(command, arguments):
     assert len(command.refused(*arguments)) < 1000
+
+
+@pytest.mark.parametrize("setting", [".".join(["a"] * 1000) + "=1", "sweep." + "a." * 999 + "a=1", "mixing=" + "{a: "
+                         * 90 + "1" + "}" * 90])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments",
+    [["check", "quickstart"], ["sweep", "mine.py"], ["bench"], ["train", "--config", "mine.yaml", "--out", "o"]],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_key_without_end_is_refused_in_one_line(command, tmp_path, arguments, setting):
+    (tmp_path / "mine.py").write_text("from tune_mixup import load_space\nSPACE = load_space('quickstart')\n")
+    (tmp_path / "mine.yaml").write_text("mixing.name: mixup\n")
+    line = command.refused(*arguments, "--set", setting)
+    assert "sections, must be at most 20" in line and len(line) < 1000
+    assert "{a" * 10 not in line
 
 
 @pytest.mark.parametrize("verb", ["leaderboard", "sweep", "gallery"])

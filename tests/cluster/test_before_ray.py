@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 from tune_mixup.cluster import evaluation
 from tune_mixup.cluster.connection import private_nodes
 from tune_mixup.cluster.sweep import resume, sweep
+from tune_mixup.measuring.packing import Packed
 from tune_mixup.record.study import Outcome
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.search import disk
@@ -39,6 +40,15 @@ SPACE = SearchSpace(
 
 class Started(Exception):
     """Ray was started."""
+
+
+@pytest.mark.parametrize(
+    ("trials", "concurrent", "told"), [(2, 1, False), (3, 1, False), (2, 2, True), (8, 2, False), (8, 3, True)]
+)
+def test_too_many_at_once_is_said_only_where_fewer_are_possible(caplog, trials, concurrent, told):
+    config = plan(SPACE, name="gm", trials=trials, concurrent=concurrent)
+    assert SWEEP._concurrency(config, [{**NODE, "CPU": 4.0}], Packed()) == concurrent
+    assert ("more than a quarter" in caplog.text) is told
 
 
 @pytest.fixture(autouse=True)

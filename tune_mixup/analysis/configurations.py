@@ -1,7 +1,8 @@
 """Reading configurations from a file: exported ones, or the plain settings that a person wrote."""
 
+import contextlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tune_mixup.schema import flatten, nest
 from tune_mixup.words import said
 
 STDIN = Path("-")
-"""Stands for what is piped in: YAML, or JSON where it begins with a bracket."""
+"""Stands for what is piped in: JSON where it can be read as such, else YAML."""
 
 
 def read_configurations(path: Path | str) -> list[dict[str, Any]]:
@@ -24,7 +25,7 @@ def read_configurations(path: Path | str) -> list[dict[str, Any]]:
     """
     path = Path(path)
     if path == STDIN:
-        return _parsed("stdin", *_from_stdin())
+        return _from_stdin()
     suffix = ".yaml" if path.suffix.lower() == ".yml" else path.suffix.lower()
     if suffix not in FORMATS:
         raise ValueError(f"{path}: got the suffix {path.suffix!r}, must be one of {', '.join(FORMATS)}")
@@ -32,24 +33,32 @@ def read_configurations(path: Path | str) -> list[dict[str, Any]]:
         content = read_file(path, most_bytes=FORMATS[suffix].most_bytes)
     except ValueError as error:
         raise _unreadable(str(path), error) from None
-    return _parsed(str(path), suffix, content)
+    return _parsed(str(path), lambda: FORMATS[suffix].read(content))
 
 
-def _from_stdin() -> tuple[str, bytes]:
-    """The suffix of the kind that stdin brings, JSON or YAML, and the content. Raises ValueError for too much of it."""
+def _from_stdin() -> list[dict[str, Any]]:
+    """The configurations that stdin brings, in JSON or YAML. Raises ValueError for too much of it."""
     if sys.stdin is None:
         raise ValueError("--config -: there is no stdin to read from; give a file")
     most_bytes = max(FORMATS[suffix].most_bytes for suffix in (".json", ".yaml"))
     content = sys.stdin.buffer.read(most_bytes + 1)
-    suffix = ".json" if content.lstrip()[:1] in (b"{", b"[") else ".yaml"
-    if len(content) > (limit := FORMATS[suffix].most_bytes):
-        raise _unreadable("stdin", ValueError(f"it has more than {limit:,} bytes"))
-    return suffix, content
+    return _parsed("stdin", lambda: _json_or_yaml(content))
 
 
-def _parsed(name: str, suffix: str, content: bytes) -> list[dict[str, Any]]:
+def _json_or_yaml(content: bytes) -> Any:
+    """The value of a text in JSON, else in YAML, whose flow style looks like JSON. Raises ValueError for neither."""
+    as_json, as_yaml = FORMATS[".json"], FORMATS[".yaml"]
+    if content.lstrip()[:1] in (b"{", b"[") and len(content) <= as_json.most_bytes:
+        with contextlib.suppress(ValueError):
+            return as_json.read(content)
+    if len(content) > as_yaml.most_bytes:
+        raise ValueError(f"it has more than {as_yaml.most_bytes:,} bytes and is no JSON")
+    return as_yaml.read(content)
+
+
+def _parsed(name: str, read: Callable[[], Any]) -> list[dict[str, Any]]:
     try:
-        values = FORMATS[suffix].read(content)
+        values = read()
         if isinstance(values, Mapping) and "configurations" in values:
             values = opened(values)
         elif isinstance(values, Mapping):

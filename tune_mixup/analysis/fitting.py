@@ -108,6 +108,19 @@ def filled(text: str, width: int | None) -> str:
     return "\n".join(line for one in text.split("\n") for line in _filled(one, width))
 
 
+def hung(lead: str, text: str, width: int | None) -> Iterator[str]:
+    """Lines of a text behind what leads to it, each beginning where the first does, if that leaves room for words."""
+    words = text.lstrip(" ")
+    lead += " " * (len(text) - len(words))
+    if width is None or cell_len(lead) + cell_len(words) <= width:
+        yield f"{lead}{words}".rstrip()
+    elif width - cell_len(lead) < MOST_OF_A_WORD:
+        yield from _filled(f"{lead}{words}", width)
+    else:
+        for place, line in enumerate(wrap(words, width - cell_len(lead))):
+            yield f"{' ' * cell_len(lead) if place else lead}{line}".rstrip()
+
+
 def same_in_all(columns: Sequence[Column]) -> Mapping[str, str]:
     """The header and the cell of each column that says the same in all of several rows."""
     return {one.head: one.cells[0] for one in columns if len(one.cells) > 1 and len(set(one.cells)) == 1}

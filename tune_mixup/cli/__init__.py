@@ -18,7 +18,7 @@ from tune_mixup.cli.check import check
 from tune_mixup.cli.completion import answer_shells, completion
 from tune_mixup.cli.dashboard import dashboard
 from tune_mixup.cli.defaults import given_defaults, in_force, told_of
-from tune_mixup.cli.errors import code_and_line
+from tune_mixup.cli.errors import code_and_line, words_of
 from tune_mixup.cli.explain import explain
 from tune_mixup.cli.gallery import gallery
 from tune_mixup.cli.housekeeping import copy, delete, rename
@@ -105,8 +105,8 @@ def _with_defaults(arguments: list[str]) -> object:
         return app()(
             args=arguments, prog_name="tune-mixup", standalone_mode=False, default_map=default_map, obj=defaults
         )
-    except (typer.TyperException, ValueError) as error:
-        words = error.format_message() if isinstance(error, typer.TyperException) else str(error)
+    except (typer.TyperException, ValueError, OSError) as error:
+        words = words_of(error)
         if not (sources := told_of(words, defaults)):
             raise
         raise ValueError(f"{words}; got {sources}") from None

@@ -5,7 +5,6 @@ import math
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,13 +12,12 @@ import typer
 from tune_mixup.activity import Activity, doing, pass_on
 from tune_mixup.analysis.fitting import Column, draw, filled
 from tune_mixup.cli.early import check_trial
-from tune_mixup.cli.options import DataRoot, Json, Settings, parse_settings
+from tune_mixup.cli.options import DataRoot, FromFile, FromSpace, Json, Rank, Settings, parse_settings
 from tune_mixup.cli.tables import screen_width
 from tune_mixup.cli.train import configuration
 from tune_mixup.display import showing_activity
 from tune_mixup.faults import shown
 from tune_mixup.options import parse_duration
-from tune_mixup.record.names import named
 
 if TYPE_CHECKING:
     from tune_mixup.config import TrialConfig
@@ -55,13 +53,9 @@ _NOTHING: Mapping[str, Any] = {
 
 
 def bench(
-    space: Annotated[
-        str | None, typer.Option(metavar="SPACE", help="A search space; takes its first baseline.")
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option(parser=named, metavar="FILE", help="An exported file, or plain settings; - is stdin.")
-    ] = None,
-    rank: Annotated[int | None, typer.Option(metavar="N", help="Which of an exported file's. Default: 1.")] = None,
+    space: FromSpace = None,
+    config: FromFile = None,
+    rank: Rank = None,
     set_: Settings = None,
     data_root: DataRoot = None,
     seconds: Annotated[
@@ -80,10 +74,10 @@ def bench(
     if rank is not None and space is None and config is None:
         raise ValueError(f"--rank: got {rank} with neither of --space and --config; give the file with --config")
 
-    check_trial(space, settings)
-    from tune_mixup.config import TrialConfig
-
     if space is None and config is None:
+        check_trial(None, settings)
+        from tune_mixup.config import TrialConfig
+
         trial = TrialConfig.from_dotted(SMALL, settings)
     else:
         trial = configuration(space, config, rank, settings)

@@ -1,7 +1,6 @@
 """`check`: parse everything that a sweep would, show it, start nothing and write nothing."""
 
 import json
-import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,14 +21,18 @@ from tune_mixup.cli.options import (
     sweep_path,
     taking,
 )
+from tune_mixup.cli.tables import screen_width
 from tune_mixup.display import showing_activity
 from tune_mixup.options import Options
 
 if TYPE_CHECKING:
-    from tune_mixup.distributions import Range
     from tune_mixup.schema import Schema
     from tune_mixup.search_space import Params
     from tune_mixup.sweep_config import SweepConfig
+
+
+NOTE = 120
+"""Columns of a line of prose."""
 
 
 @taking(Options)
@@ -67,13 +70,16 @@ def check(
             "warm_start": learnt,
             "defaults_from": [default.words() for default in (ctx.obj or {}).values()],
         }
-    print(json.dumps(found, indent=2) if as_json else "\n".join(_lines(found, everything)))
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    print("\n".join(_lines(found, everything, screen_width())))
 
 
 def _describe(config: "SweepConfig", drawn: list["Params"]) -> dict[str, Any]:
     from tune_mixup.cli.fields import explain_key
     from tune_mixup.conditions import in_words as condition_in_words
-    from tune_mixup.distributions import plain_range
+    from tune_mixup.distributions import in_words, plain_range
     from tune_mixup.schema import flatten
     from tune_mixup.sweep_parts import Parts
 
@@ -137,28 +143,45 @@ def _meaning(part: "Schema", key: str) -> str:
     return " ".join((type(part).model_fields[key].description or "").split())
 
 
-def in_words(distribution: "Range") -> str:
-    """The range of a parameter for a person to read."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+def _lines(found: Mapping[str, Any], everything: bool, screen: int | None) -> Iterator[str]:
+    """What is printed, in lines that fit the screen."""
+    from tune_mixup.analysis.fitting import filled, hung
 
-    from tune_mixup.log_steps import LogSteps
-
-    if isinstance(distribution, LogSteps):
-        return ", ".join(format(value, "g") for value in distribution.values) + " (log scale)"
-    if isinstance(distribution, CategoricalDistribution):
-        return "one of " + ", ".join(str(choice) for choice in distribution.choices)
-    assert isinstance(distribution, (FloatDistribution, IntDistribution))
-    scale = ", log scale" if distribution.log else ""
-    whole = isinstance(distribution, IntDistribution)
-    step = (
-        "" if distribution.step is None or (whole and distribution.step == 1) else f" in steps of {distribution.step:g}"
-    )
-    return f"{distribution.low:g} to {distribution.high:g}{step}{scale}{', whole numbers' if whole else ''}"
-
-
-def _lines(found: Mapping[str, Any], everything: bool) -> Iterator[str]:
     defaults, parts = (found["defaults"], found["sweep"]) if everything else ({}, {})
     width = max(len(key) for key in ("", *found["fixed"], *found["free"], *defaults, *parts))
+    for line in _head(found):
+        yield filled(line, screen)
+    yield filled("\nFixed" + ("" if everything else " (--all shows the other settings, with their defaults)"), screen)
+    for key, value in found["fixed"].items():
+        yield from hung(f"  {key:{width}}  ", str(value), screen)
+    for title, settings in (("Defaults, as the first trial has them", defaults), ("Sampler and stopping rule", parts)):
+        if settings:
+            yield f"\n{title}"
+        for key, about in settings.items():
+            yield from hung(f"  {key:{width}}  ", str(about["value"]), screen)
+            yield from _note(about["meaning"], width, screen)
+    yield "\nSearched"
+    for key, about in found["free"].items():
+        yield from hung(f"  {key:{width}}  ", about["range"], screen)
+        for note in (about["meaning"], about["exists_where"] and f"Exists where {about['exists_where']}."):
+            yield from _note(note, width, screen)
+    if found["constraints"]:
+        yield "\nConstraints, to which all points are drawn"
+        yield from (filled(f"  {constraint}", screen) for constraint in found["constraints"])
+    for title, points in (
+        ("Baselines, which run first", found["baselines"]),
+        (f"Samples, random with seed {found['seed']}", found["samples"]),
+    ):
+        if points:
+            yield f"\n{title}"
+            for index, point in enumerate(points, start=1):
+                text = "  ".join(f"{key}={_short(value)}" for key, value in point.items())
+                yield from hung(f"  {index:2}. ", text, screen)
+    fits = f"Note: {found['invalid']['words']}." if found["invalid"]["words"] else "Everything fits together."
+    yield "\n" + filled(f"{fits} Nothing was started and nothing written.", screen)
+
+
+def _head(found: Mapping[str, Any]) -> Iterator[str]:
     yield f"{found['name']}: {found['trials']} trials of at most {found['max_epochs']} epochs"
     yield f"ranked by {found['metric']} ({found['direction']}), which is measured on validation"
     yield f"sampler {found['sampler']}, scheduler {found['scheduler']}"
@@ -169,37 +192,6 @@ def _lines(found: Mapping[str, Any], everything: bool) -> Iterator[str]:
         yield f"begins with what is known {found['warm_start']}"
     if found["defaults_from"]:
         yield f"not from the command line: {', '.join(found['defaults_from'])}"
-    yield "\nFixed" + ("" if everything else " (--all shows the other settings, with their defaults)")
-    for key, value in found["fixed"].items():
-        yield f"  {key:{width}}  {value}"
-    if defaults:
-        yield "\nDefaults, as the first trial has them"
-    for key, about in defaults.items():
-        yield f"  {key:{width}}  {about['value']}"
-        yield from _indented(about["meaning"], width)
-    if parts:
-        yield "\nSampler and stopping rule"
-    for key, about in parts.items():
-        yield f"  {key:{width}}  {about['value']}"
-        yield from _indented(about["meaning"], width)
-    yield "\nSearched"
-    for key, about in found["free"].items():
-        yield f"  {key:{width}}  {about['range']}"
-        for note in (about["meaning"], about["exists_where"] and f"Exists where {about['exists_where']}."):
-            yield from _indented(note, width)
-    if found["constraints"]:
-        yield "\nConstraints, to which all points are drawn"
-        yield from (f"  {constraint}" for constraint in found["constraints"])
-    for title, points in (
-        ("Baselines, which run first", found["baselines"]),
-        (f"Samples, random with seed {found['seed']}", found["samples"]),
-    ):
-        if points:
-            yield f"\n{title}"
-            for index, point in enumerate(points, start=1):
-                yield f"  {index:2}. " + "  ".join(f"{key}={_short(value)}" for key, value in point.items())
-    fits = f"Note: {found['invalid']['words']}." if found["invalid"]["words"] else "Everything fits together."
-    yield f"\n{fits} Nothing was started and nothing written."
 
 
 def _resources(cpus: float | str, gpus: float | str) -> str:
@@ -211,9 +203,12 @@ def _resources(cpus: float | str, gpus: float | str) -> str:
     return f"CPUs per trial: {cpus:g}, GPUs: {gpus if isinstance(gpus, str) else format(gpus, 'g')}"
 
 
-def _indented(note: str, width: int) -> list[str]:
-    indent = " " * (width + 4)
-    return textwrap.wrap(note, 120, initial_indent=indent, subsequent_indent=indent)
+def _note(note: str, width: int, screen: int | None) -> Iterator[str]:
+    """A note below the values, which no screen and no file makes too wide to be read."""
+    from tune_mixup.analysis.fitting import hung
+
+    if note:
+        yield from hung(" " * (width + 4), note, min(screen or NOTE, NOTE))
 
 
 def _short(value: Any) -> str:

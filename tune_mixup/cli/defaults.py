@@ -6,6 +6,7 @@ says what a sweep is (its name, its space) comes from neither, nor does what has
 them: `resume` takes the folder and the cluster from there, and no more.
 """
 
+import contextlib
 import difflib
 import os
 import re
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from tune_mixup.faults import shown
 from tune_mixup.given_files import read_file, text_of
 from tune_mixup.options import Flag, Options
 
@@ -80,19 +82,25 @@ def in_force(given: Mapping[str, Default], verb: str, arguments: Sequence[str]) 
         for option, default in given.items()
         if (option in PLACES or verb in PLANNING)
         and f"--{option}" not in said
-        and not any(key == one or key.startswith(f"{one}.") for key in _settings(default) for one in settings)
+        and settings.isdisjoint(_settings(default))
     }
 
 
 def told_of(text: str, defaults: Mapping[str, Default]) -> str:
-    """The defaults that a message speaks of, with their sources; empty where it speaks of none."""
-    return ", ".join(default.words() for default in defaults.values() if _speaks_of(text, default))
+    """The defaults that a message is about, with their sources; empty where it is about none.
+
+    It begins with what it is about, or names the place that a default gives, or something in there.
+    """
+    return ", ".join(default.words() for default in defaults.values() if _is_about(text, default))
 
 
-def _speaks_of(text: str, default: Default) -> bool:
+def _is_about(text: str, default: Default) -> bool:
     names = {f"--{default.option}", default.parameter, *_settings(default)}
-    return any(re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", text) for name in names) or (
-        default.option in PLACES and default.text in text
+    if any(re.match(rf"{re.escape(name)}(?![\w-])", text) for name in names):
+        return True
+    places = {default.text, str(Path(default.text).expanduser().resolve())} - {"."}
+    return default.option in PLACES and any(
+        re.search(rf"(?<![\w/.~-]){re.escape(place)}(?![\w-])", text) for place in places
     )
 
 
@@ -110,7 +118,7 @@ def _options() -> Iterator[tuple[str, str]]:
 
 def _of_file(parameters: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     own = _table(Path(FILE))
-    shared = (_table(Path(TABLE_FILE)) or {}).get("tool", {}).get("tune_mixup")
+    shared = _section(_section(_table(Path(TABLE_FILE)), "tool"), "tool.tune_mixup")
     if own is not None and shared is not None:
         raise ValueError(f"{FILE} and [tool.tune_mixup] of {TABLE_FILE} both give options; keep one of the two")
     source = FILE if own is not None else f"[tool.tune_mixup] of {TABLE_FILE}"
@@ -145,11 +153,25 @@ def _table(path: Path) -> dict[str, Any] | None:
         raise ValueError(f"{path}: can't be read as TOML ({error}); mend it") from None
 
 
+def _section(table: dict[str, Any] | None, name: str) -> dict[str, Any] | None:
+    """The section of `pyproject.toml` called `name` in the table above it; None where there is none."""
+    found = None if table is None else table.get(name.rpartition(".")[2])
+    if found is not None and not isinstance(found, dict):
+        raise ValueError(f"{TABLE_FILE}: {name}: got {shown(found)}, must be a section; write [{name}] above its keys")
+    return found
+
+
 def _set_keys(arguments: Sequence[str]) -> Iterator[str]:
+    """The dotted keys that `--set` gives, those of a mapping one by one; what can't be read is refused later."""
+    from tune_mixup.reading import parse_yaml
+    from tune_mixup.schema import flatten
+
     for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
         if word == "--set" or word.startswith("--set="):
             assignment = following if word == "--set" else word.removeprefix("--set=")
-            yield assignment.partition("=")[0].strip()
+            key, _, text = assignment.partition("=")
+            with contextlib.suppress(ValueError):
+                yield from flatten({key.strip(): parse_yaml(text)})
 
 
 def _meant(given: str, known: list[str]) -> str:

@@ -8,15 +8,37 @@ from tune_mixup.cli.options import sweep_path
 
 
 def check_sweep(space: str, settings: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-    """Raise ValueError for a space that is not there, and for a slip of the pen in what is said of the sweep."""
-    parts = {"sweep.sampler.name": options.get("sampler"), "sweep.stopping.name": options.get("scheduler")}
-    check_trial(space, {**{key: name for key, name in parts.items() if isinstance(name, str)}, **settings})
-    from tune_mixup.outline import check_metric
-    from tune_mixup.record.names import check_name
+    """Raise ValueError for a space that is not there, and for a slip of the pen in what is said of the sweep.
 
-    if "training.metrics" not in settings:
+    What a space's own file may add, such as a metric, is looked at later.
+    """
+    check_trial(space, settings)
+    from tune_mixup.outline import check_metric, check_settings
+    from tune_mixup.record.names import check_name
+    from tune_mixup.schema import nest
+    from tune_mixup.space_names import is_shipped, space_file
+
+    parts = {"sweep.sampler.name": options.get("sampler"), "sweep.stopping.name": options.get("scheduler")}
+    check_settings(nest({key: name for key, name in parts.items() if isinstance(name, str)}))
+    file = space_file(space)
+    if "training.metrics" not in settings and is_shipped(file) and "training.metrics" not in file.read_text("utf-8"):
         check_metric(options.get("metric", ""))
-    check_name(options.get("name", Path(space).stem))
+    if (name := sweep_name(space, settings, options)) is not None:
+        check_name(name)
+
+
+def sweep_name(space: str, settings: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
+    """What the sweep will be called, as far as it is known: a space's own file may give a name among its defaults.
+
+    Raises ValueError for a space that is not there.
+    """
+    from tune_mixup.space_names import is_shipped, space_file
+
+    file = space_file(space)
+    for given in (options.get("name"), settings.get("sweep.name")):
+        if given is not None:
+            return given if isinstance(given, str) else None
+    return file.stem if is_shipped(file) else None
 
 
 def check_trial(space: str | None, settings: Mapping[str, Any]) -> None:
@@ -32,7 +54,7 @@ def check_trial(space: str | None, settings: Mapping[str, Any]) -> None:
         check_settings(nest(settings))
 
 
-def check_places(name: str, root: Path, from_: str | None) -> None:
+def check_places(name: str | None, root: Path, from_: str | None) -> None:
     """Raise ValueError unless a sweep called `name` can be made in `root`, and `from_` is a sweep, if it is given."""
     from tune_mixup.record.targets import check_root
 
@@ -44,4 +66,5 @@ def check_places(name: str, root: Path, from_: str | None) -> None:
     check_root(root)
     from tune_mixup.record.folder import SweepFolder
 
-    SweepFolder.check_free(root, name)
+    if name is not None:
+        SweepFolder.check_free(root, name)

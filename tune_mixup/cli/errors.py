@@ -30,19 +30,27 @@ def code_and_line(error: BaseException) -> tuple[int, str]:
             return INTERRUPTED, _one_line(str(error))
         case KeyboardInterrupt() | typer.Abort():
             return INTERRUPTED, "interrupted"
-        case typer.BadParameter(param=TyperOption() | TyperArgument() as param, __cause__=ValidationError() as cause):
-            return error.exit_code, _one_line(f"{describe(cause, of=param.opts[0])} {HELP}")
         case typer.TyperException():
-            return error.exit_code, _one_line(f"{error.format_message()} {HELP}")
-        case OSError(filename=str(filename), strerror=str(reason)):
-            return BAD_INPUT, _one_line(f"{filename}: {reason}")
+            return error.exit_code, _one_line(f"{words_of(error)} {HELP}")
         case ValueError() | OSError():
-            return BAD_INPUT, _one_line(text_of(error))
+            return BAD_INPUT, _one_line(words_of(error))
         case RuntimeError() if type(error) is RuntimeError:
-            return FAILED, _one_line(text_of(error))
+            return FAILED, _one_line(words_of(error))
     # Neither the user's mistake nor a failure that was foreseen, so its kind is worth naming.
     where = "TUNE_MIXUP_TRACEBACK=1 shows where"
     return FAILED, f"{type(error).__name__}: {_one_line(text_of(error))}; {where}"
+
+
+def words_of(error: BaseException) -> str:
+    """What is wrong, in our words; of an option they begin with its name, of a file with its path."""
+    match error:
+        case typer.BadParameter(param=TyperOption() | TyperArgument() as param, __cause__=ValidationError() as cause):
+            return describe(cause, of=param.opts[0])
+        case typer.TyperException():
+            return error.format_message()
+        case OSError(filename=str(filename), strerror=str(reason)):
+            return f"{filename}: {reason}"
+    return text_of(error)
 
 
 def _one_line(text: str) -> str:

@@ -130,7 +130,7 @@ def _trial(found: Mapping[str, Any], width: int | None) -> Iterator[str]:
     )
     if found["finalist"] is not None:
         first = trial_name(found["finalist"])
-        yield f"  It is a finalist's run, the setting of {first} on a fresh seed; it is compared with none and never stopped."
+        yield f"  It is a finalist's run: the setting of {first} on a fresh seed, compared with none and never stopped."
         return
     rungs = ", ".join(str(rung) for rung in found["rungs"]) or "none"
     yield f"  {found['scheduler']} by {found['metric']}, compared with: {group}{strength}; rungs at epochs: {rungs}"

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tune_mixup.cli.options import Json, Name, Root, sweep_path
-from tune_mixup.record.names import command_for
+from tune_mixup.record.names import check_name, command_for
 from tune_mixup.record.sizes import in_words, size_of
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
@@ -29,6 +29,7 @@ def delete(name: Name, yes: Yes = False, root: Root = Path("sweeps"), as_json: J
 def rename(name: Name, to: To, yes: Yes = False, root: Root = Path("sweeps"), as_json: Json = False) -> None:
     """Give a sweep another name."""
     path, what = _found(name, root)
+    _check_free(path.parent, to)
     _ask(f"Rename {what} to {to}", yes, done="renamed")
 
     from tune_mixup.record.moving import rename_sweep
@@ -40,6 +41,7 @@ def rename(name: Name, to: To, yes: Yes = False, root: Root = Path("sweeps"), as
 def copy(name: Name, to: To, yes: Yes = False, root: Root = Path("sweeps"), as_json: Json = False) -> None:
     """Copy a sweep with all its files; the two then go on without each other."""
     path, what = _found(name, root)
+    _check_free(path.parent, to)
     _ask(f"Copy {what} to {to}", yes, done="copied")
 
     from tune_mixup.record.moving import copy_sweep
@@ -60,6 +62,14 @@ def _found(name: str, root: Path) -> tuple[Path, str]:
     openings = len(folder.openings())
     times = f", which has opened the test split for {openings} settings" if openings else ""
     return path, f"the sweep {folder.name} ({in_words(size_of(folder.path))} in {folder.path}){times}"
+
+
+def _check_free(root: Path, name: str) -> None:
+    """Raise ValueError for what can't be a sweep's name, and for one that is taken."""
+    from tune_mixup.record.folder import SweepFolder
+
+    check_name(name)
+    SweepFolder.check_free(root, name)
 
 
 def _ask(question: str, yes: bool, *, done: str) -> None:

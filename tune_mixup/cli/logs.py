@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tune_mixup.cli.options import Json, Name, Root, sweep_path
+from tune_mixup.cli.tables import screen_width
 from tune_mixup.record.names import trial_name, trial_number
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def logs(
 
     record = SweepRecord.open(path)
     for event in _followed(record, number) if follow else _events(record, number):
-        print(json.dumps(asdict(event)) if as_json else _line(event), flush=follow)
+        print(json.dumps(asdict(event)) if as_json else "\n".join(_lines(event, screen_width())), flush=follow)
 
 
 def _events(record: "SweepRecord", number: int | None) -> "list[Event]":
@@ -67,7 +68,9 @@ def _followed(record: "SweepRecord", number: int | None) -> "Iterator[Event]":
         return
 
 
-def _line(event: "Event") -> str:
+def _lines(event: "Event", width: int | None) -> Iterator[str]:
+    from tune_mixup.analysis.fitting import hung
+
     when = "" if event.when is None else datetime.fromtimestamp(event.when).isoformat(" ", timespec="seconds")
     which = "" if event.trial is None else trial_name(event.trial)
-    return f"{when:19}  {which:5}  {event.kind:6}  {event.what}".rstrip()
+    yield from hung(f"{when:19}  {which:5}  {event.kind:6}  ", event.what, width)

@@ -1,5 +1,6 @@
 """The names that a shell completes where an argument asks for a space or a sweep."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,19 @@ def space_names(incomplete: str) -> Iterator[str]:
 
 
 def sweep_names(ctx: typer.Context, incomplete: str) -> Iterator[str]:
-    """The sweeps under `--root` that begin with a text."""
-    root = ctx.params.get("root") or Path("sweeps")
-    names = (file.parent.name for file in sorted(Path(root).expanduser().glob("[!.]*/sweep.yaml")))
+    """The sweeps under `--root`, or what stands for it elsewhere, that begin with a text."""
+    names = (file.parent.name for file in sorted(_root(ctx).expanduser().glob("[!.]*/sweep.yaml")))
     return (name for name in names if name.startswith(incomplete))
+
+
+def _root(ctx: typer.Context) -> Path:
+    """Where sweeps live; nothing is wrong with a command that is not finished, so faults elsewhere are not told."""
+    from tune_mixup.cli.defaults import given_defaults
+
+    source = ctx.get_parameter_source("root")
+    if source is not None and source.name == "COMMANDLINE":
+        return Path(ctx.params["root"])
+    with contextlib.suppress(ValueError, OSError):
+        if (default := given_defaults().get("root")) is not None:
+            return Path(default.text)
+    return Path("sweeps")

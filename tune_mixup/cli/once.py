@@ -20,7 +20,7 @@ class OnceCommand(TyperCommand):
     @override
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not ctx.resilient_parsing:  # a shell that asks how an unfinished command goes on
-            check_usage(self, args)
+            check_usage(self, args, [] if ctx.parent is None else _names(ctx.parent.command, ctx.parent))
         return super().parse_args(ctx, args)
 
     @override
@@ -38,11 +38,13 @@ class VerbGroup(TyperGroup):
 
     @override
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        names = [name for one in self.get_params(ctx) for name in one.opts]
-        if args and args[0].startswith("-") and args[0].partition("=")[0] not in names and not ctx.resilient_parsing:
-            meant = near(args[0], names)
+        names, given = _names(self, ctx), args[0].partition("=")[0] if args else ""
+        if given.startswith("-") and given not in names and not ctx.resilient_parsing:
+            meant = near(f"--{given.lstrip('-')}", names)
             instead = "" if meant is None else f"; did you mean {meant}?"
-            raise ValueError(f"there is no option {cut(args[0])} before a verb{instead} {HELP}")
+            if any(given in _names(verb, ctx) for verb in self.commands.values()):
+                instead = f"; write {given} behind the verb"
+            raise ValueError(f"there is no option {cut(given)} before a verb{instead} {HELP}")
         return super().parse_args(ctx, args)
 
     @override
@@ -56,6 +58,11 @@ class VerbGroup(TyperGroup):
     @override
     def get_help_option(self, ctx: Any) -> Any:
         return _without_type([super().get_help_option(ctx)])[0]
+
+
+def _names(command: Any, ctx: Any) -> list[str]:
+    """The options of a command, or of the whole program."""
+    return [name for one in command.get_params(ctx) if isinstance(one, TyperOption) for name in one.opts]
 
 
 def _without_type(params: list[Any]) -> list[Any]:

@@ -36,9 +36,25 @@ Address = Annotated[
     str | None,
     typer.Option(metavar="ADDRESS", help="An existing Ray cluster (auto, or HOST:PORT). Default: a local one."),
 ]
+FromSpace = Annotated[
+    str | None,
+    typer.Option(
+        "--space", metavar="SPACE", help="A search space; takes its first baseline.", autocompletion=space_names
+    ),
+]
+FromFile = Annotated[
+    Path | None,
+    typer.Option("--config", parser=named, metavar="FILE", help="An exported file, or plain settings; - is stdin."),
+]
+Rank = Annotated[int | None, typer.Option("--rank", metavar="N", help="Which of an exported file's. Default: 1.")]
 From = Annotated[
     str | None,
-    typer.Option("--from", metavar="SWEEP", help="Begin with what another sweep has learnt: its name or folder."),
+    typer.Option(
+        "--from",
+        metavar="SWEEP",
+        help="Begin with what another sweep has learnt: its name or folder.",
+        autocompletion=sweep_names,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout.")]
 

@@ -85,13 +85,14 @@ def export(
     few = " (no more trials are COMPLETE)" if count < top else ""
     threads = max(1, int(record.folder.config()["cpus_per_trial"]))
     command = f"tune-mixup train --config {shlex.quote(str(to))} --rank 1 --threads {threads} --out DIR"
-    print(f"wrote the best {count}{few} to {to}; train the first again with `{command}`")
+    print(f"wrote the best {count}{few} to {to}; train the first again with")
+    print(f"  {command}")
 
 
 def evaluate(
     name: Name,
     top: Annotated[int, typer.Option(metavar="K", help="How many of the best COMPLETE trials.")] = 3,
-    seeds: Annotated[int, typer.Option(metavar="N", help="Fresh seeds for each.")] = 3,
+    seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Fresh seeds for each.")] = 3,
     columns: Columns = None,
     wide: Wide = False,
     root: Root = Path("sweeps"),

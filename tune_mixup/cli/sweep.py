@@ -1,13 +1,14 @@
 """`sweep` and `resume`: run trials on Ray, show how they go, and say what to do next."""
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tune_mixup.activity import doing
-from tune_mixup.cli.early import check_places, check_sweep
+from tune_mixup.cli.early import check_places, check_sweep, sweep_name
 from tune_mixup.cli.errors import Interrupted
 from tune_mixup.cli.options import (
     Address,
@@ -28,9 +29,8 @@ from tune_mixup.options import Options, Promise
 from tune_mixup.record.names import command_for, is_sweep
 
 if TYPE_CHECKING:
-    from tune_mixup.analysis.sweep import Sweep
     from tune_mixup.record.sweep_record import SweepRecord
-    from tune_mixup.search.standing import Listener
+    from tune_mixup.sweep_config import SweepConfig
 
 SHOWN = 5
 """Rows of the leaderboard at the end of a sweep."""
@@ -51,21 +51,17 @@ def sweep(
     """Search a space: many trials on Ray, poor ones stopped early, the next ones suggested by Optuna."""
     settings = parse_settings(set_, data_root)
     check_sweep(space, settings, options)
-    check_places(options.get("name", Path(space).stem), root, from_)
-    path = root / options.get("name", Path(space).stem)
-    _follow(
-        lambda listener: _driver().sweep(
-            space,
-            settings,
-            root=root,
-            address=address,
-            warm_start=None if from_ is None else sweep_path(from_, root),
-            listener=listener,
-            **options,
-        ),
-        path,
-        as_json,
-    )
+    check_places(sweep_name(space, settings, options), root, from_)
+    warm_start = None if from_ is None else sweep_path(from_, root)
+    try:
+        with display(as_json) as listener:
+            driver = _driver()
+            config = _planned(space, settings, options)
+            with _resumable(root / config.name):
+                found = driver.start(config, root=root, address=address, warm_start=warm_start, listener=listener)
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted before the sweep began; nothing was written") from None
+    _show_result(found.record, as_json)
 
 
 @taking(Promise)
@@ -79,7 +75,9 @@ def resume(
 ) -> None:
     """Go on with a sweep that was interrupted, or add trials to it; no finished trial runs again."""
     path = sweep_path(name, root)
-    _follow(lambda listener: _driver().resume(path, address=address, listener=listener, **options), path, as_json)
+    with _resumable(path), display(as_json) as listener:
+        found = _driver().resume(path, address=address, listener=listener, **options)
+    _show_result(found.record, as_json)
 
 
 @doing("loading torch and Ray")
@@ -90,19 +88,27 @@ def _driver() -> ModuleType:
     return sweep
 
 
-def _follow(run: Callable[["Listener"], "Sweep"], path: Path, as_json: bool) -> None:
-    """Run with a display, then show the result. Raises RuntimeError when every trial failed."""
+@doing("checking the search space")
+def _planned(space: str, settings: dict[str, Any], options: Options) -> "SweepConfig":
+    """What the sweep will be; its name is known for certain only from here on."""
+    from tune_mixup.sweep_config import plan
+
+    return plan(space, settings, **options)
+
+
+@contextlib.contextmanager
+def _resumable(path: Path) -> Iterator[None]:
+    """Say of an interrupt how to go on with the sweep in `path`, if it has begun."""
     try:
-        with display(as_json) as listener:
-            record = run(listener).record
+        yield
     except KeyboardInterrupt:
         if not is_sweep(path):
-            raise Interrupted("interrupted before the sweep began; nothing was written") from None
+            raise
         raise Interrupted(f"interrupted; go on with `{command_for('resume', path)}`") from None
-    _show_result(record, as_json)
 
 
 def _show_result(record: "SweepRecord", as_json: bool) -> None:
+    """Print the best trials and what to do next. Raises RuntimeError when every trial failed."""
     from tune_mixup.analysis.board import board as table
     from tune_mixup.analysis.leaderboard import direction, leaderboard, rule
     from tune_mixup.analysis.rendering import rows

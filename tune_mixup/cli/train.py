@@ -11,7 +11,7 @@ import typer
 from tune_mixup.activity import doing
 from tune_mixup.cli.early import check_trial
 from tune_mixup.cli.errors import Interrupted
-from tune_mixup.cli.options import DataRoot, Json, Seed, Settings, parse_settings
+from tune_mixup.cli.options import DataRoot, FromFile, FromSpace, Json, Rank, Seed, Settings, parse_settings
 from tune_mixup.display import display
 from tune_mixup.record.names import named
 
@@ -27,13 +27,9 @@ def train(
         Path,
         typer.Option(parser=named, metavar="DIR", help="The trial's folder; an interrupted trial there goes on."),
     ],
-    space: Annotated[
-        str | None, typer.Option(metavar="SPACE", help="A search space; takes its first baseline.")
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option(parser=named, metavar="FILE", help="An exported file, or plain settings; - is stdin.")
-    ] = None,
-    rank: Annotated[int | None, typer.Option(metavar="N", help="Which of an exported file's. Default: 1.")] = None,
+    space: FromSpace = None,
+    config: FromFile = None,
+    rank: Rank = None,
     set_: Settings = None,
     seed: Seed = None,
     data_root: DataRoot = None,
@@ -63,7 +59,8 @@ def train(
         print(json.dumps({"event": "end", "folder": str(out), "config": trial.plain(), "metrics": last}))
     elif not trainer.diverged:
         print("\n".join(f"{key:20} {value:.4g}" for key, value in last.items() if key.startswith("val_")))
-        print(f"Validation numbers after epoch {last['epoch']}; configuration, epochs and checkpoint are in {out}.")
+        print(f"Validation numbers after epoch {last['epoch']}; configuration, epochs and checkpoint are in")
+        print(f"  {out}")
     if trainer.diverged:
         raise RuntimeError(f"diverged in epoch {last['epoch']}: {why_diverged(last)}; try a lower optimizer.lr")
 
@@ -112,17 +109,17 @@ def configuration(space: str | None, file: Path | None, rank: int | None, settin
         check_data_named(loaded.fix(settings))
         return TrialConfig.from_dotted(loaded.fixed, _first_point(loaded, settings), settings)
     assert file is not None
-    check_trial(None, settings)
-    from tune_mixup.analysis.configurations import read_configurations
+    from tune_mixup.analysis.configurations import STDIN, read_configurations
 
     found = read_configurations(file)  # before torch is imported: a file that is no good is told of at once
+    name = "stdin" if file == STDIN else str(file)
     rank = 1 if rank is None else rank
     if not 1 <= rank <= len(found):
-        raise ValueError(f"--rank: got {rank}, but {file} holds {len(found)}; give 1 to {len(found)}")
-    return _of_file(file, found[rank - 1], settings)
+        raise ValueError(f"--rank: got {rank}, but {name} holds {len(found)}; give 1 to {len(found)}")
+    return _of_file(name, found[rank - 1], settings)
 
 
-def _of_file(file: Path, values: Mapping[str, Any], settings: Mapping[str, Any]) -> "TrialConfig":
+def _of_file(file: str, values: Mapping[str, Any], settings: Mapping[str, Any]) -> "TrialConfig":
     """The configuration in a file under `settings`. Raises ValueError that names the file where the fault is there."""
     from tune_mixup.config import TrialConfig
 

@@ -19,8 +19,8 @@ class Word(NamedTuple):
     """The option as it was written; of an argument its text."""
 
 
-def check_usage(command: TyperCommand, args: Sequence[str]) -> None:
-    """Raise ValueError in one line for what can't be a call of `command`.
+def check_usage(command: TyperCommand, args: Sequence[str], program: Sequence[str] = ()) -> None:
+    """Raise ValueError in one line for what can't be a call of `command`; `program` are options that precede a verb.
 
     That is an option that it does not have, that lacks its value or has one that it does not take, or that stands twice
     and is not made to be repeated; an argument too many, and one or a required option that is missing.
@@ -30,7 +30,7 @@ def check_usage(command: TyperCommand, args: Sequence[str]) -> None:
         return
     seen: set[str] = set()
     arguments: list[str] = []
-    for option, name in _words(args, options):
+    for option, name in _words(args, options, program):
         if option is None:
             arguments.append(name)
         elif name in seen and not option.multiple and not option.is_flag:
@@ -52,7 +52,7 @@ def check_usage(command: TyperCommand, args: Sequence[str]) -> None:
             )
 
 
-def _words(args: Sequence[str], options: Mapping[str, TyperOption]) -> Iterator[Word]:
+def _words(args: Sequence[str], options: Mapping[str, TyperOption], program: Sequence[str]) -> Iterator[Word]:
     """The options and arguments in their order. Raises ValueError for an option that is not there or has no value."""
     words = iter(args)
     for word in words:
@@ -65,7 +65,7 @@ def _words(args: Sequence[str], options: Mapping[str, TyperOption]) -> Iterator[
         name, equals, _ = word.partition("=")
         option = options.get(name)
         if option is None:
-            raise ValueError(_no_option(name, options))
+            raise ValueError(_no_option(name, options, program))
         if option.is_flag and equals:
             raise ValueError(f"{name} takes no value; write {name} alone")
         if not option.is_flag and not equals and next(words, None) is None:  # the value may look like an option
@@ -73,16 +73,17 @@ def _words(args: Sequence[str], options: Mapping[str, TyperOption]) -> Iterator[
         yield Word(option, name)
 
 
-def _no_option(name: str, options: Mapping[str, TyperOption]) -> str:
-    """What to write instead of an option that is not there: another one, or a setting."""
+def _no_option(name: str, options: Mapping[str, TyperOption], program: Sequence[str]) -> str:
+    """What to write instead of an option that is not there: another one, of the verb or the program, or a setting."""
     there_is_no = f"there is no option {cut(name)}"
     key = name.lstrip("-").replace("-", "_")
-    if "--set" in options and key in get_type_hints(Options) and name not in options:
+    if "--set" in options and key in get_type_hints(Options) and f"--{name.lstrip('-')}" not in options:
         return f"{there_is_no}; write --set sweep.{key}=VALUE {HELP}"
     if "--set" in options and "." in key:
         return f"{there_is_no}; write --set {cut(key)}=VALUE {HELP}"
-    if (meant := near(name.lstrip("-"), [one.lstrip("-") for one in options])) is not None:
-        return f"{there_is_no}; did you mean --{meant}? {HELP}"
+    known = {**{one: f"tune-mixup {one}" for one in program}, **{one: one for one in [*options, "--help"]}}
+    if (meant := near(f"--{name.lstrip('-')}", known)) is not None:
+        return f"{there_is_no}; did you mean {known[meant]}? {HELP}"
     settings = "; settings are given by --set, such as --set mixing.alpha=0.4" if "--set" in options else ""
     return f"{there_is_no}{settings} {HELP}"
 

@@ -188,11 +188,10 @@ def _is_anything_left(record: SweepRecord, config: SweepConfig) -> bool:
 def _concurrency(config: SweepConfig, nodes: Sequence[Node], decision: Packed) -> int:
     """Trials at the same time; says so when they are too many for a sampler that learns."""
     concurrent = at_once(config, room(config, nodes, decision))
-    if config.sampler.learns and 4 * concurrent > config.trials:
+    if config.sampler.learns and concurrent > (most := max(1, config.trials // 4)):
         logging.getLogger(__name__).warning(
             f"concurrent: {concurrent} trials at the same time are more than a quarter of {config.trials}, so "
-            f"{config.sampler.name} suggests most of them before it has learnt much; give --concurrent "
-            f"{max(1, config.trials // 4)} or more --trials"
+            f"{config.sampler.name} suggests most before it has learnt much; give --concurrent {most} or more --trials"
         )
     return concurrent
 

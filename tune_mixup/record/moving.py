@@ -6,6 +6,7 @@ moved into place. What is deleted first gets a hidden name, under which a later 
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from tune_mixup.record.names import SCRATCH, check_name, is_sweep
 from tune_mixup.record.targets import check_inside_no_sweep
 from tune_mixup.writing import sync_folder
 
+_TRASH = re.compile(r"\..+\.[0-9a-f]{16}\.deleted", re.DOTALL)
+"""What `delete_sweep` calls a sweep that it deletes; any other hidden folder is somebody's own."""
 _LEFT_OUT = shutil.ignore_patterns("lock", "*.lock", "stopping", f"{SCRATCH}*", ".*")
 """What belongs to the process that works on a sweep, and no copy of it has."""
 
@@ -38,7 +41,8 @@ def delete_sweep(path: Path) -> None:
 
 def remains(root: Path) -> list[Path]:
     """What is left in a folder of sweeps of deletions that were killed."""
-    return sorted(path for path in root.glob(".*.deleted") if path.is_dir() and not path.is_symlink())
+    hidden = (path for path in root.glob(".*.deleted") if _TRASH.fullmatch(path.name))
+    return sorted(path for path in hidden if path.is_dir() and not path.is_symlink())
 
 
 def rename_sweep(path: Path, name: str) -> Path:
