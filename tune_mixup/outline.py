@@ -154,6 +154,8 @@ def _check_part(value: Any, prefix: str, source: Source, kind: str) -> None:
     match source.assigned(kind):
         case ast.Subscript(slice=ast.Tuple(elts=[_, ast.Call(args=[ast.Name(id=registry), *_])])):
             names = source.registry(registry)
+        case None if isinstance(value, Mapping):  # one section of settings, of which there is no other
+            return _check(value, prefix, source, kind)
         case _:
             return
     settings = {"name": value} if isinstance(value, str) else value

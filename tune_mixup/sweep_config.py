@@ -13,7 +13,6 @@ from tune_mixup.amounts import Amount, Seconds
 from tune_mixup.config import TrialConfig
 from tune_mixup.distributions import size
 from tune_mixup.faults import shown
-from tune_mixup.finalists import Finalists
 from tune_mixup.importing import import_paths, imported, is_import_path
 from tune_mixup.metrics import METRICS, Direction, directions, outside_name, read_paths, with_outside
 from tune_mixup.options import Options, said
@@ -72,8 +71,6 @@ class SweepConfig(Parts):
     trials end as stopped."""
     gpu_hours: float | None = Field(default=None, gt=0)
     """GPU-hours over all runs of the sweep, stopped and failed trials included, after which it ends likewise."""
-    finalists: Finalists = Finalists()
-    """Fresh seeds for the best settings, before one of them wins."""
     repeats: Literal["replicate", "serve", "train"] = "replicate"
     """A setting that was asked before: train it on a fresh seed, take its result from the record, or train it again."""
     outside: Literal["drop", "clip", "refuse"] = "drop"
@@ -282,7 +279,7 @@ def plan(
         added = dict.fromkeys([*_added_metrics(loaded), metric])
         loaded = loaded.fix({"training.metrics": list(added)})
         given["metric"] = f"val_{outside_name(metric)}"
-    if Parts.parse({key: given[key] for key in Parts.model_fields}).sampler.finite:
+    if Parts.parse({key: given[key] for key in Parts.model_fields if key in given}).sampler.finite:
         given.setdefault("trials", sum(1 for _ in loaded.grid()))
     config = SweepConfig.parse({**given, "space": loaded})
     config.check()

@@ -6,6 +6,8 @@ from typing import Any, Self
 from typing_extensions import override
 
 from tune_mixup.faults import no_such_setting
+from tune_mixup.finalists import Finalists
+from tune_mixup.parts import Part
 from tune_mixup.samplers import AnySampler
 from tune_mixup.samplers.tpe import Tpe
 from tune_mixup.schema import Schema, flatten, merge, nest
@@ -24,12 +26,14 @@ FLAT = {
 
 
 class Parts(Schema):
-    """The parts of a sweep that are chosen by name."""
+    """The sections of a sweep's settings: its parts, which are chosen by name, and its finals."""
 
     sampler: AnySampler = Tpe()
     """Who suggests the next point."""
     stopping: AnyStopping = Asha()
     """Who stops trials early."""
+    finalists: Finalists = Finalists()
+    """Fresh seeds for the best settings, before one of them wins."""
 
     @classmethod
     @override
@@ -40,8 +44,9 @@ class Parts(Schema):
         """
         named = {}
         for section, given in values.items():
-            given = {"name": given} if isinstance(given, str) else given
-            if isinstance(given, Mapping):
+            is_part = isinstance(cls.model_fields[section].default, Part)
+            given = {"name": given} if is_part and isinstance(given, str) else given
+            if is_part and isinstance(given, Mapping):
                 given = {"name": cls.model_fields[section].default.name, **given}
                 if (why := WHY_NOT.get(given["name"])) is not None:
                     raise ValueError(f"sweep.{section}.name: got {given['name']!r}, {why}")
@@ -121,6 +126,8 @@ def over_defaults(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict
     own, usual = nest(given), nest(defaults)
     merged = merge(usual, own)
     for section, field in Parts.model_fields.items():
+        if not isinstance(field.default, Part):
+            continue
         chosen, offered = own.get(section, {}), usual.get(section, {})
         if not isinstance(chosen, Mapping):
             continue  # an object has all its settings

@@ -154,7 +154,10 @@ def _lines(found: Mapping[str, Any], everything: bool, screen: int | None) -> It
     yield filled("\nFixed" + ("" if everything else " (--all shows the other settings, with their defaults)"), screen)
     for key, value in found["fixed"].items():
         yield from hung(f"  {key:{width}}  ", str(value), screen)
-    for title, settings in (("Defaults, as the first trial has them", defaults), ("Sampler and stopping rule", parts)):
+    for title, settings in (
+        ("Defaults, as the first trial has them", defaults),
+        ("Sampler, stopping rule and finalists", parts),
+    ):
         if settings:
             yield f"\n{title}"
         for key, about in settings.items():
