@@ -51,8 +51,8 @@ def start_sweep(tmp_path):
         record = SweepRecord.create(
             root or tmp_path / "sweeps", name, config.model_dump(mode="json"), direction="maximize"
         )
-        for state, accuracies in trials:
-            point = {"mixing.alpha": 0.5, "training.batch_size": 50}
+        for place, (state, accuracies) in enumerate(trials):
+            point = {"mixing.alpha": 0.5 + place / 64, "training.batch_size": 50}  # each another setting
             record.study.optuna.enqueue_trial(point)
             number = record.study.optuna.ask(dict(SPACE.free)).number
             folder = record.folder.trial(number)

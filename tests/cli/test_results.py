@@ -2,8 +2,11 @@ import json
 
 import pandas as pd
 import pytest
+from optuna.trial import TrialState
 
 from tune_mixup.analysis.configurations import read_configurations
+from tune_mixup.record.facts import FinalRound, SweepFacts, TrialFacts
+from tune_mixup.record.study import Outcome
 
 TRIALS = [("COMPLETE", [0.5, 0.625]), ("PRUNED", [0.875]), ("COMPLETE", [0.25, 0.75]), ("FAIL", []), ("RUNNING", [0.5])]
 
@@ -14,7 +17,7 @@ def test_a_leaderboard_in_every_format(command, start_sweep):
     lines = command.out.splitlines()
     assert lines[0].split()[:5] == ["rank", "trial", "state", "epoch", "val_accuracy"]
     assert lines[3].split()[:5] == ["1", "2", "COMPLETE", "2", "0.75"]
-    assert "by val_accuracy at their last epoch" in lines[-1] and "validation" in lines[-1]
+    assert "by their mean val_accuracy over seeds at the last epoch" in lines[-1] and "validation" in lines[-1]
 
     assert command("leaderboard", "gm", "--top", 1, "--format", "markdown") == 0
     lines = command.out.splitlines()
@@ -128,3 +131,54 @@ def test_bad_input_is_one_line_and_writes_nothing(command, start_sweep, tmp_path
     before = files()
     assert words in command.refused(*arguments)
     assert files() == before
+
+
+def finalist(record, first, seed, accuracies):
+    """A finalist's run as a session and a worker leave it."""
+    number = record.study.begin_again(first, TrialFacts(finalist=first, setting=first, replicate_seed=seed))
+    folder = record.folder.trial(number)
+    folder.path.mkdir()
+    for epoch, accuracy in enumerate(accuracies, start=1):
+        folder.append_epoch({"epoch": epoch, "val_accuracy": accuracy, "val_nll": 1.0})
+        record.study.report(number, epoch, accuracy)
+    record.study.finish(number, Outcome(TrialState.COMPLETE, "trained to the full budget"))
+
+
+def test_settings_are_ranked_by_their_seeds_and_trials_are_shown_on_request(command, start_sweep):
+    record = start_sweep(trials=[("COMPLETE", [0.75]), ("COMPLETE", [0.625]), ("COMPLETE", [0.6875])])
+    for first, accuracy in ((0, 0.5), (2, 0.65625)):
+        finalist(record, first, 1, [accuracy])
+    assert command("leaderboard", "gm", "--json") == 0
+    rows = json.loads(command.out)["rows"]
+    found = [(row["rank"], row["trial"], row["val_accuracy"], row["seeds"], row["search"]) for row in rows]
+    assert found == [(1, 2, 0.671875, 2, 0.6875), (2, 0, 0.625, 2, 0.75), (3, 1, 0.625, 1, 0.625)]
+    assert command("leaderboard", "gm", "--by", "trial", "--json") == 0
+    assert [row["trial"] for row in json.loads(command.out)["rows"]] == [0, 2, 4, 1, 3]
+    assert command("export", "gm", "--to", "best.yaml") == 0
+    (best,) = read_configurations(record.path.parent.parent / "best.yaml")
+    assert best == record.folder.trial(2).read_config()
+    assert command("status", "gm") == 0
+    assert "best t0002: val_accuracy 0.6719, mean of 2 seeds after 1 epochs" in command.out
+    assert "--by" in command.refused("leaderboard", "gm", "--by", "seed")
+
+
+def test_finals_are_explained_or_why_there_are_none(command, start_sweep):
+    record = start_sweep(trials=[("COMPLETE", [0.75]), ("COMPLETE", [0.6875])])
+    assert command("explain", "gm", "--finalists") == 0
+    assert command.out == (
+        "gm: no finalists; they begin after the search, and only where that has 12 full runs' worth of epochs\n"
+    )
+    why = "the search is over after 2 trials, about 12 full runs' worth of epochs"
+    record.study.note_sweep(SweepFacts(finals=(FinalRound(trials=4, number=2, first_seed=1, why=why),)))
+    for first, accuracy in ((0, 0.5), (1, 0.65625)):
+        finalist(record, first, 1, [accuracy])
+    assert command("explain", "gm", "--finalists") == 0
+    lines = [line.split() for line in command.out.splitlines()]
+    assert " ".join(lines[1]) == why
+    assert lines[-2] == ["t0001", "0.6875", "1:", "0.6562", "0.6719", "0.016", "handed", "on"]
+    assert lines[-1] == ["t0000", "0.75", "1:", "0.5", "0.625", "0.12"]
+    assert command("explain", "gm", "--finalists", "--json") == 0
+    assert [row["handed_on"] for row in json.loads(command.out)["settings"]] == [True, False]
+    assert command("explain", "gm", 2) == 0
+    assert "It is a finalist's run: the setting of t0000 on a fresh seed" in command.out
+    assert "leave out --order and the trial" in command.refused("explain", "gm", 1, "--finalists")
