@@ -35,7 +35,8 @@ class Raced(NamedTuple):
 
     def words(self, metric: str) -> str:
         """What came out, in one line for people."""
-        return self.rule.words(self.standing, metric)
+        out = " Settings of which a training failed are out." if self.rows["failed"].any() else ""
+        return self.rule.words(self.standing, metric) + out
 
     def plain(self) -> dict[str, Any]:
         """What came out, as JSON can hold it."""
