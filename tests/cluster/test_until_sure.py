@@ -1,5 +1,6 @@
 """Races over made-up trainings, without Ray: which settings get which seeds, and what a kill leaves."""
 
+import contextlib
 import math
 
 import pytest
@@ -81,6 +82,7 @@ def world(monkeypatch):
     monkeypatch.setattr(made_up_sweep, "row_of", made.row)
     monkeypatch.setattr(evaluation, "start", start)
     monkeypatch.setattr(evaluation, "resume", resume)
+    monkeypatch.setattr(racing, "connected_for", lambda config, address: contextlib.nullcontext())
     for module in (evaluation, racing):
         monkeypatch.setattr(module, "measure", measure)
     return made
@@ -88,8 +90,8 @@ def world(monkeypatch):
 
 @pytest.fixture
 def swept(tmp_path, world):
-    def sweep(**options):
-        config = plan(SPACE, name="gm", trials=4, scheduler="none", **{"metric": "val_accuracy", **options})
+    def sweep(trials=4, metric="val_accuracy"):
+        config = plan(SPACE, name="gm", trials=trials, scheduler="none", metric=metric)
         points = tuple({"optimizer.lr": rate} for rate in RATES)
         config = config.replace(space=config.space.replace(baselines=points))
         record = create(tmp_path, config)
@@ -163,6 +165,17 @@ def test_what_was_trained_is_there_for_another_race_and_for_a_plain_evaluation(s
     assert len(world.trained) == 15, "the first look has the three seeds of the evaluation"
     race(record, rule=Rule(3, most=20, error=0.04, margin=1e-6))
     assert len(world.trained) == 15 + 9, "its look after 5 spends nothing, so that it goes on to 8"
+
+
+def test_an_evaluation_that_the_version_before_began_is_found_again(swept, world):
+    """Its name, with the mark, as commit 6bb04cf had it for these points."""
+    record = swept(trials=2)
+    for _ in range(2):
+        evaluation.evaluate(record.path, [0, 1], seeds=2, listener=lambda progress: None)
+        assert [one.name for one in record.folder.evaluations.iterdir() if one.is_dir()] == [
+            "2-trials-2-seeds-cefc71fa"
+        ]
+    assert world.trained == [(0.02, 1), (0.02, 2), (0.03, 1), (0.03, 2)]
 
 
 def test_a_setting_of_which_a_training_failed_is_out(swept, world, caplog):

@@ -1,4 +1,6 @@
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,6 +59,21 @@ def test_seeds_that_resolve_a_difference_have_the_power():
             return stats.nct.sf(bound, seeds - 1, effect * math.sqrt(seeds))
 
         assert power(seeds - 2) < POWER < power(seeds + 1)
+
+
+def test_the_documents_say_what_a_budget_resolves():
+    """The table in docs/protocol.md, by the power of the t test at 1.3 points and independent settings."""
+    text = (Path(__file__).parents[2] / "docs/protocol.md").read_text()
+    found = re.findall(r"^\| ([0-9.]+) \| ([0-9]+) \| ([0-9]+) \|$", text, re.MULTILINE)
+    assert len(found) >= 6
+    for points, *numbers in found:
+        for level, seeds in zip((0.05, 0.025), map(int, numbers), strict=True):
+            effect = float(points) / (1.3 * math.sqrt(2))
+            least = next(
+                n for n in range(2, 2000)
+                if stats.nct.sf(stats.t.ppf(1 - level / 2, n - 1), n - 1, effect * math.sqrt(n)) >= 0.8
+            )  # fmt: skip
+            assert abs(seeds - least) <= 1
 
 
 def test_an_error_that_the_simulation_cannot_count_is_refused():

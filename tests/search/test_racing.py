@@ -79,6 +79,20 @@ def test_two_equals_at_the_top_of_worse_ones_are_no_better_told_apart():
     assert 0 < called(verdicts(rule, draw)) <= stats.binom.ppf(0.999, RACES, 0.1)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("most", [5, 12, 20])
+def test_a_skewed_one_against_a_steady_one_is_where_the_error_is_larger(most):
+    """The documents say so: equal means, but differences that are skewed themselves."""
+
+    def draw(random, size):
+        scores = 0.2 * random.normal(size=size)
+        scores[0] = 1 - random.exponential(size=size[1])
+        return scores
+
+    rate = called(verdicts(Rule(2, most=most, error=0.05, margin=1e-9), draw)) / RACES
+    assert 0.07 < rate < 0.13
+
+
 def test_one_that_is_better_wins():
     """By 2.5 standard deviations of the paired difference, which eight seeds find nearly always."""
     found = verdicts(Rule(3, most=12, error=0.05, margin=1e-9), normal, shift=2.5 * math.sqrt(2), races=300)
@@ -109,7 +123,19 @@ def test_a_look_by_hand():
     assert words.startswith("Undecided after 5 seeds, 2 settings left: the val_accuracy of t0009 is better than that")
     plain = rule.plain(standing)
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain and plain["verdict"] == "undecided"
-    assert f"about {plain['seeds_to_resolve']} seeds each would resolve 0.1 with a power of 80 %" in words
+    assert words.endswith(f"about {plain['seeds_to_resolve']} seeds each would resolve 0.1 with a power of 80 %.")
+
+
+def test_undecided_at_about_the_margin_no_seeds_are_asked_for_that_were_there():
+    """Differences of 0.02 on average with a standard deviation of 0.05."""
+    rule = Rule(2, most=12, error=0.05, margin=0.045)
+    wobble = [0.05 * math.sqrt(11 / 12) * (-1) ** n for n in range(12)]
+    standing = rule.judge({0: [1.0] * 12, 1: [0.98 + one for one in wobble]})
+    assert standing.verdict == "undecided" and standing.gaps[0].sd == pytest.approx(0.05)
+    assert (1.96 + 0.8416) ** 2 * (0.05 / 0.045) ** 2 + 1.96**2 / 2 < 12
+    assert rule.words(standing, "m").endswith(
+        "these seeds resolve 0.045 with a power of 80 %, so the difference is near that or below it."
+    )
 
 
 def test_words_for_the_other_ends():

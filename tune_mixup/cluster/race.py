@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optuna.trial import TrialState
 
+from tune_mixup.cluster.connection import connected_for
 from tune_mixup.cluster.evaluation import Retraining, fresh_seeds, measure, open_test_split, params_of, plan
 from tune_mixup.display import showing
 from tune_mixup.record.names import retraining_name, trial_name
@@ -66,7 +67,7 @@ def race(
     run: list[Retraining] = []
     left, before = contenders, 0
     measured: dict[Path, dict[str, float]] = {}
-    with showing(listener) as shown:
+    with showing(listener) as shown, connected_for(config, address):  # one Ray for all looks
         for look in rule.looks:
             run.append(plan(record, config, left, fresh[before:look], name))
             run[-1].run(address, shown)

@@ -123,10 +123,14 @@ class Rule:
             case "alone":
                 return f"{names[0]} is left after {seeds}, since trainings of the others failed; nobody has won."
         closest = standing.gaps[0]
+        needed, power = self.needed(closest), f"{self.margin:g} with a power of {100 * POWER:g} %"
+        if needed > standing.seeds:
+            more = f"about {needed} seeds each would resolve {power}"
+        else:
+            more = f"these seeds resolve {power}, so the difference is near that or below it"
         return (
             f"Undecided after {seeds}, {len(names)} settings left: the {metric} of {names[0]} is better than that of "
-            f"{names[1]} by {closest.mean:.2g}, with an interval from {closest.low:.2g} to {closest.high:.2g}; about "
-            f"{self.needed(closest)} seeds each would resolve {self.margin:g} with a power of {100 * POWER:g} %."
+            f"{names[1]} by {closest.mean:.2g}, with an interval from {closest.low:.2g} to {closest.high:.2g}; {more}."
         )
 
     def needed(self, gap: Gap) -> int:
