@@ -4,8 +4,9 @@ from optuna.trial import TrialState, create_trial
 
 from tune_mixup.record.facts import SweepFacts, TrialFacts
 from tune_mixup.record.sweep_record import SweepRecord
-from tune_mixup.search.seeds import first_fresh, last_used, unknown_sources
+from tune_mixup.search.seeds import first_fresh, unknown_sources
 from tune_mixup.search.session import Session
+from tune_mixup.search.warm_start import import_trials
 from tune_mixup.search_space import SearchSpace
 from tune_mixup.sweep_config import plan
 from tune_mixup.testing.kills import create
@@ -60,10 +61,10 @@ def test_replicates_were_selected_on_too(tmp_path):
 
 def test_what_the_sweep_was_warm_started_from_and_its_source(tmp_path):
     first, _ = make(tmp_path, "first", seed=90)
-    second, _ = make(tmp_path, "second", seed=4)
-    second.study.note_sweep(SweepFacts(seeds_before=last_used(first)))
+    second, config = make(tmp_path, "second", seed=4)
+    assert import_trials(second, config, first).used == 0
     third, _ = make(tmp_path, "third", seed=1)
-    third.study.note_sweep(SweepFacts(seeds_before=last_used(second)))
+    import_trials(third, config, second)
     imported(third, "second/t0003", {"optimizer.lr": 0.05})
     assert first_fresh(third) == 91 and unknown_sources(third) == ()
 

@@ -29,7 +29,6 @@ from tune_mixup.record.folder import SweepFolder
 from tune_mixup.record.names import SCRATCH, command_for, named, trial_name
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.search.disk import Keeper, NoRoom, check_space
-from tune_mixup.search.seeds import last_used
 from tune_mixup.search.session import Session
 from tune_mixup.search.shares import Shares, room, shares_for
 from tune_mixup.search.standing import Listener
@@ -92,9 +91,7 @@ def start(
         def fill(record: SweepRecord) -> None:
             record.study.note_sweep(SweepFacts(checkpoint_bytes=checkpoint_bytes))
             if source is not None:
-                imported = import_trials(record, config, source)
-                words = imported.words(source.name)
-                record.study.note_sweep(SweepFacts(warm_start=words, seeds_before=last_used(source)))
+                import_trials(record, config, source)
 
         values = config.model_dump(mode="json")
         record = SweepRecord.create(root, config.name, values, direction=config.direction, fill=fill)
