@@ -12,7 +12,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from tune_mixup.analysis.configurations import read_configurations
 from tune_mixup.analysis.export import export
-from tune_mixup.cluster.evaluation import _plan as evaluation_of
+from tune_mixup.cluster.evaluation import fresh_seeds
+from tune_mixup.cluster.evaluation import plan as evaluation_of
 from tune_mixup.config import TrialConfig
 from tune_mixup.data import DATASETS
 from tune_mixup.data.base import load
@@ -86,8 +87,8 @@ def test_a_sweep_with_a_huge_seed_is_kept_exported_and_evaluated(tmp_path, seed)
         found = read_configurations(tmp_path / f"best.{suffix}")
         assert {TrialConfig.from_dotted(one).seed for one in found} <= {seed, seed + 1}
     assert isinstance(pd.read_parquet(tmp_path / "best.parquet"), pd.DataFrame)
-    evaluation = evaluation_of(record, config, [0], 2)
-    assert [point["seed"] for point in evaluation.space.baselines] == [seed + 2, seed + 3]
+    evaluation = evaluation_of(record, config, [0], fresh_seeds(record, 2), str)
+    assert [point["seed"] for point in evaluation.plan.space.baselines] == [seed + 2, seed + 3]
     assert json.loads(json.dumps(config.model_dump(mode="json")))["seed"] == seed
 
 

@@ -5,8 +5,10 @@ import pytest
 from optuna.trial import TrialState
 
 from tune_mixup.analysis.configurations import read_configurations
+from tune_mixup.cluster.race import Raced
 from tune_mixup.record.facts import FinalRound, SweepFacts, TrialFacts
 from tune_mixup.record.study import Outcome
+from tune_mixup.search.racing import Gap, Rule, Standing
 
 TRIALS = [("COMPLETE", [0.5, 0.625]), ("PRUNED", [0.875]), ("COMPLETE", [0.25, 0.75]), ("FAIL", []), ("RUNNING", [0.5])]
 
@@ -79,6 +81,37 @@ def test_evaluate_retrains_the_best_complete_trials(command, start_sweep, monkey
         assert "test split was opened, which" in " ".join(command.out.split())
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+def test_evaluate_until_sure(command, start_sweep, monkeypatch, progress, as_json):
+    record = start_sweep(trials=TRIALS)
+    calls = []
+
+    def race(path, trials, rule, *, address, listener):
+        calls.append((path.resolve(), trials, rule, address))
+        listener(progress(message="t0000 begins"))
+        rows = pd.DataFrame({"trial": trials, "n": [3, 5], "failed": 0, "test_accuracy_mean": [0.75, 0.5]})
+        gaps = (Gap(0, 0.01, 0.02, -0.01, 0.03),)
+        return Raced(rows, rule, Standing(5, "undecided", (2, 0), gaps))
+
+    monkeypatch.setattr("tune_mixup.cluster.race.race", race)
+    said = ["--seeds", 5, "--error", 0.1, "--margin", 0.01]
+    assert command("evaluate", "gm", "--until-sure", *said, *(["--json"] if as_json else [])) == 0
+    assert calls == [(record.path, [2, 0], Rule(2, most=5, error=0.1, margin=0.01), None)]
+    words = "Undecided after 5 seeds, 2 settings left: the val_accuracy of t0002 is better than that of t0000 by 0.01"
+    if as_json:
+        end = json.loads(command.out.splitlines()[-1])
+        assert end["rows"][1]["n"] == 5 and end["race"]["words"].startswith(words)
+        assert (end["race"]["verdict"], end["race"]["left"], end["race"]["seeds"]) == ("undecided", [2, 0], 5)
+        assert end["race"]["gaps"] == [{"trial": 0, "difference": 0.01, "sd": 0.02, "low": -0.01, "high": 0.03}]
+    else:
+        assert "retraining t0002, t0000 of gm on up to 5 fresh seeds each: at most 10 trainings" in command.out
+        assert words in " ".join(command.out.split()) and "test split was opened" in " ".join(command.out.split())
+    calls.clear()
+    assert command("evaluate", "gm", "--until-sure") == 0
+    assert calls[0][2] == Rule(2, most=20, error=0.05, margin=0.002)
+    assert "up to 20 fresh seeds each: at most 40 trainings" in command.out
+
+
 def test_an_evaluation_of_which_nothing_ended_is_a_failed_run(command, start_sweep, monkeypatch):
     start_sweep(trials=TRIALS)
 
@@ -118,6 +151,11 @@ def test_an_interrupted_evaluation_says_how_to_go_on(command, start_sweep, monke
         (["evaluate", "mg"], "there is no sweep named 'mg' in"),
         (["evaluate", "new"], "no trial of the sweep 'new' is COMPLETE"),
         (["evaluate", "gm", "--top", "0"], "top: got 0, must be at least 1"),
+        (["evaluate", "gm", "--error", "0.1"], "--error is for --until-sure; give both, or leave it out"),
+        (["evaluate", "gm", "--margin", "0.1"], "--margin is for --until-sure; give both, or leave it out"),
+        (["evaluate", "gm", "--until-sure", "--seeds", "2"], "--seeds: got 2, must be at least 3 with --until-sure"),
+        (["evaluate", "gm", "--until-sure", "--top", "1"], "a race needs two settings, got 1; give a larger --top"),
+        (["evaluate", "gm", "--until-sure", "--error", "2"], "--error: got 2.0, must be above 0 and below 1"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(command, start_sweep, tmp_path, arguments, words):

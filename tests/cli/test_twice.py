@@ -34,7 +34,8 @@ OF_SWEEPS = {"--seed": ["sweep.seed"]}
 NO_SETTING = {
     "--set", "--help", "--json", "--all", "--samples", "--root", "--address", "--from", "--space", "--config", "--rank",
     "--threads", "--out", "--top", "--format", "--to", "--force", "--order", "--seeds", "--mixers", "--examples",
-    "--seconds", "--port", "--watch", "--trial", "--follow", "--yes", "--wide", "--columns", "--by", "--finalists",
+    "--seconds", "--port", "--watch", "--trial", "--follow", "--yes", "--wide", "--columns", "--until-sure",
+    "--error", "--margin", "--by", "--finalists",
 }  # fmt: skip
 """Options of the command itself: what it reads, where it writes, how it shows."""
 VALUES = {

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import optuna
+import pandas as pd
 import pytest
 from optuna.distributions import FloatDistribution
 from ray import cloudpickle, tune
@@ -14,10 +15,12 @@ from ray import cloudpickle, tune
 from tune_mixup import load_sweep, sweep
 from tune_mixup.cluster import evaluation, trainable
 from tune_mixup.cluster.messages import to_ray
+from tune_mixup.cluster.race import race
 from tune_mixup.cluster.sweep import resume
 from tune_mixup.record import tables
 from tune_mixup.record.facts import Ending, Report
 from tune_mixup.record.sweep_record import SweepRecord
+from tune_mixup.search.racing import Rule
 from tune_mixup.search.replay import replay
 from tune_mixup.search_space import SearchSpace
 
@@ -89,6 +92,7 @@ def test_a_sweep_from_plan_to_frames(tmp_path):
     )  # fmt: skip
     assert warm.record.study.imported() == 1, "only the trial at the rate that is fixed now means the same"
     assert warm.trials()["trial"].tolist() == [1, 2] and "1 trials" in warm.record.study.sweep_facts().warm_start
+    assert warm.record.study.sweep_facts().seeds_before == 0
     with pytest.raises(ValueError, match="outside the space"):
         sweep(
             SPACE.replace(free={**SPACE.free, "mixing.gamma": FloatDistribution(4.0, 5.0)}, baselines=()),
@@ -169,6 +173,22 @@ def test_evaluate_retrains_on_fresh_seeds_and_notes_that_the_test_split_was_open
     assert len(record.folder.openings()) == 4 and len(retrained.trials()) == 4  # opened again, trained no more
     with pytest.raises(ValueError, match="no trial 7"):
         evaluation.evaluate(record.path, [7])
+
+
+@pytest.mark.slow
+def test_a_race_until_sure(tmp_path):
+    record = sweep(
+        SPACE, name="e", root=tmp_path, trials=3, max_epochs=3, scheduler="none", concurrent=2, seed=4
+    ).record
+    raced = race(record.path, [0, 2], Rule(2, most=5, error=0.05, margin=0.002))
+    assert raced.rows["trial"].tolist() == [0, 2] and raced.rows["test_accuracy_mean"].between(0, 1).all()
+    looks = [load_sweep(one).trials() for one in sorted((record.path / "evaluations").glob("2-trials-*"))]
+    assert sorted(look["seed"].tolist() for look in looks) == [[5, 6, 7] * 2, [8, 9] * 2][: len(looks)]
+    first = next(look for look in looks if len(look) == 6)
+    accuracies = pd.concat([look[look["mixing.gamma"] == first["mixing.gamma"][0]] for look in looks])["val_accuracy"]
+    assert raced.rows["val_accuracy_mean"][0] == pytest.approx(accuracies.mean())
+    assert raced.rows["n"].tolist() == [raced.standing.seeds] * 2 == [len(accuracies)] * 2
+    assert [opening["trial"] for opening in record.folder.openings()] == [0, 2]
 
 
 def test_what_cannot_start_writes_nothing(tmp_path):

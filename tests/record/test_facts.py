@@ -69,6 +69,7 @@ facts = st.one_of(
         packing=st.none() | st.dictionaries(texts, numbers, max_size=3),
         checkpoint_bytes=st.none() | numbers,
         warm_start=st.none() | texts,
+        seeds_before=st.none() | numbers,
     ),
 )
 

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 from tune_mixup.analysis.leaderboard import leaderboard
 from tune_mixup.analysis.rendering import rows
 from tune_mixup.analysis.sweep import load_sweep
-from tune_mixup.cluster.evaluation import _plan as evaluation_of
+from tune_mixup.cluster.evaluation import plan as evaluation_of
 from tune_mixup.record import tables
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.search.disk import Keeper
@@ -149,7 +149,7 @@ def test_the_order_of_asks_comes_out_the_same(tmp_path, sampler):
 def test_evaluation_refuses_it_and_a_warm_start_leaves_it_out(tmp_path):
     config, record, invalid = one_that_fails(tmp_path)
     with pytest.raises(ValueError, match=f"trial {invalid.number} .*no valid configuration"):
-        evaluation_of(record, config, [invalid.number], 2)
+        evaluation_of(record, config, [invalid.number], range(1, 3), str)
     other = create(tmp_path / "other", config)
     for trial in record.study.asked():  # the made-up worker writes no configuration
         if trial.state == TrialState.COMPLETE:

@@ -67,6 +67,8 @@ def test_finished_trials_become_part_of_the_study_and_are_not_run_again(old, tmp
         ("old/t0001", "PRUNED", 1.0, {1: 1.2}),
     ]
     assert new.study.asked() == [] and tables.trials(new).empty  # they are no trials of this sweep
+    facts = new.study.sweep_facts()
+    assert (facts.warm_start, facts.seeds_before) == (Imported(2, 0, {}).words("old"), 0)
     session = Session.open(new, config)
     numbers = []
     while (begin := session.next()) is not None:

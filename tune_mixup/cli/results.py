@@ -4,7 +4,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -92,7 +92,18 @@ def export(
 def evaluate(
     name: Name,
     top: Annotated[int, typer.Option(metavar="K", help="How many of the best COMPLETE trials.")] = 3,
-    seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Fresh seeds for each.")] = 3,
+    seeds: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Fresh seeds for each: 3; with --until-sure at most: 20.")
+    ] = None,
+    until_sure: Annotated[
+        bool, typer.Option("--until-sure", help="Add seeds until one has won, they tie, or the seeds are out.")
+    ] = False,
+    error: Annotated[
+        float | None, typer.Option(metavar="P", help="The chance to call a winner among equals: 0.05.")
+    ] = None,
+    margin: Annotated[
+        float | None, typer.Option(metavar="D", help="A smaller difference of the metric is a tie: 0.002.")
+    ] = None,
     columns: Columns = None,
     wide: Wide = False,
     root: Root = Path("sweeps"),
@@ -107,7 +118,11 @@ def evaluate(
     from tune_mixup.analysis.fitted import chosen
     from tune_mixup.analysis.rendering import rows
     from tune_mixup.analysis.sweep import load_sweep
+    from tune_mixup.search.racing import rule_for
 
+    for option, value in (("--error", error), ("--margin", margin)):
+        if value is not None and not until_sure:
+            raise ValueError(f"{option} is for --until-sure; give both, or leave it out")
     record = load_sweep(path).record
     board = analysis.leaderboard(record, top)
     metric = str(record.folder.config()["metric"])
@@ -119,28 +134,36 @@ def evaluate(
             f"`{command_for('resume', record.path)}` first"
         )
 
-    fresh = f"{seeds} fresh seed{'s' if seeds > 1 else ''}"
+    rule = rule_for(len(best), most=seeds, error=error, margin=margin) if until_sure else None
+    number = rule.most if rule is not None else 3 if seeds is None else seeds
+    fresh = f"{number} fresh seed{'s' if number > 1 else ''}"
     if not as_json:
         names = ", ".join(map(trial_name, best))
-        print(
-            f"retraining {names} of {record.name} on {fresh} each: "
-            f"{seeds * len(best)} training{'s' if seeds * len(best) > 1 else ''}"
-        )
+        trainings = f"{number * len(best)} training{'s' if number * len(best) > 1 else ''}"
+        how = f"{fresh} each: {trainings}" if rule is None else f"up to {fresh} each: at most {trainings}"
+        print(f"retraining {names} of {record.name} on {how}")
+    out: dict[str, Any] = {}
     try:
         with display(as_json) as listener:
             with doing("loading torch and Ray"):
                 from tune_mixup.cluster.evaluation import evaluate as run
+                from tune_mixup.cluster.race import race
 
-            frame = run(path, best, seeds=seeds, address=address, listener=listener)
+            if rule is None:
+                frame = run(path, best, seeds=number, address=address, listener=listener)
+            else:
+                raced = race(path, best, rule, address=address, listener=listener)
+                frame, out = raced.rows, {"race": {**raced.plain(), "words": raced.words(metric)}}
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the same command goes on with what is left") from None
     note = (
-        f"Each setting was trained on {fresh} to the full budget; n of them ended, sd is over these. The "
-        f"test split was opened, which {record.folder.evaluations} remembers."
+        f"Each setting was trained on {fresh if rule is None else 'fresh seeds'} to the full budget; n of them ended, "
+        f"sd is over these. The test split was opened, which {record.folder.evaluations} remembers."
     )
     if as_json:
-        print(json.dumps({"event": "end", "rule": note, "rows": rows(frame)}, allow_nan=False))
+        print(json.dumps({"event": "end", "rule": note, "rows": rows(frame), **out}, allow_nan=False))
     else:
-        print("\n" + table(frame, metric, note=note, columns=picked, width=screen_width(wide=wide)))
+        shown = f"{note}\n{out['race']['words']}" if out else note
+        print("\n" + table(frame, metric, note=shown, columns=picked, width=screen_width(wide=wide)))
     if not frame["n"].any():
-        raise RuntimeError(f"all {seeds * len(best)} trainings failed; what each of them failed by is said above")
+        raise RuntimeError(f"all {frame['failed'].sum()} trainings failed; what each of them failed by is said above")

@@ -8,7 +8,9 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +26,10 @@ from tune_mixup.record.names import is_sweep, retraining_name, trial_name
 from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.record.tables import known_rows
+from tune_mixup.record.trial_folder import TrialFolder
 from tune_mixup.samplers.random_search import RandomSearch
 from tune_mixup.search.retold import Retold, Source
+from tune_mixup.search.seeds import first_fresh, unknown_sources
 from tune_mixup.search.standing import Listener
 from tune_mixup.stopping.never import Never
 from tune_mixup.sweep_config import SweepConfig
@@ -53,65 +57,94 @@ def evaluate(
     config = SweepConfig.from_record(record.folder.config())
     if seeds < 1 or not trials:
         raise ValueError(f"evaluate: got {len(trials)} trials and {seeds} seeds, must be at least one of each")
-    plan = _plan(record, config, trials, seeds)
-    measured: dict[int, dict[str, float]] = {}
-
-    def measure(retrained: SweepRecord) -> None:
-        measured.update(_measure(retrained, plan))
-
+    fresh = fresh_seeds(record, seeds)
+    retraining = plan(record, config, trials, fresh, partial(retraining_name, len(trials), seeds))
+    measured: dict[Path, dict[str, float]] = {}
     with showing(listener) as shown:
-        told = Retold(shown, f"{record.name}, evaluated", _sources(plan, trials, seeds))
-        folder = record.folder.evaluations / plan.name
-        if is_sweep(folder):
-            retrained = resume(folder, address=address, listener=told, then=measure).record
+        retraining.run(address, shown, then=lambda: measured.update(measure([retraining])))
+    retraining.warn_of_failures()
+    return open_test_split(record, config, trials, [retraining], measured)
+
+
+def fresh_seeds(record: SweepRecord, number: int) -> range:
+    """The first `number` seeds that nothing has used. Says so where nobody knows what a warm start has used."""
+    first = first_fresh(record)
+    for name in unknown_sources(record):
+        logging.getLogger(__name__).warning(
+            f"{record.name} began with what {name} had learnt, whose seeds its record does not have; those from "
+            f"{first} on are taken to be fresh"
+        )
+    return range(first, first + number)
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """The sweep that trains settings of another one again, each on the same seeds."""
+
+    of: str
+    """Name of the other sweep."""
+    plan: SweepConfig
+    folder: Path
+    trials: tuple[int, ...]
+    """Those of the other sweep, in the order of the plan's points."""
+    seeds: range
+
+    def numbers(self, trial: int) -> range:
+        """The numbers in this sweep of the trainings of one of the other's trials, one for each seed."""
+        if trial not in self.trials:
+            return range(0)
+        first = self.trials.index(trial) * len(self.seeds)
+        return range(first, first + len(self.seeds))
+
+    def sources(self) -> dict[int, Source]:
+        """Number of a trial of this sweep -> the trial of the other one whose setting it has, and its seed."""
+        return {
+            number: Source(trial, seed)
+            for trial in self.trials
+            for number, seed in zip(self.numbers(trial), self.seeds, strict=True)
+        }
+
+    @property
+    def record(self) -> SweepRecord:
+        """Raises ValueError before the first run."""
+        return SweepRecord.open(self.folder)
+
+    def run(self, address: str | None, listener: Listener, then: Callable[[], None] | None = None) -> None:
+        """Begin or go on, and do `then` with the sweep's Ray."""
+        told = Retold(listener, f"{self.of}, evaluated", self.sources())
+        after = None if then is None else lambda record: then()
+        if is_sweep(self.folder):
+            resume(self.folder, address=address, listener=told, then=after)
         else:
-            retrained = start(plan, root=folder.parent, address=address, listener=told, then=measure).record
-    _warn_of_failures(retrained, _sources(plan, trials, seeds))
-    rows = []
-    for place, trial in enumerate(trials):
-        mine = range(place * seeds, (place + 1) * seeds)  # the plan's points are in the order of the trials
-        rows.append(_row(record, config, retrained, trial, {n: measured[n] for n in mine if n in measured}, len(mine)))
-        seen = {"when": time.time(), "trial": trial, "retrained": [f"{plan.name}/{trial_name(n)}" for n in mine]}
-        record.folder.note_opening({**seen, "result": rows[-1]})
-    import pandas as pd
+            start(self.plan, root=self.folder.parent, address=address, listener=told, then=after)
 
-    return pd.DataFrame(rows)
+    def warn_of_failures(self) -> None:
+        """Say of each training that failed whose setting it was, why, and where its files are."""
+        for trial in self.record.study.asked():
+            if trial.state == TrialState.FAIL:
+                who, where = self.sources()[trial.number].words(), self.record.folder.trial(trial.number).path
+                logging.getLogger(__name__).warning(f"{who} failed: {facts_of(trial).reason}; see {where}")
 
 
-def _warn_of_failures(retrained: SweepRecord, sources: Mapping[int, Source]) -> None:
-    """Say of each training that failed whose setting it was, why, and where its files are."""
-    for trial in retrained.study.asked():
-        if trial.state == TrialState.FAIL:
-            who, where = sources[trial.number].words(), retrained.folder.trial(trial.number).path
-            logging.getLogger(__name__).warning(f"{who} failed: {facts_of(trial).reason}; see {where}")
+def plan(
+    record: SweepRecord, config: SweepConfig, trials: Sequence[int], seeds: range, name: Callable[[str], str]
+) -> Retraining:
+    """Each setting on each seed, as points of the same space with a free seed.
 
-
-def _sources(plan: SweepConfig, trials: Sequence[int], seeds: int) -> dict[int, Source]:
-    """Number of a trial of the plan -> the trial of the sweep whose setting it has, and its seed."""
-    return {
-        number: Source(trials[number // seeds], int(point["seed"])) for number, point in enumerate(plan.space.baselines)
-    }
-
-
-def _plan(record: SweepRecord, config: SweepConfig, trials: Sequence[int], seeds: int) -> SweepConfig:
-    """The sweep that retrains: each setting on each fresh seed, as points of the same space with a free seed."""
-    asked = {trial.number: trial for trial in record.study.asked()}
-    for trial in trials:
-        if trial not in asked:
-            there = f"it has {min(asked)} to {max(asked)}" if asked else "it has none"
-            raise ValueError(f"the sweep {record.name!r} has no trial {trial}; {there}")
-        if facts_of(asked[trial]).invalid is not None:
-            raise ValueError(f"trial {trial} has {facts_of(asked[trial]).reason}; there is nothing to train")
-    used = {config.seed, *(one.params.get("seed", config.seed) for one in asked.values())}
-    fresh = range(max(used) + 1, max(used) + 1 + seeds)
-    space = config.space
-    points = tuple({**asked[trial].params, "seed": seed} for trial in trials for seed in fresh)
+    The sweep that has these points already goes on, whatever it is called. Otherwise it is called what `name` makes
+    of their mark.
+    """
+    params = {trial: params_of(record, trial) for trial in trials}
+    points = tuple({**params[trial], "seed": seed} for trial in trials for seed in seeds)
     mark = hashlib.sha256(json.dumps(points, sort_keys=True).encode()).hexdigest()[:8]
-    return config.replace(
-        name=retraining_name(len(trials), seeds, mark),
+    known = [one for one in sorted(record.folder.evaluations.glob(f"*-{mark}")) if is_sweep(one)]
+    folder = known[0] if known else record.folder.evaluations / name(mark)
+    space = config.space
+    made = config.replace(
+        name=folder.name,
         space=space.replace(
             fixed={key: value for key, value in space.fixed.items() if key != "seed"},
-            free={**space.free, "seed": CategoricalDistribution(tuple(fresh))},
+            free={**space.free, "seed": CategoricalDistribution(tuple(seeds))},
             conditions={key: parents for key, parents in space.conditions.items() if key != "seed"},
             baselines=points,
         ),
@@ -120,22 +153,38 @@ def _plan(record: SweepRecord, config: SweepConfig, trials: Sequence[int], seeds
         stopping=Never(),
         finalists=Finalists(share=0.0),
         time_budget_s=None,
+        gpu_hours=None,
     )
+    return Retraining(record.name, made, folder, tuple(trials), seeds)
+
+
+def params_of(record: SweepRecord, trial: int) -> dict[str, Any]:
+    """The point of a trial. Raises ValueError where there is none to train."""
+    asked = {one.number: one for one in record.study.asked()}
+    if trial not in asked:
+        there = f"it has {min(asked)} to {max(asked)}" if asked else "it has none"
+        raise ValueError(f"the sweep {record.name!r} has no trial {trial}; {there}")
+    if facts_of(asked[trial]).invalid is not None:
+        raise ValueError(f"trial {trial} has {facts_of(asked[trial]).reason}; there is nothing to train")
+    return asked[trial].params
 
 
 @doing("measuring on the test split")
-def _measure(retrained: SweepRecord, plan: SweepConfig) -> dict[int, dict[str, float]]:
-    """The test metrics of each retrained trial that reached its full budget, measured where a trial would run."""
+def measure(retrainings: Sequence[Retraining]) -> dict[Path, dict[str, float]]:
+    """Folder -> test metrics of each retrained trial that reached its full budget, measured where it would run."""
     import ray
 
-    run = ray.remote(num_cpus=plan.cpus, num_gpus=plan.gpus)(_test)
-    complete = [trial.number for trial in retrained.study.asked() if trial.state == TrialState.COMPLETE]
-    folders = [str(retrained.folder.trial(number).path) for number in complete]
-    return dict(zip(complete, ray.get([run.remote(folder) for folder in folders]), strict=True))
+    pending = {}
+    for one in retrainings:
+        run = ray.remote(num_cpus=one.plan.cpus, num_gpus=one.plan.gpus)(_test)
+        for trial in one.record.study.asked():
+            if trial.state == TrialState.COMPLETE:
+                folder = one.record.folder.trial(trial.number).path
+                pending[folder] = run.remote(str(folder))
+    return dict(zip(pending, ray.get(list(pending.values())), strict=True))
 
 
 def _test(folder: str) -> dict[str, float]:
-    from tune_mixup.record.trial_folder import TrialFolder
     from tune_mixup.training.trainer import Trainer
 
     trainer = Trainer(TrialConfig.parse(TrialFolder(Path(folder)).read_config()), folder=folder)  # mended by `resume`
@@ -143,12 +192,33 @@ def _test(folder: str) -> dict[str, float]:
     return trainer.test()
 
 
+def open_test_split(
+    record: SweepRecord,
+    config: SweepConfig,
+    trials: Sequence[int],
+    retrainings: Sequence[Retraining],
+    measured: Mapping[Path, dict[str, float]],
+) -> "pd.DataFrame":
+    """One row per trial, as `evaluate` has it, over all its retrainings; each is written to the sweep's record."""
+    import pandas as pd
+
+    rows = []
+    for trial in trials:
+        trained = [(one, number) for one in retrainings for number in one.numbers(trial)]
+        folders = [one.record.folder.trial(number).path for one, number in trained]
+        found = {path: measured[path] for path in folders if path in measured}
+        rows.append(_row(record, config, trial, found, promised=len(folders)))
+        names = [f"{one.folder.name}/{trial_name(number)}" for one, number in trained]
+        record.folder.note_opening({"when": time.time(), "trial": trial, "retrained": names, "result": rows[-1]})
+    return pd.DataFrame(rows)
+
+
 def _row(
     record: SweepRecord,
     config: SweepConfig,
-    retrained: SweepRecord,
     trial: int,
-    measured: dict[int, dict[str, float]],
+    measured: Mapping[Path, dict[str, float]],
+    *,
     promised: int,
 ) -> dict[str, Any]:
     from statistics import fmean, stdev
@@ -159,10 +229,10 @@ def _row(
         f"search_{config.metric}": history[-1].get(config.metric) if history else None,
     }
     row |= {"n": len(measured), "failed": promised - len(measured)}
-    ends = {number: retrained.folder.trial(number).read_epochs()[-1] for number in measured}
+    ends = {path: TrialFolder(path).read_epochs()[-1] for path in measured}
     for name in next(iter(measured.values()), {}):
         for split, values in (
-            ("val", [float(ends[number][f"val_{name}"]) for number in measured]),
+            ("val", [float(ends[path][f"val_{name}"]) for path in measured]),
             ("test", [metrics[name] for metrics in measured.values()]),
         ):
             row[f"{split}_{name}_mean"] = fmean(values)

@@ -91,8 +91,7 @@ def start(
         def fill(record: SweepRecord) -> None:
             record.study.note_sweep(SweepFacts(checkpoint_bytes=checkpoint_bytes))
             if source is not None:
-                imported = import_trials(record, config, source)
-                record.study.note_sweep(SweepFacts(warm_start=imported.words(source.name)))
+                import_trials(record, config, source)
 
         values = config.model_dump(mode="json")
         record = SweepRecord.create(root, config.name, values, direction=config.direction, fill=fill)

@@ -222,6 +222,8 @@ class SweepFacts(Fact):
     """The most that a checkpoint takes."""
     warm_start: str | None = None
     """What was imported from another sweep, in one line."""
+    seeds_before: int | None = None
+    """The largest seed that this other sweep had used, or one that it had begun with in its turn."""
     finals: tuple[FinalRound, ...] = ()
     """When the search was over, oldest first; more than one where the sweep was extended."""
 

@@ -5,7 +5,7 @@ fresh seeds, the finalists, come first: their means are no longer the pick of th
 """
 
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any, Literal, NamedTuple, Self
@@ -154,11 +154,3 @@ def common_seed(config: dict[str, Any]) -> int:
     """The seed of a sweep's trials, from its record, where they say nothing of theirs."""
     space = config.get("space", {})
     return int(space.get("fixed", {}).get("seed", config.get("seed", 0)))
-
-
-def used_seeds(record: SweepRecord) -> Iterable[int]:
-    """The seeds that trials of a sweep were trained on."""
-    common = common_seed(record.folder.config())
-    yield common
-    for trial in record.study.asked():
-        yield seed_of(trial, facts_of(trial), common)

@@ -9,7 +9,7 @@ from tune_mixup.faults import near, shown
 SWEEP = "sweep.yaml"
 EVALUATIONS = "evaluations"
 """The folder in a sweep's own of the sweeps that retrain its settings."""
-_SIZES = ("([0-9]+)", "([0-9]+)", "[0-9a-f]{8}")
+_RETRAINING = re.compile(r"([0-9]+)-trials-([0-9]+)-seeds-(?:([0-9.e-]+)-error-([0-9.e-]+)-margin-)?[0-9a-f]{8}")
 SCRATCH = "tm-tune-"
 """How the names of folders begin that Ray writes to while a sweep runs."""
 
@@ -55,9 +55,13 @@ def check_sweep_there(path: Path) -> None:
         raise ValueError(f"there is no sweep named {shown(path.name)} in {path.parent}{there}")
 
 
-def retraining_name(trials: int | str, seeds: int | str, mark: str) -> str:
-    """What the sweep is called that retrains the settings of so many trials on so many seeds each."""
-    return f"{trials}-trials-{seeds}-seeds-{mark}"
+def retraining_name(trials: int, seeds: int, mark: str, *, race: tuple[float, float] | None = None) -> str:
+    """What the sweep is called that retrains the settings of so many trials on so many seeds each.
+
+    `race`: error and margin of a race among them, of which this is a part. `mark` tells what is retrained.
+    """
+    until_sure = "" if race is None else f"{race[0]}-error-{race[1]}-margin-".replace("+", "")
+    return f"{trials}-trials-{seeds}-seeds-{until_sure}{mark}"
 
 
 def command_for(verb: str, path: Path, rest: str = "") -> str:
@@ -65,9 +69,11 @@ def command_for(verb: str, path: Path, rest: str = "") -> str:
 
     One that retrains another's settings is gone on with by evaluating that one again.
     """
-    retraining = re.fullmatch(retraining_name(*_SIZES), path.name)
+    retraining = _RETRAINING.fullmatch(path.name)
     if retraining is not None and path.parent.name == EVALUATIONS:
-        return command_for("evaluate", path.parent.parent, f" --top {retraining[1]} --seeds {retraining[2]}")
+        top, seeds, error, margin = retraining.groups()
+        race = "" if error is None else f" --until-sure --error {error} --margin {margin}"
+        return command_for("evaluate", path.parent.parent, f" --top {top} --seeds {seeds}{race}")
     root = path.expanduser().resolve().parent
     where = "" if root == Path("sweeps").resolve() else f" --root {shlex.quote(str(root))}"
     return f"tune-mixup {verb} {path.name}{where}{rest}"

@@ -14,8 +14,8 @@ from optuna.trial import TrialState
 from tune_mixup.distributions import in_study
 from tune_mixup.finalists import held_back, search_of_epochs, search_of_trials
 from tune_mixup.record.facts import FinalRound, SweepFacts
-from tune_mixup.record.merit import used_seeds
 from tune_mixup.record.sweep_record import SweepRecord
+from tune_mixup.search.seeds import first_fresh
 from tune_mixup.search.standing import Standing
 from tune_mixup.sweep_config import SweepConfig
 
@@ -88,7 +88,7 @@ class Finals:
         search = self._search()
         meant = held_back(self.config.finalists, search, self.share)
         number = self.config.finalists.settings(min(runs, meant) or runs)
-        first = self._rounds[0].first_seed if self._rounds else max(self._seeds()) + 1
+        first = self._rounds[0].first_seed if self._rounds else self._first_fresh()
         began = FinalRound(
             trials=self.config.trials,
             time_budget_s=self.config.time_budget_s,
@@ -132,15 +132,14 @@ class Finals:
         trials = self.record.study.optuna.get_trials(deepcopy=False, states=(TrialState.WAITING,))
         return bool(trials)
 
-    def _seeds(self) -> Iterator[int]:
-        """The seeds that trials have, and that the space could give them."""
-        yield from used_seeds(self.record)
-        match self.config.space.free.get("seed"):
-            case None:
-                return
-            case distribution:
-                match in_study(distribution):
-                    case CategoricalDistribution(choices=choices):
-                        yield from (int(choice) for choice in choices if isinstance(choice, int))
-                    case IntDistribution(high=high):
-                        yield high
+    def _first_fresh(self) -> int:
+        """The first seed above all that were used, and that the space could give a trial."""
+        first = first_fresh(self.record)
+        if (seeds := self.config.space.free.get("seed")) is None:
+            return first
+        match in_study(seeds):
+            case CategoricalDistribution(choices=choices):
+                return max([first, *(choice + 1 for choice in choices if isinstance(choice, int))])
+            case IntDistribution(high=high):
+                return max(first, high + 1)
+        return first

@@ -9,11 +9,12 @@ from optuna.trial import TrialState, create_trial
 from tune_mixup.config import TrialConfig
 from tune_mixup.distributions import Range, canonical, contains, in_study
 from tune_mixup.log_steps import LogSteps
-from tune_mixup.record.facts import TrialFacts
+from tune_mixup.record.facts import SweepFacts, TrialFacts
 from tune_mixup.record.names import trial_name
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.record.tables import known_rows
 from tune_mixup.schema import flatten
+from tune_mixup.search.seeds import last_used
 from tune_mixup.search.settings import settings_of
 from tune_mixup.search_space import Params
 from tune_mixup.sweep_config import SweepConfig
@@ -36,6 +37,8 @@ class Imported(NamedTuple):
 
 def import_trials(record: SweepRecord, config: SweepConfig, other: SweepRecord) -> Imported:
     """Add the COMPLETE and PRUNED trials of `other` to the study of `record`, which has no trials of its own yet.
+
+    What was imported is noted there, and the largest seed that `other` has used.
 
     A trial is used when everything that the new space fixes is equal (seed and paths apart), so that its values mean
     the same. `config.outside` says what to do with parameters out of range: leave the trial out, move it to the nearest
@@ -83,7 +86,9 @@ def import_trials(record: SweepRecord, config: SweepConfig, other: SweepRecord) 
             )
         )
         used, clipped = used + 1, clipped + bool(moved)
-    return Imported(used, clipped, dict(dropped))
+    imported = Imported(used, clipped, dict(dropped))
+    record.study.note_sweep(SweepFacts(warm_start=imported.words(other.name), seeds_before=last_used(other)))
+    return imported
 
 
 def _check_content(trial: TrialConfig, settings: dict[str, Any], name: str) -> None:
