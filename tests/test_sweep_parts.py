@@ -6,7 +6,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution
 
 from tune_mixup.samplers import SAMPLERS
-from tune_mixup.samplers.gp import Gp
+from tune_mixup.samplers.qmc import Qmc
 from tune_mixup.samplers.tpe import Tpe
 from tune_mixup.search_space import SearchSpace
 from tune_mixup.stopping import STOPPING
@@ -27,12 +27,12 @@ def space(**defaults):
 
 def test_a_part_is_a_name_a_section_or_an_object():
     for given in (
-        {"sampler": "gp", "scheduler": "median"},
-        {"sampler": {"name": "gp"}, "stopping": {"name": "median"}},
-        {"sampler": Gp(), "stopping": Median()},
+        {"sampler": "qmc", "scheduler": "median"},
+        {"sampler": {"name": "qmc"}, "stopping": {"name": "median"}},
+        {"sampler": Qmc(), "stopping": Median()},
     ):
         config = plan(space(), name="s", **given)
-        assert (config.sampler, config.stopping) == (Gp(), Median())
+        assert (config.sampler, config.stopping) == (Qmc(), Median())
     config = plan(space(), {"sweep.stopping.grace_epochs": 3, "sweep.sampler.candidates": 5}, name="s")
     assert (config.sampler, config.stopping) == (Tpe(candidates=5), Asha(grace_epochs=3))
     config = plan(space(), {"sweep.stopping.min_others": 5}, name="s", scheduler="median")
@@ -142,3 +142,14 @@ def test_names_are_nowhere_branched_on():
         if path.parent.name not in rooms and path.name != "options.py":
             found = [name for name in (*SAMPLERS, "asha", "hyperband") if f'== "{name}"' in path.read_text()]
             assert not found, (path, found)
+
+
+@pytest.mark.parametrize("sampler", ["gp", "cmaes"])
+def test_a_sampler_that_learns_from_whole_trials_only_does_not_go_with_a_rule_that_stops_them(sampler):
+    assert plan(space(), name="s", sampler=sampler, scheduler="none").sampler.name == sampler
+    for rule in ("asha", "hyperband", "median"):
+        words = f"sweep.sampler.name: got '{sampler}', which learns only from trials that were trained to the end, but {rule}"
+        with pytest.raises(ValueError, match=words):
+            plan(space(), name="s", sampler=sampler, scheduler=rule)
+    values = {**plan(space(), name="s", scheduler="asha").model_dump(mode="json"), "sampler": {"name": sampler}}
+    assert SweepConfig.from_record(values).sampler.name == sampler  # a sweep of before goes on

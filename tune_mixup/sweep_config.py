@@ -217,7 +217,15 @@ class SweepConfig(Parts):
         return invalid_points(self.space, seed=self.seed)
 
     def check(self) -> None:
-        """Try every baseline, both ends and every choice of the space. Raises ValueError for the first that fails."""
+        """Try every baseline, both ends and every choice of the space. Raises ValueError for the first that fails.
+
+        Also for a sampler that would learn next to nothing: such sweeps of before go on.
+        """
+        if self.sampler.learns and not self.sampler.learns_from_stopped and self.stopping.stops:
+            raise ValueError(
+                f"sweep.sampler.name: got {self.sampler.name!r}, which learns only from trials that were trained to the "
+                f"end, but {self.stopping.name} stops most of them before; take tpe, or --scheduler none"
+            )
         for point in itertools.chain(self.space.baselines, self.space.corners()):
             self._check_trial(self.trial(point))
         if self.sampler.finite:

@@ -39,6 +39,8 @@ class Sampler(Part, ABC):
 
     learns: ClassVar[bool] = False
     """Whether its suggestions depend on the trials that have ended, so that too many side by side teach it little."""
+    learns_from_stopped: ClassVar[bool] = True
+    """Whether it learns from trials that were stopped, if it learns at all."""
     finite: ClassVar[bool] = False
     """Whether the sweep runs every point of the space, each of whose parameters must be finite, in order and once."""
     notes: ClassVar[str] = ""

@@ -20,6 +20,7 @@ class CmaEs(Sampler):
     startup_trials: int = Field(default=1, ge=0)
     """Points are random until this many trials were trained to the end; it learns from no others."""
     learns = True
+    learns_from_stopped = False
 
     @override
     def make(self, draw: Draw) -> BaseSampler:

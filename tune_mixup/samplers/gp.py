@@ -20,6 +20,7 @@ class Gp(Sampler):
     startup_trials: int = Field(default=10, ge=0)
     """Points are random until this many trials were trained to the end; it learns from no others."""
     learns = True
+    learns_from_stopped = False
     notes = "gp"
 
     @override

@@ -58,6 +58,8 @@ class Stopping(Part, ABC):
     stops still show what rungs would have cost.
     """
 
+    stops: ClassVar[bool] = True
+    """Whether it ever stops a trial."""
     has_rungs: ClassVar[bool] = False
     """Whether it compares trials at the rungs of their seats."""
     needs_every_epoch: ClassVar[bool] = False

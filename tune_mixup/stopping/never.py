@@ -12,6 +12,7 @@ class Never(Stopping):
     """It has no settings."""
 
     name: Literal["none"] = "none"
+    stops = False
 
     @override
     def rule(self, objective: Objective, *, epochs: int) -> StoppingRule:
