@@ -223,8 +223,8 @@ class SweepConfig(Parts):
         """
         if self.sampler.learns and not self.sampler.learns_from_stopped and self.stopping.stops:
             raise ValueError(
-                f"sweep.sampler.name: got {self.sampler.name!r}, which learns only from trials that were trained to the "
-                f"end, but {self.stopping.name} stops most of them before; take tpe, or --scheduler none"
+                f"sweep.sampler.name: got {self.sampler.name!r}, which learns only from trials that were trained to "
+                f"the end, but {self.stopping.name} stops most of them before; take tpe, or --scheduler none"
             )
         for point in itertools.chain(self.space.baselines, self.space.corners()):
             self._check_trial(self.trial(point))
