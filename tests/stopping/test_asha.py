@@ -61,14 +61,14 @@ def test_a_rung_by_hand():
     asha = AshaRule("maximize", 3)
     values = {0: 0.5, 1: 0.4, 2: 0.6, 3: 0.55, 4: 0.58, 5: 0.59, 6: 0.7}
     made = {trial: asha.report(trial, 1, value, Seat((1, 3))) for trial, value in values.items()}
-    # kept: the best max(1, n // 3) of the n that have reached the rung so far
-    assert [trial for trial, decision in made.items() if not decision.stop] == [0, 2, 5, 6]
+    # kept: of the 1, 2, ... 7 that have reached the rung so far the best 1, 1, 1, 2, 2, 2, 3
+    assert [trial for trial, decision in made.items() if not decision.stop] == [0, 2, 3, 4, 5, 6]
     assert made[1].why == "epoch 1: 0.4 is number 2 of 2 at the rung of epoch 1; the best 1 go on (cutoff 0.5)"
     assert made[5].plain() == {
         "epoch": 1, "rung": 1, "value": 0.59, "rank": 2, "of": 6, "cutoff": 0.59, "group": "", "stop": False,
         "by": "rung", "why": "epoch 1: 0.59 is number 2 of 6 at the rung of epoch 1; the best 2 go on (cutoff 0.59)",
     }  # fmt: skip
-    assert asha.report(0, 2, 0.9, Seat((1, 3))).stop, "number 4 of 7 by now, and the best 3 stay"
+    assert asha.report(0, 2, 0.1, Seat((1, 3))) is None, "a trial that went on is compared at the next rung only"
 
 
 def test_minimising_turns_the_order_round():
@@ -76,7 +76,7 @@ def test_minimising_turns_the_order_round():
     assert not asha.report(0, 1, 1.0, Seat((1,))).stop
     assert not asha.report(1, 1, 0.5, Seat((1,))).stop
     decision = asha.report(2, 1, 2.0, Seat((1,)))
-    assert decision.stop and decision.cutoff == 0.5 and decision.rank == 3
+    assert decision.stop and decision.cutoff == 1.0 and decision.rank == 3
 
 
 def test_a_rung_decides_by_the_median_of_the_last_reports():
@@ -119,20 +119,6 @@ def test_a_resumed_trial_enters_no_rung_below_the_epoch_it_resumed_from():
     assert not after.report(1, 1, 0.02, seat).stop
 
 
-def test_a_pass_is_taken_back_when_the_trial_is_far_from_the_best_of_those_who_came_later():
-    asha, seat = AshaRule("maximize", 3), Seat((2, 20))
-    assert not asha.report(0, 2, 0.5, seat).stop
-    for trial in range(1, 4):
-        asha.report(trial, 2, 0.5 + trial / 10, seat)
-        decision = asha.report(0, 2 + trial, 0.99, seat)
-        # stays while it is in the best int(1.5 n / 3) of n = 2, 3, 4
-        assert (decision is not None) == (1 + trial > max(1, (1 + trial) // 2)), trial
-    assert decision.stop and decision.rung == 2
-    assert decision.why == (
-        "epoch 5: its 0.5 at the rung of epoch 2 is by now number 4 of 4; the best 2 stay (cutoff 0.7)"
-    )
-
-
 def test_the_control_group_is_compared_and_goes_on():
     asha = AshaRule("maximize", 3)
     asha.report(0, 1, 0.9, Seat((1, 3)))
@@ -153,7 +139,7 @@ def test_the_best_so_far_always_goes_on_and_about_one_in_eta_is_kept(values, fac
         if value >= best:
             assert not stop
         better = sum(other > value for other in values[: trial + 1])
-        assert stop == (better >= max(1, (trial + 1) // factor))
+        assert stop == (factor * better >= trial + 1)
         best = max(best, value)
 
 

@@ -12,6 +12,7 @@ from statistics import NormalDist, fmean
 from typing import NamedTuple
 
 from tune_mixup.record.facts import LongerGrace
+from tune_mixup.stopping.rungs import num_going_on
 
 FIRST, EARLY = 20, 2
 """The first FIRST numbers hold at least EARLY control trials, however small the fraction."""
@@ -138,7 +139,7 @@ def chance_best_stopped(correlation: float, compared: int, reduction_factor: int
     For normal values at the rung and at the end with this rank correlation (r = 2 sin(pi rho / 6)): the mean, over the
     quantiles of the best final value, of the chance that its value at the rung is below the best 1/eta.
     """
-    keep = max(1, compared // reduction_factor)
+    keep = num_going_on(compared, reduction_factor)
     if keep >= compared:
         return 0.0
     r = max(-0.999, min(0.999, 2 * math.sin(math.pi * correlation / 6)))

@@ -17,6 +17,11 @@ def grace_of(epochs: int, grace_epochs: int | None) -> int:
     return max(5, round(0.1 * epochs), min(10, math.ceil(epochs / 3)))
 
 
+def num_going_on(num: int, reduction_factor: int) -> int:
+    """How many of the `num` trials that have come to a rung go on: one in `reduction_factor`, rounded up."""
+    return math.ceil(num / reduction_factor)
+
+
 def rung_epochs(
     epochs: int, *, grace_epochs: int | None, reduction_factor: int, drops: Iterable[int] = ()
 ) -> list[int]:
