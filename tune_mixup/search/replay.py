@@ -22,6 +22,7 @@ from tune_mixup.record.journal import Journal
 from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.samplers import TrialSampler
+from tune_mixup.search.last_chance import on_last_chance
 from tune_mixup.search.seats import Seats
 from tune_mixup.search_space import Params
 from tune_mixup.sweep_config import SweepConfig
@@ -147,7 +148,8 @@ class _Replay:
         decisions = self.record.study.facts(number).decisions
         recorded = [one for one in decisions if one.epoch == epoch and one.by != "budget"]
         for one in recorded:
-            again = decision == one
+            turned = decision is not None and decision.stop and one.by == "last"
+            again = one == (on_last_chance(decision) if turned else decision)
             yield self._event(number, "decide", _words(one), again)
         if decision is not None and not recorded:
             yield self._event(number, "decide", f"nothing, where the rule says: {decision.why}", False)

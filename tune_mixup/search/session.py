@@ -16,6 +16,7 @@ from tune_mixup.record.trial_folder import Epoch
 from tune_mixup.search.asking import Asking
 from tune_mixup.search.control_group import ControlGroup
 from tune_mixup.search.endings import fault_of, is_at_end, outcome_of
+from tune_mixup.search.last_chance import unless_last
 from tune_mixup.search.ledger import Ledger
 from tune_mixup.search.mending import mend, mend_all, unbroken
 from tune_mixup.search.repeats import serve
@@ -206,8 +207,8 @@ class Session:
         if epoch >= self._epochs(number):
             self.rule.note(number, epoch, value, self._seat(number))
             return False
-        decision = self.rule.report(number, epoch, value, self._seat(number))
-        if decision is not None:
+        said = self.rule.report(number, epoch, value, self._seat(number))
+        if (decision := unless_last(said, number, self.record, promised=self.config.trials)) is not None:
             self.record.decide(number, decision)
         return decision is not None and decision.stop
 
