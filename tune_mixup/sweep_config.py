@@ -12,7 +12,7 @@ from typing_extensions import override
 from tune_mixup.config import TrialConfig
 from tune_mixup.faults import shown
 from tune_mixup.importing import import_paths, imported, is_import_path
-from tune_mixup.metrics import METRICS, Direction, directions, outside_name, read_paths, with_outside
+from tune_mixup.metrics import METRICS, Direction, directions, outside_name
 from tune_mixup.options import Options, parse_duration, said
 from tune_mixup.outside import importing_from, module_files, module_folders
 from tune_mixup.plain_values import plain_by_key
@@ -21,10 +21,12 @@ from tune_mixup.schema import Schema, flatten, suggest
 from tune_mixup.search_space import Params, SearchSpace
 from tune_mixup.space_checks import (
     Invalid,
+    added_metrics,
     check_data_named,
     check_ranges,
     examples,
     invalid_points,
+    objectives,
     trial_at,
     with_assumed,
 )
@@ -34,22 +36,6 @@ from tune_mixup.sweep_parts import FLAT, Parts, dotted, grouped, over_defaults, 
 
 OBJECTIVES = directions(METRICS)
 """What a sweep can optimise -> maximize or minimize; `_median` is over the last `training.median_epochs` epochs."""
-
-
-def objectives(space: SearchSpace) -> dict[str, Direction]:
-    """`OBJECTIVES`, and what the metrics report that the space adds by its fixed `training.metrics`.
-
-    Raises ValueError for a metric that can't be imported.
-    """
-    try:
-        return directions(with_outside(_added_metrics(space)))
-    except ValueError as error:
-        raise ValueError(f"training.metrics: {error}") from None
-
-
-def _added_metrics(space: SearchSpace) -> tuple[str, ...]:
-    added = read_paths(flatten(space.fixed).get("training.metrics", ()))
-    return added if isinstance(added, tuple) else ()
 
 
 def _refuse_other_words(amount: object) -> object:
@@ -104,7 +90,16 @@ class SweepConfig(Parts):
     @classmethod
     @override
     def parse(cls, values: Mapping[str, Any]) -> Self:
-        """Build from nested plain values. Raises ValueError with one line that names each bad key with dots."""
+        """Build from nested plain values; what the stopping rule leaves empty becomes the number that it stands for.
+
+        Raises ValueError with one line that names each bad key with dots.
+        """
+        config = cls._unsettled(values)
+        stopping = config.stopping.settled(epochs=config._most_epochs, trials=config.trials)
+        return config.model_copy(update={"stopping": stopping})
+
+    @classmethod
+    def _unsettled(cls, values: Mapping[str, Any]) -> Self:
         for key in values:
             if key in FLAT:
                 raise ValueError(f"sweep.{key}: is sweep.{FLAT[key]} now; set that")
@@ -121,9 +116,10 @@ class SweepConfig(Parts):
     def from_record(cls, values: Mapping[str, Any]) -> Self:
         """The configuration that a sweep's record holds, in today's format or in the first one.
 
-        The first format has beside the rule's name the settings of all rules; those that are not the rule's are left
-        out. More than one GPU per trial, once accepted, is one: no trial has trained on more. Modules from outside that
-        it names are imported from where they lay when the sweep began, and stay imported.
+        A rule's setting that is empty stands for what it did before sweeps noted the number. The first format has
+        beside the rule's name the settings of all rules; those that are not the rule's are left out. More than one GPU
+        per trial, once accepted, is one: no trial has trained on more. Modules from outside that it names are imported
+        from where they lay when the sweep began, and stay imported.
         """
         given = {key: value for key, value in values.items() if key != "format"}
         given = given if "format" in values else grouped(given)
@@ -134,7 +130,9 @@ class SweepConfig(Parts):
             for path in sorted({text for text in import_paths(given).values()}):
                 imported(path)
             try:
-                return cls.parse(given)
+                config = cls._unsettled(given)
+                stopping = config.stopping.settled_before(epochs=config._most_epochs)
+                return config.model_copy(update={"stopping": stopping})
             except ValueError as error:
                 file = f"sweep.yaml of the sweep {shown(str(given.get('name')))}"
                 raise ValueError(f"{file} holds what is refused ({error}); restore it from a copy") from None
@@ -211,6 +209,9 @@ class SweepConfig(Parts):
         """Trials that stand for the whole space, at least one. Raises ValueError where no point is valid."""
         return map(self._with_content, examples(self.space, seed=self.seed))
 
+    def _most_epochs(self) -> int:
+        return max(trial.training.epochs for trial in self.examples())
+
     def _with_content(self, trial: TrialConfig) -> TrialConfig:
         return trial.of_data(self.data.get(trial.data.source(), trial.data.fingerprint))
 
@@ -277,7 +278,7 @@ def plan(
     check_ranges(loaded)
     loaded = with_assumed(loaded)
     if is_import_path(metric := given.get("metric")):
-        added = dict.fromkeys([*_added_metrics(loaded), metric])
+        added = dict.fromkeys([*added_metrics(loaded), metric])
         loaded = loaded.fix({"training.metrics": list(added)})
         given["metric"] = f"val_{outside_name(metric)}"
     if Parts.parse({key: given[key] for key in Parts.model_fields}).sampler.finite:

@@ -56,8 +56,7 @@ def test_the_pool_runs_the_task(tmp_path):
 @pytest.mark.slow
 def test_ours_runs_the_task(ray_session, tmp_path, global_state_kept):
     check(ours(TASK, tmp_path / "plain"))
-    finished = ours_by_default(TASK, tmp_path / "default")
-    assert [one.epochs for one in finished] == [3, 3, 3]  # too few for any rung of ours
+    check(ours_by_default(TASK, tmp_path / "default"))
 
 
 def test_points_of_a_race_depend_on_its_seed_and_lie_in_the_space(monkeypatch, tmp_path):

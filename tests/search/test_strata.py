@@ -114,8 +114,9 @@ def test_draws_are_inside_the_space_and_uniform_on_its_scales():
 
 
 def test_a_seat_is_rungs_group_and_control():
-    config = plan(space=space_of(CategoricalDistribution((0.1, 4.0)), **{"training.epochs": 100}), grace_epochs=None)
-    seats = Seats(config.replace(stopping={"control_fraction": 1.0}))
+    space = space_of(CategoricalDistribution((0.1, 4.0)), **{"training.epochs": 100})
+    config = plan(space=space, grace_epochs=10)
+    seats = Seats(config.replace(stopping={"grace_epochs": 10, "control_fraction": 1.0}))
     weak, strong = (config.trial({"mixing.alpha": alpha}) for alpha in (0.1, 4.0))
     assert seats.of(3, weak) == ((10, 30), "weak mixing", True)
     assert not Seats(config.replace(stopping={"control_fraction": 0.0})).of(3, weak).spared

@@ -10,7 +10,7 @@ from tune_mixup.stopping.asha import AshaRule
 from tune_mixup.stopping.base import Seat, smoothed
 from tune_mixup.stopping.hyperband import HyperbandRule, bracket_of
 from tune_mixup.stopping.median import MedianRule
-from tune_mixup.stopping.rungs import rung_epochs
+from tune_mixup.stopping.rungs import grace_of, num_going_on, rung_epochs
 
 
 @pytest.mark.parametrize(
@@ -19,13 +19,15 @@ from tune_mixup.stopping.rungs import rung_epochs
         (27, {"grace_epochs": 1, "reduction_factor": 3}, [1, 3, 9]),
         (28, {"grace_epochs": 1, "reduction_factor": 3}, [1, 3, 9]),  # 27 of 28 could save next to nothing
         (31, {"grace_epochs": 1, "reduction_factor": 3}, [1, 3, 9, 27]),
-        (100, {"grace_epochs": None, "reduction_factor": 3}, [10, 30]),
-        (200, {"grace_epochs": None, "reduction_factor": 3}, [20, 60]),
-        (50, {"grace_epochs": None, "reduction_factor": 3}, [10, 30]),
+        (200, {"grace_epochs": None, "reduction_factor": 3}, [23, 69]),
+        (100, {"grace_epochs": None, "reduction_factor": 3}, [18, 54]),
+        (50, {"grace_epochs": None, "reduction_factor": 3}, [17]),
         (27, {"grace_epochs": None, "reduction_factor": 3}, [9]),
         (20, {"grace_epochs": None, "reduction_factor": 2}, [7, 14]),
-        (12, {"grace_epochs": None, "reduction_factor": 3}, [5]),
-        (5, {"grace_epochs": None, "reduction_factor": 3}, []),
+        (12, {"grace_epochs": None, "reduction_factor": 3}, [4]),
+        (5, {"grace_epochs": None, "reduction_factor": 3}, [2]),
+        (3, {"grace_epochs": None, "reduction_factor": 3}, [1]),
+        (2, {"grace_epochs": None, "reduction_factor": 3}, []),
         (1, {"grace_epochs": 1, "reduction_factor": 2}, []),
         (100, {"grace_epochs": 49, "reduction_factor": 10, "drops": (50, 75)}, [51]),
         (100, {"grace_epochs": 50, "reduction_factor": 10, "drops": (50,)}, [51]),
@@ -37,6 +39,22 @@ def test_rungs(epochs, options, expected):
     assert rung_epochs(epochs, **options) == expected
 
 
+def test_grace_is_a_third_up_to_54_epochs_and_never_falls():
+    graces = {epochs: grace_of(epochs) for epochs in range(1, 1000)}
+    assert [graces[epochs] for epochs in (1, 2, 3, 4, 5, 6, 7, 12, 27, 30, 53, 54)] == [
+        1, 1, 1, 2, 2, 2, 3, 4, 9, 10, 18, 18
+    ]  # fmt: skip
+    assert all(epochs <= 3 * graces[epochs] < epochs + 3 for epochs in range(1, 55))
+    assert {graces[epochs] for epochs in range(54, 163)} == {18}
+    assert all(epochs <= 9 * graces[epochs] < epochs + 9 for epochs in range(162, 1000))
+    assert all(graces[epochs] <= graces[epochs + 1] for epochs in range(1, 999))
+
+
+def test_one_in_three_rounded_up_goes_on():
+    assert [num_going_on(num, 3) for num in range(1, 11)] == [1, 1, 1, 2, 2, 2, 3, 3, 3, 4]
+    assert [num_going_on(num, 2) for num in range(1, 6)] == [1, 1, 2, 2, 3]
+
+
 @settings(deadline=None, max_examples=60)
 @given(
     st.integers(1, 400), st.none() | st.integers(1, 50), st.integers(2, 5), st.lists(st.integers(1, 399), max_size=3)
@@ -44,7 +62,7 @@ def test_rungs(epochs, options, expected):
 def test_no_rung_before_the_grace_just_before_a_drop_or_near_the_end(epochs, grace, factor, drops):
     margin = max(1, round(0.1 * epochs))
     for rung in rung_epochs(epochs, grace_epochs=grace, reduction_factor=factor, drops=sorted(drops)):
-        assert rung >= (grace or max(5, round(0.1 * epochs))) and rung < epochs - margin
+        assert rung >= (grace or min(18, epochs / 3)) and rung < epochs - margin
         assert not any(drop - margin < rung <= drop for drop in drops) or any(drop + 1 == rung for drop in drops)
 
 

@@ -148,8 +148,9 @@ class _Replay:
         decisions = self.record.study.facts(number).decisions
         recorded = [one for one in decisions if one.epoch == epoch and one.by != "budget"]
         for one in recorded:
-            turned = decision is not None and decision.stop and one.by == "last"
-            again = one == (on_last_chance(decision) if turned else decision)
+            if one.by == "last" and decision is not None and decision.stop:
+                decision = on_last_chance(decision)
+            again = decision == one
             yield self._event(number, "decide", _words(one), again)
         if decision is not None and not recorded:
             yield self._event(number, "decide", f"nothing, where the rule says: {decision.why}", False)

@@ -219,8 +219,7 @@ class Session:
 
     def _lengthen_grace(self, number: int) -> str:
         """From trial `number` on, drop the rungs that the control group speaks against; what to say about it."""
-        longer = self.control.longer_grace(number, self._grace) if self.config.stopping.has_rungs else None
-        if longer is None:
+        if (longer := self.control.longer_grace(number, self._grace, self.unfinished())) is None:
             return ""
         self._grace = (*self._grace, longer)
         self.record.study.note_sweep(SweepFacts(grace=self._grace))
