@@ -45,7 +45,7 @@ def longer_grace(
     last = max(found, key=lambda about: about.rung)
     why = (
         f"no trial is compared before epoch {last.rung + 1}: in the first {last.num} trials of the control group the "
-        f"rank correlation of epoch {last.rung} with the end is {last.correlation:.2f}, below {GOOD:g} by a test that errs "
-        f"in at most {ERROR:.0%} of sweeps"
+        f"rank correlation of epoch {last.rung} with the end is {last.correlation:.2f}, below {GOOD:g} by a test that "
+        f"errs in at most {ERROR:.0%} of sweeps"
     )
     return LongerGrace(from_trial=from_trial, epochs=last.rung + 1, why=why)
