@@ -34,7 +34,7 @@ def test_slow_starters_are_seen_in_either_direction(falls):
     taus = [5 * (1 + strength + 0.3 * (number % 2)) for number, strength in enumerate(strengths)]
     found = rise([(strength, curve(tau, falls=falls)) for strength, tau in zip(strengths, taus, strict=True)])
     last = [math.ceil(1 - tau * math.log(0.1 + 0.9 * math.exp(-99 / tau))) for tau in taus]  # from the value at epoch 1
-    assert found.num == 16
+    assert found.trials == 16
     assert found.correlation == pytest.approx(stats.spearmanr(strengths, last).statistic)
     assert 0 < found.low < found.correlation < found.high
 

@@ -83,11 +83,11 @@ def _sweep(found: Mapping[str, Any], width: int | None) -> Iterator[str]:
 def _checked(rise: Mapping[str, Any]) -> str:
     """What the sweep's curves say about its strata."""
     if rise["correlation"] is None:
-        return f"whether stronger mixing rises later in this sweep is unknown (COMPLETE trials that mix: {rise['num']})"
+        return f"whether stronger mixing rises later in this sweep is unknown (COMPLETE trials that mix: {rise['trials']})"
     later, so = ("later", "as strata assume") if rise["correlation"] > 0 else ("earlier", "against what strata assume")
     return (
         f"stronger mixing rises {later} in this sweep, {so}: rank correlation {rise['correlation']:.2f} "
-        f"({rise['low']:.2f} to {rise['high']:.2f}) in {rise['num']} COMPLETE trials"
+        f"({rise['low']:.2f} to {rise['high']:.2f}) in {rise['trials']} COMPLETE trials"
     )
 
 

@@ -12,8 +12,8 @@ RISEN = 0.9
 class Rise(NamedTuple):
     """How late trials rise by their mixing strength."""
 
-    num: int
-    """Trials that were trained to the end, mix and have a curve that rises or falls at all."""
+    trials: int
+    """How many were trained to the end, mix and have a curve that rises or falls at all."""
     correlation: float | None
     """Spearman's, between strength and the epoch by which a trial has risen; None as long as its sign is unknown."""
     low: float
