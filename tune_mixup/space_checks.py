@@ -73,6 +73,14 @@ def _valid(space: SearchSpace, points: Iterable[Params], seed: int, faults: list
             faults.append(error)
 
 
+def most_epochs(space: SearchSpace) -> int:
+    """The epochs of the space's longest training; 1 where no point is valid, so that none is ever trained."""
+    try:
+        return max(trial.training.epochs for trial in examples(space))
+    except ValueError:
+        return 1
+
+
 def objectives(space: SearchSpace) -> dict[str, Direction]:
     """What trials report -> its direction; the metrics are ours and those of the fixed `training.metrics`.
 

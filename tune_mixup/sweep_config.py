@@ -26,6 +26,7 @@ from tune_mixup.space_checks import (
     check_ranges,
     examples,
     invalid_points,
+    most_epochs,
     objectives,
     trial_at,
     with_assumed,
@@ -95,7 +96,7 @@ class SweepConfig(Parts):
         Raises ValueError with one line that names each bad key with dots.
         """
         config = cls._unsettled(values)
-        stopping = config.stopping.settled(epochs=config._most_epochs, trials=config.trials)
+        stopping = config.stopping.settled(epochs=lambda: most_epochs(config.space), trials=config.trials)
         return config.model_copy(update={"stopping": stopping})
 
     @classmethod
@@ -131,7 +132,7 @@ class SweepConfig(Parts):
                 imported(path)
             try:
                 config = cls._unsettled(given)
-                stopping = config.stopping.settled_before(epochs=config._most_epochs)
+                stopping = config.stopping.settled_before(epochs=lambda: most_epochs(config.space))
                 return config.model_copy(update={"stopping": stopping})
             except ValueError as error:
                 file = f"sweep.yaml of the sweep {shown(str(given.get('name')))}"
@@ -208,9 +209,6 @@ class SweepConfig(Parts):
     def examples(self) -> Iterator[TrialConfig]:
         """Trials that stand for the whole space, at least one. Raises ValueError where no point is valid."""
         return map(self._with_content, examples(self.space, seed=self.seed))
-
-    def _most_epochs(self) -> int:
-        return max(trial.training.epochs for trial in self.examples())
 
     def _with_content(self, trial: TrialConfig) -> TrialConfig:
         return trial.of_data(self.data.get(trial.data.source(), trial.data.fingerprint))

@@ -19,7 +19,8 @@ from tune_mixup.stopping.rungs import grace_of, num_going_on, rung_epochs
         (27, {"grace_epochs": 1, "reduction_factor": 3}, [1, 3, 9]),
         (28, {"grace_epochs": 1, "reduction_factor": 3}, [1, 3, 9]),  # 27 of 28 could save next to nothing
         (31, {"grace_epochs": 1, "reduction_factor": 3}, [1, 3, 9, 27]),
-        (200, {"grace_epochs": None, "reduction_factor": 3}, [23, 69]),
+        (300, {"grace_epochs": None, "reduction_factor": 3}, [25, 75, 225]),
+        (200, {"grace_epochs": None, "reduction_factor": 3}, [18, 54, 162]),
         (100, {"grace_epochs": None, "reduction_factor": 3}, [18, 54]),
         (50, {"grace_epochs": None, "reduction_factor": 3}, [17]),
         (27, {"grace_epochs": None, "reduction_factor": 3}, [9]),
@@ -45,8 +46,8 @@ def test_grace_is_a_third_up_to_54_epochs_and_never_falls():
         1, 1, 1, 2, 2, 2, 3, 4, 9, 10, 18, 18
     ]  # fmt: skip
     assert all(epochs <= 3 * graces[epochs] < epochs + 3 for epochs in range(1, 55))
-    assert {graces[epochs] for epochs in range(54, 163)} == {18}
-    assert all(epochs <= 9 * graces[epochs] < epochs + 9 for epochs in range(162, 1000))
+    assert {graces[epochs] for epochs in range(54, 217)} == {18}
+    assert all(epochs <= 12 * graces[epochs] < epochs + 12 for epochs in range(216, 1000))
     assert all(graces[epochs] <= graces[epochs + 1] for epochs in range(1, 999))
 
 

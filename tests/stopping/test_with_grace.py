@@ -17,7 +17,7 @@ def config_of(rule="asha", epochs=27, trials=20, **settings):
 
 
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize(("epochs", "grace"), [(3, 1), (12, 4), (27, 9), (54, 18), (100, 18), (200, 23)])
+@pytest.mark.parametrize(("epochs", "grace"), [(3, 1), (12, 4), (27, 9), (54, 18), (100, 18), (240, 20)])
 def test_grace_follows_from_the_epochs(rule, epochs, grace):
     config = config_of(rule, epochs)
     assert config.stopping.grace_epochs == grace == config.stopping.rungs(epochs)[0]

@@ -83,7 +83,9 @@ def _sweep(found: Mapping[str, Any], width: int | None) -> Iterator[str]:
 def _checked(rise: Mapping[str, Any]) -> str:
     """What the sweep's curves say about its strata."""
     if rise["correlation"] is None:
-        return f"whether stronger mixing rises later in this sweep is unknown (COMPLETE trials that mix: {rise['trials']})"
+        return (
+            f"whether stronger mixing rises later in this sweep is unknown (COMPLETE trials that mix: {rise['trials']})"
+        )
     later, so = ("later", "as strata assume") if rise["correlation"] > 0 else ("earlier", "against what strata assume")
     return (
         f"stronger mixing rises {later} in this sweep, {so}: rank correlation {rise['correlation']:.2f} "

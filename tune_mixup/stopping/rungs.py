@@ -8,12 +8,12 @@ MARGIN = 0.1
 
 
 def grace_of(epochs: int) -> int:
-    """The epochs before which no trial is stopped where nobody says: a third, beyond 18 no more than a ninth takes.
+    """The epochs before which no trial is stopped where nobody says: a third of all, of more than 54 epochs 18.
 
-    18 epochs of 54 to 162, of more a ninth: it never falls as `epochs` grow. docs/early_stopping.md says how that was
+    Of more than 216 it is a twelfth, so that it never falls as `epochs` grow. docs/early_stopping.md says how that was
     chosen.
     """
-    return max(min(18, math.ceil(epochs / 3)), math.ceil(epochs / 9))
+    return max(min(18, math.ceil(epochs / 3)), math.ceil(epochs / 12))
 
 
 def num_going_on(num: int, reduction_factor: int) -> int:

@@ -21,7 +21,7 @@ class WithGrace(Stopping, ABC):
     """The settings that all rules of ours share. A sweep notes the numbers when it begins, and keeps to them."""
 
     grace_epochs: int | None = Field(default=None, ge=1)
-    """No trial is stopped before this many epochs; empty: a third of the epochs, but 18 of 54 to 162, and a ninth of
+    """No trial is stopped before this many epochs; empty: a third of the epochs, but 18 of 54 to 216, and a twelfth of
     more."""
     control_fraction: float | None = Field(default=None, ge=0, le=1)
     """Share of the trials that are never stopped, to measure what stopping does: 0, or up to 1 with at least 2 of the
