@@ -8,7 +8,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tune_mixup.config import TrialConfig
 from tune_mixup.record.facts import LongerGrace
 from tune_mixup.search.control import Course, Evidence, chance_of_any, evidence, telling
-from tune_mixup.search.looks import longer_grace
+from tune_mixup.search.longer_grace import longer_grace
 from tune_mixup.search.seats import Seats
 from tune_mixup.stopping.base import smoothed
 from tune_mixup.sweep_config import SweepConfig

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tune_mixup.search.control import Course, Evidence, evidence
-from tune_mixup.search.looks import ERROR, longer_grace, spent
+from tune_mixup.search.longer_grace import ERROR, longer_grace, spent
 
 SWEEPS = 800
 """Simulated per case: the standard error of a share of 5 % is 0.8 points."""
@@ -71,7 +71,7 @@ def looked(tables, num):
     return (None if found is None else found.epochs), asked
 
 
-def test_looks_are_at_eight_trials_and_twice_as_many_each_time():
+def test_longer_grace_are_at_eight_trials_and_twice_as_many_each_time():
     nothing = [[about(10, 0.9)]] * 9
     assert looked(nothing, 7) == (None, []) and looked(nothing, 8) == (None, [8])
     assert looked(nothing, 15) == (None, [8]) and looked(nothing, 70) == (None, [8, 16, 32, 64])
