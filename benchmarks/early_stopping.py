@@ -1,6 +1,6 @@
 """What stopping trials early costs and saves, on made-up mixup curves: strong mixing rises late but ends higher.
 
-Our rule with its defaults and less one part at a time, Ray's ASHA and no stopping get the same trials, curves, order
+Our rule with its defaults and one part at a time changed, Ray's ASHA and no stopping get the same trials, curves, order
 and epoch times. Trials run in 4 slots and are decided on as their reports come in. No model is trained.
 docs/early_stopping.md says what the numbers mean.
 
@@ -19,7 +19,7 @@ from typing_extensions import override
 from benchmarks.bootstrap import interval
 from benchmarks.mixup_curves import EPOCHS, SPACE, TRIALS, Curves, Sweep, make_sweep, seats_of
 from benchmarks.rows import marks, plot, row
-from benchmarks.simulation import SLOTS, Floats, Search, medians
+from benchmarks.simulation import SLOTS, Floats, Search, Step, medians
 from benchmarks.stoppers import OurStopper, RayStopper, Stopper
 
 SEVERITIES = {"none": 0.0, "mild": 0.028, "strong": 0.2}
@@ -29,6 +29,10 @@ CONDITIONS = {
     "strong, noisy epochs": (SEVERITIES["strong"], Curves(noise=5 * Curves().noise)),
 }
 """Name -> how much slower strong mixing is, and the law of the curves; noise as in training logs is larger still."""
+
+
+EQUAL = 16
+"""Full budgets after which methods are compared at equal cost."""
 
 
 class Given(Search):
@@ -91,29 +95,35 @@ class Outcome(NamedTuple):
     """1 when the best trial was trained to the end, else 0."""
     cost: float
     """Epochs trained, as a share of all trials' full budgets."""
+    regret_at_equal_cost: float
+    """The regret once the sweep has spent `EQUAL` full budgets, whatever number of trials that was."""
 
 
-def outcome(sweep: Sweep, reached: Sequence[int]) -> Outcome:
+def outcome(sweep: Sweep, reached: Sequence[int], steps: Sequence[Step]) -> Outcome:
     last = np.array(reached)
     row = np.arange(TRIALS)
     complete = last == EPOCHS
     selected = np.where(complete, sweep.median[:, -1], sweep.median[row, last - 1] - 1000).argmax()
     by_last = sweep.raw[row, last - 1].argmax()
     best = sweep.true.argmax()
+    within = [step.incumbent for step in steps if step.spent <= EQUAL * EPOCHS]
     return Outcome(
         regret=float(sweep.true[best] - sweep.true[selected]),
         regret_by_last=float(sweep.true[best] - sweep.true[by_last]),
         kept=float(complete[best]),
         cost=float(last.mean() / EPOCHS),
+        regret_at_equal_cost=float(sweep.true[best] - sweep.true[within[-1]]),
     )
 
 
+GRACES = (10, 23, 30, 40, 67)
+"""Epochs beside our own 18: some more, among them a ninth of all, a fifth and a third."""
 METHODS: dict[str, Callable[[Sweep, int], Given]] = {
     "ours": ours,
     "ours, strata none": partial(ours, strata="none"),
     "ours, not smoothed": partial(ours, metric="val_accuracy", smoothing=1),
-    "ours, no control group": partial(ours, control_fraction=0.0),
-    "ours, grace 10": partial(ours, grace_epochs=10),
+    "ours, control group": partial(ours, control_fraction=0.05),
+    **{f"ours, grace {epochs}": partial(ours, grace_epochs=epochs) for epochs in GRACES},
     "ours, hyperband": partial(ours, scheduler="hyperband"),
     "ray, default": rays,
     "ray, grace 20, eta 3": partial(rays, grace_period=20, reduction_factor=3),
@@ -122,7 +132,7 @@ METHODS: dict[str, Callable[[Sweep, int], Given]] = {
     "no stopping": partial(ours, scheduler="none"),
 }
 """Method -> what judges one sweep; those of `ours` are a sweep's options that differ from the defaults."""
-UNSHOWN = ("ray, grace 40, eta 3",)
+UNSHOWN = ("ray, grace 40, eta 3", *(f"ours, grace {epochs}" for epochs in GRACES[1:]))
 """Methods that the figure leaves out."""
 TARGET = {"regret": 0.05, "cost": 0.26}
 FITTED_TO = {
@@ -177,7 +187,8 @@ def measure(repeats: int = 100) -> dict[str, Any]:
         for condition, (slower, law) in CONDITIONS.items():
             sweep = make_sweep(repeat, slower, law)
             for name, method in METHODS.items():
-                outcomes[condition][name].append(outcome(sweep, run_sweep(method(sweep, repeat))))
+                search = method(sweep, repeat)
+                outcomes[condition][name].append(outcome(sweep, run_sweep(search), search.steps))
         if (repeat + 1) % 10 == 0:
             print(f"{repeat + 1} of {repeats} repeats, {time.monotonic() - began:.0f} s", flush=True)
     cells = {
@@ -185,17 +196,18 @@ def measure(repeats: int = 100) -> dict[str, Any]:
         for condition, methods in outcomes.items()
     }
     setting = {
-        "repeats": repeats, "trials": TRIALS, "epochs": EPOCHS, "slots": SLOTS, "space": SPACE,
+        "repeats": repeats, "trials": TRIALS, "epochs": EPOCHS, "slots": SLOTS, "space": SPACE, "equal": EQUAL,
         "conditions": {name: {"slower": slower, **law._asdict()} for name, (slower, law) in CONDITIONS.items()},
         "target": TARGET, "fitted_to": FITTED_TO,
     }  # fmt: skip
     for condition, methods in cells.items():
-        print(f"\n{condition:28s} regret (interval)         kept  cost    regret by last")
+        print(f"\n{condition:28s} regret (interval)         kept  cost    by last  at equal cost")
         for name, cell in methods.items():
             low, high = cell["regret"]["interval"]
             print(
                 f"{name:28s} {cell['regret']['mean']:.3f} ({low:.3f} to {high:.3f})   {cell['kept']['mean']:.2f}  "
-                f"{cell['cost']['mean']:6.1%}  {cell['regret_by_last']['mean']:.3f}"
+                f"{cell['cost']['mean']:6.1%}  {cell['regret_by_last']['mean']:.3f}  "
+                f"{cell['regret_at_equal_cost']['mean']:.3f}"
             )
     return {"rows": rows(cells, repeats), "plots": [figure(cells)], **setting, "cells": cells}
 

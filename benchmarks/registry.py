@@ -167,7 +167,7 @@ CELLS: dict[str, Cell] = {
     ),
     "early_stopping": Cell(
         "early stopping on simulated slow starters, against Ray's ASHA",
-        about_s=150,
+        about_s=400,
         module="early_stopping",
         needs=RAY,
         target="0.05 points lost at 26 % of the epochs",

@@ -40,13 +40,14 @@ class OurStopper:
         self.values: dict[int, dict[int, float]] = {}
         """Trial -> epoch -> value."""
         self.grace: list[LongerGrace] = []
+        self.unfinished: set[int] = set()
 
     def begin(self, trial: int, setting: int) -> None:
         """Take its seat, behind the rungs that the control group speaks against."""
-        has_rungs = self.places.config.stopping.has_rungs
-        longer = self.control.longer_grace(trial, self.grace) if has_rungs else None
+        longer = self.control.longer_grace(trial, self.grace, self.unfinished)
         if longer is not None:
             self.grace.append(longer)
+        self.unfinished.add(trial)
         self.settings[trial] = self.setting_at(setting)
         self.seats[trial] = self.places.of(trial, self.settings[trial], self.grace)
         self.values[trial] = {}
@@ -60,6 +61,7 @@ class OurStopper:
     def end(self, trial: int, epoch: int, value: float) -> None:
         """Tell the rule of a last epoch, and the control group of the trial as it stands in the study."""
         self.values[trial][epoch] = value
+        self.unfinished.remove(trial)
         whole = epoch == self.settings[trial].training.epochs
         if whole:
             self.rule.note(trial, epoch, value, self.seats[trial])

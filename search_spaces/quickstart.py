@@ -29,5 +29,5 @@ SPACE = SearchSpace(
     },
     baselines=({"mixing.alpha": 1.0, "mixing.gamma": 0.25, "mixing.growth_factor": 1.0, "mixing.mu": 0.5},),
     conditions={"mixing.step_size": {"mixing.growth_factor": (1.25, 1.5, 2.0)}},  # gamma that never grows has no step
-    defaults={"trials": 12, "stopping.grace_epochs": 2},
+    defaults={"trials": 12},
 )

@@ -22,7 +22,7 @@ ALPHA = space(mixing__name=CategoricalDistribution(("mixup",)), mixing__alpha=Fl
 
 def test_defaults_come_from_the_space_and_options_win():
     config = plan("quickstart")
-    assert (config.name, config.trials, config.stopping.grace_epochs) == ("quickstart", 12, 2)
+    assert (config.name, config.trials, config.stopping.grace_epochs) == ("quickstart", 12, 4)
     config = plan(
         "quickstart", {"sweep.stopping.grace_epochs": 3, "mixing.mu": 0.25}, trials=5, max_epochs=7, name="mine"
     )

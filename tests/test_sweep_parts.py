@@ -32,11 +32,11 @@ def test_a_part_is_a_name_a_section_or_an_object():
         {"sampler": Qmc(), "stopping": Median()},
     ):
         config = plan(space(), name="s", **given)
-        assert (config.sampler, config.stopping) == (Qmc(), Median())
+        assert (config.sampler, config.stopping) == (Qmc(), Median(grace_epochs=4, control_fraction=0.0))
     config = plan(space(), {"sweep.stopping.grace_epochs": 3, "sweep.sampler.candidates": 5}, name="s")
-    assert (config.sampler, config.stopping) == (Tpe(candidates=5), Asha(grace_epochs=3))
+    assert (config.sampler, config.stopping) == (Tpe(candidates=5), Asha(grace_epochs=3, control_fraction=0.0))
     config = plan(space(), {"sweep.stopping.min_others": 5}, name="s", scheduler="median")
-    assert config.stopping == Median(min_others=5)
+    assert config.stopping == Median(min_others=5, grace_epochs=4, control_fraction=0.0)
 
 
 @pytest.mark.parametrize("stopping", STOPPING)
@@ -49,17 +49,22 @@ def test_every_pair_survives_its_file(sampler, stopping):
 
 
 def test_a_spaces_settings_hold_where_the_rule_has_them():
+    none_spared = {"control_fraction": 0.0}
     ours = space(stopping__grace_epochs=2, stopping__strata="none", trials=4)
-    assert plan(ours, name="s").stopping == Asha(grace_epochs=2, strata="none")
-    assert plan(ours, name="s", scheduler="hyperband").stopping == Hyperband(grace_epochs=2, strata="none")
-    assert plan(ours, name="s", scheduler="median").stopping == Median(grace_epochs=2)
+    assert plan(ours, name="s").stopping == Asha(grace_epochs=2, strata="none", **none_spared)
+    assert plan(ours, name="s", scheduler="hyperband").stopping == Hyperband(
+        grace_epochs=2, strata="none", **none_spared
+    )
+    assert plan(ours, name="s", scheduler="median").stopping == Median(grace_epochs=2, **none_spared)
     assert plan(ours, name="s", scheduler="none").stopping == Never()
-    assert plan(ours, {"sweep.stopping.grace_epochs": 7}, name="s").stopping == Asha(grace_epochs=7, strata="none")
-    assert plan(ours, name="s", stopping=Asha(smoothing=1)).stopping == Asha(smoothing=1)
+    longer = plan(ours, {"sweep.stopping.grace_epochs": 7}, name="s")
+    assert longer.stopping == Asha(grace_epochs=7, strata="none", **none_spared)
+    assert plan(ours, name="s", stopping=Asha(smoothing=1)).stopping == Asha(smoothing=1, grace_epochs=4, **none_spared)
     theirs = space(stopping__name="median", stopping__min_others=4)
-    assert plan(theirs, name="s").stopping == Median(min_others=4)
-    assert plan(theirs, name="s", stopping={"grace_epochs": 2}).stopping == Median(min_others=4, grace_epochs=2)
-    assert plan(theirs, name="s", scheduler="asha").stopping == Asha()
+    assert plan(theirs, name="s").stopping == Median(min_others=4, grace_epochs=4, **none_spared)
+    shorter = plan(theirs, name="s", stopping={"grace_epochs": 2})
+    assert shorter.stopping == Median(min_others=4, grace_epochs=2, **none_spared)
+    assert plan(theirs, name="s", scheduler="asha").stopping == Asha(grace_epochs=4, **none_spared)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +136,7 @@ def test_a_rule_at_work_has_the_settings_of_the_sweep():
     rule = plan(space(), name="s", metric="val_nll", stopping=Asha(reduction_factor=4, smoothing=2)).rule()
     assert (rule.direction, rule.reduction_factor, rule.smoothing) == ("minimize", 4, 2)
     rule = plan(space(), name="s", max_epochs=50, scheduler="median").rule()
-    assert (rule.direction, rule.grace_epochs, rule.min_others) == ("maximize", 10, 3)
+    assert (rule.direction, rule.grace_epochs, rule.min_others) == ("maximize", 17, 3)
 
 
 def test_names_are_nowhere_branched_on():

@@ -9,6 +9,7 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.distributions import in_study, in_words, size
+from tune_mixup.metrics import Direction, directions, read_paths, with_outside
 from tune_mixup.plain_values import alike
 from tune_mixup.schema import flatten, suggest
 from tune_mixup.search_space import GRID, Params, SearchSpace
@@ -70,6 +71,31 @@ def _valid(space: SearchSpace, points: Iterable[Params], seed: int, faults: list
             yield trial_at(space, point, seed=seed)
         except ValueError as error:
             faults.append(error)
+
+
+def most_epochs(space: SearchSpace) -> int:
+    """The epochs of the space's longest training; 1 where no point is valid, so that none is ever trained."""
+    try:
+        return max(trial.training.epochs for trial in examples(space))
+    except ValueError:
+        return 1
+
+
+def objectives(space: SearchSpace) -> dict[str, Direction]:
+    """What trials report -> its direction; the metrics are ours and those of the fixed `training.metrics`.
+
+    Raises ValueError for a metric that can't be imported.
+    """
+    try:
+        return directions(with_outside(added_metrics(space)))
+    except ValueError as error:
+        raise ValueError(f"training.metrics: {error}") from None
+
+
+def added_metrics(space: SearchSpace) -> tuple[str, ...]:
+    """The import paths of the metrics that the space adds."""
+    added = read_paths(flatten(space.fixed).get("training.metrics", ()))
+    return added if isinstance(added, tuple) else ()
 
 
 def check_ranges(space: SearchSpace) -> None:

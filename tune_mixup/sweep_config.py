@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal, Self, Unpack
 from pydantic import ByteSize, Field, model_validator
 from typing_extensions import override
 
-from tune_mixup.amounts import Amount, Seconds
+from tune_mixup.amounts import Amount, Seconds, check_resources
 from tune_mixup.config import TrialConfig
 from tune_mixup.distributions import size
 from tune_mixup.faults import shown
 from tune_mixup.importing import import_paths, imported, is_import_path
-from tune_mixup.metrics import METRICS, Direction, directions, outside_name, read_paths, with_outside
+from tune_mixup.metrics import METRICS, Direction, directions, outside_name
 from tune_mixup.options import Options, said
 from tune_mixup.outside import importing_from, module_files, module_folders
 from tune_mixup.plain_values import plain_by_key
@@ -23,10 +23,13 @@ from tune_mixup.schema import Schema, flatten, suggest
 from tune_mixup.search_space import Params, SearchSpace
 from tune_mixup.space_checks import (
     Invalid,
+    added_metrics,
     check_data_named,
     check_ranges,
     examples,
     invalid_points,
+    most_epochs,
+    objectives,
     trial_at,
     with_assumed,
 )
@@ -36,22 +39,6 @@ from tune_mixup.sweep_parts import FLAT, Parts, checked_defaults, grouped, over_
 
 OBJECTIVES = directions(METRICS)
 """What a sweep can optimise -> maximize or minimize; `_median` is over the last `training.median_epochs` epochs."""
-
-
-def objectives(space: SearchSpace) -> dict[str, Direction]:
-    """`OBJECTIVES`, and what the metrics report that the space adds by its fixed `training.metrics`.
-
-    Raises ValueError for a metric that can't be imported.
-    """
-    try:
-        return directions(with_outside(_added_metrics(space)))
-    except ValueError as error:
-        raise ValueError(f"training.metrics: {error}") from None
-
-
-def _added_metrics(space: SearchSpace) -> tuple[str, ...]:
-    added = read_paths(flatten(space.fixed).get("training.metrics", ()))
-    return added if isinstance(added, tuple) else ()
 
 
 class SweepConfig(Parts):
@@ -92,7 +79,16 @@ class SweepConfig(Parts):
     @classmethod
     @override
     def parse(cls, values: Mapping[str, Any]) -> Self:
-        """Build from nested plain values. Raises ValueError with one line that names each bad key with dots."""
+        """Build from nested plain values; what the stopping rule leaves empty becomes the number that it stands for.
+
+        Raises ValueError with one line that names each bad key with dots.
+        """
+        config = cls._unsettled(values)
+        stopping = config.stopping.settled(epochs=lambda: most_epochs(config.space), trials=config.trials)
+        return config.model_copy(update={"stopping": stopping})
+
+    @classmethod
+    def _unsettled(cls, values: Mapping[str, Any]) -> Self:
         for key in values:
             if key in FLAT:
                 raise ValueError(f"sweep.{key}: is sweep.{FLAT[key]} now; set that")
@@ -109,9 +105,10 @@ class SweepConfig(Parts):
     def from_record(cls, values: Mapping[str, Any]) -> Self:
         """The configuration that a sweep's record holds, in today's format or in the first one.
 
-        The first format has beside the rule's name the settings of all rules; those that are not the rule's are left
-        out. More than one GPU per trial, once accepted, is one: no trial has trained on more. Modules from outside that
-        it names are imported from where they lay when the sweep began, and stay imported.
+        A rule's setting that is empty stands for what it did before sweeps noted the number. The first format has
+        beside the rule's name the settings of all rules; those that are not the rule's are left out. More than one GPU
+        per trial, once accepted, is one: no trial has trained on more. Modules from outside that it names are imported
+        from where they lay when the sweep began, and stay imported.
         """
         given = {key: value for key, value in values.items() if key != "format"}
         given = given if "format" in values else grouped(given)
@@ -123,7 +120,9 @@ class SweepConfig(Parts):
             for path in sorted({text for text in import_paths(given).values()}):
                 imported(path)
             try:
-                return cls.parse(given)
+                config = cls._unsettled(given)
+                stopping = config.stopping.settled_before(epochs=lambda: most_epochs(config.space))
+                return config.model_copy(update={"stopping": stopping})
             except ValueError as error:
                 file = f"sweep.yaml of the sweep {shown(str(given.get('name')))}"
                 raise ValueError(f"{file} holds what is refused ({error}); restore it from a copy") from None
@@ -143,23 +142,7 @@ class SweepConfig(Parts):
             self.finalists.check(trials=self.trials, finite=self.sampler.finite, settings=self._settings())
         except ValueError as error:
             raise ValueError(f"sweep.finalists.{error}") from None
-        if self.gpu_hours is not None and not self.gpus_per_trial:
-            raise ValueError(f"gpu_hours: got {self.gpu_hours:g}, but trials use no GPU; give gpus_per_trial too")
-        if self.cpus_per_trial == "auto" and self.gpus_per_trial:
-            raise ValueError("cpus_per_trial: got auto, but trials use a GPU; give a number (1 will do)")
-        for field, amount in (("cpus_per_trial", self.cpus_per_trial), ("gpus_per_trial", self.gpus_per_trial)):
-            if amount == "auto":
-                continue
-            if amount < 0 or (amount == 0 and field == "cpus_per_trial"):
-                least = "greater than 0" if field == "cpus_per_trial" else "0 or more"
-                raise ValueError(f"{field}: got {amount:g}, must be {least}, or auto")
-            if amount > 1 and field == "gpus_per_trial":
-                raise ValueError(
-                    f"{field}: got {amount:g}, must be at most 1, since a trial trains on one GPU; use 1, a share such "
-                    "as 0.25, or auto"
-                )
-            if amount > 1 and amount != int(amount):
-                raise ValueError(f"{field}: got {amount}, must be at most 1 or a whole number; use {round(amount)}")
+        check_resources(self.cpus_per_trial, self.gpus_per_trial, gpu_hours=self.gpu_hours)
         return self
 
     def _settings(self) -> int | None:
@@ -284,7 +267,7 @@ def plan(
     check_ranges(loaded)
     loaded = with_assumed(loaded)
     if is_import_path(metric := given.get("metric")):
-        added = dict.fromkeys([*_added_metrics(loaded), metric])
+        added = dict.fromkeys([*added_metrics(loaded), metric])
         loaded = loaded.fix({"training.metrics": list(added)})
         given["metric"] = f"val_{outside_name(metric)}"
     if Parts.parse({key: given[key] for key in Parts.model_fields if key in given}).sampler.finite:

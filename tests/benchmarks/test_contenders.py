@@ -36,10 +36,10 @@ def global_state_kept():
     torch.set_num_threads(threads)
 
 
-def check(finished, epochs=(1, 3)):
+def check(finished):
     """Every point was tried once, for the epochs that the rungs at 1 and 3 allow, and told in the order of time."""
     assert len(finished) == 3 and finished == sorted(finished)
-    assert {one.epochs for one in finished} <= set(epochs) and max(one.epochs for one in finished) == 3
+    assert {one.epochs for one in finished} <= {1, 3} and max(one.epochs for one in finished) == 3
     assert all(0 <= one.accuracy <= 1 and one.trained_s > 0 for one in finished)
 
 
@@ -55,9 +55,8 @@ def test_the_pool_runs_the_task(tmp_path):
 
 @pytest.mark.slow
 def test_ours_runs_the_task(ray_session, tmp_path, global_state_kept):
-    check(ours(TASK, tmp_path / "plain"), epochs=(1, 2, 3))  # it looks back: one let through first may be taken back
-    finished = ours_by_default(TASK, tmp_path / "default")
-    assert [one.epochs for one in finished] == [3, 3, 3]  # too few for any rung of ours
+    check(ours(TASK, tmp_path / "plain"))
+    check(ours_by_default(TASK, tmp_path / "default"))
 
 
 def test_points_of_a_race_depend_on_its_seed_and_lie_in_the_space(monkeypatch, tmp_path):

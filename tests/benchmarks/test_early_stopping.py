@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.early_stopping import FITTED_TO, METHODS, Given, figure, outcome, rows, run_sweep
 from benchmarks.mixup_curves import EPOCHS, MEDIAN, TRIALS, Curves, make_sweep
+from benchmarks.simulation import Step
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,9 @@ def test_the_outcome_is_what_a_loop_over_the_trials_says(sweep):
     board = max(ended, key=lambda trial: statistics.median(sweep.raw[trial][-MEDIAN:]))
     last = max(range(TRIALS), key=lambda trial: sweep.raw[trial][reached[trial] - 1])
     best = max(range(TRIALS), key=lambda trial: sweep.true[trial])
-    found = outcome(sweep, reached)
+    steps = [Step(spent, None, incumbent, True) for spent, incumbent in ((3000, 7), (3200, 12), (3201, 50))]
+    found = outcome(sweep, reached, steps)
+    assert found.regret_at_equal_cost == pytest.approx(max(sweep.true) - sweep.true[12]), "16 times 200 epochs"
     assert found.regret == pytest.approx(sweep.true[best] - sweep.true[board])
     assert found.regret_by_last == pytest.approx(sweep.true[best] - sweep.true[last])
     assert found.kept == (best in ended)

@@ -49,6 +49,8 @@ def test_five_trials_say_nothing_about_rungs(command, start_sweep):
     start_sweep(trials=[("COMPLETE", [value, 0.5 + value / 16]) for value in (0.5, 0.25, 0.75, 0.375, 0.625)])
     assert command("explain", "gm") == 0
     assert "-1.00" not in command.out and "to 1.00" not in command.out
+    assert "Chance that the best trial was stopped: unknown" in command.out
+    assert "none (sweep.stopping.control_fraction is 0)" in command.out
 
 
 @pytest.mark.parametrize("arguments, key", [((), "trials"), ((3,), "decisions")])

@@ -15,7 +15,6 @@ from tune_mixup.search.control import (
     evidence,
     interval,
     is_control,
-    longer_grace,
     telling,
     within,
 )
@@ -94,7 +93,9 @@ def test_few_trials_say_little():
     assert interval(0.5, 20) == tuple(-bound for bound in reversed(interval(-0.5, 20)))
 
 
-@pytest.mark.parametrize(("correlation", "compared", "factor"), [(0.8, 27, 3), (0.3, 27, 3), (0.0, 9, 3), (0.9, 81, 4)])
+@pytest.mark.parametrize(
+    ("correlation", "compared", "factor"), [(0.8, 27, 3), (0.3, 28, 3), (0.0, 10, 3), (0.9, 81, 4)]
+)
 def test_the_chance_that_the_best_is_stopped_against_draws(correlation, compared, factor):
     rng, stopped, rounds = random.Random(1), 0, 3000
     r = 2 * math.sin(math.pi * correlation / 6)
@@ -102,7 +103,7 @@ def test_the_chance_that_the_best_is_stopped_against_draws(correlation, compared
         finals = [rng.gauss(0, 1) for _ in range(compared)]
         rungs = [r * final + math.sqrt(1 - r * r) * rng.gauss(0, 1) for final in finals]
         best = finals.index(max(finals))
-        stopped += sum(value > rungs[best] for value in rungs) >= compared // factor
+        stopped += sum(value > rungs[best] for value in rungs) >= -(-compared // factor)
     assert chance_best_stopped(correlation, compared, factor) == pytest.approx(stopped / rounds, abs=0.04)
 
 
@@ -148,25 +149,6 @@ def test_a_table_by_hand():
 # What follows
 
 
-@pytest.mark.parametrize(
-    ("table", "epochs"),
-    [
-        ([], None),
-        ([about(10, 0.29, freedom=8), about(30, 0.8)], 11),
-        ([about(10, 0.29, freedom=7), about(30, 0.8)], None),  # too few to take it at its word
-        ([about(10, -0.9, freedom=5, high=0.2), about(30, 0.8)], 11),  # few, but the interval says so
-        ([about(10, 0.9), about(30, 0.1), about(90, 0.9)], 31),
-        ([about(10, None, freedom=30)], None),
-        ([about(10, 0.3, freedom=30)], None),
-    ],
-)
-def test_the_grace_grows_behind_the_last_rung_that_decides_by_luck(table, epochs):
-    found = longer_grace(table)
-    assert (found.epochs if found else None) == epochs
-    if found:
-        assert f"before epoch {epochs}" in found.why and "rank correlation" in found.why
-
-
 def crossing(config, epoch):
     """Curves whose order at epoch 1 is the reverse of the order at the end."""
     quality = math.log(config.optimizer.lr)
@@ -191,7 +173,7 @@ def test_a_sweep_whose_control_group_speaks_against_a_rung_drops_it(tmp_path, mo
     assert [said.message for said in heard if "no trial is compared before epoch 2" in said.message] == [
         f"t{first:04d} begins; from it on {raised['why']}"
     ]
-    assert sum(is_control(number, seed=0, fraction=0.5) for number in range(first)) >= 4
+    assert sum(is_control(number, seed=0, fraction=0.5) for number in range(first)) >= 8
     assert any("control trials; chance" in said.message for said in heard)
 
     again = Session.open(record, config.replace(trials=70))  # a resumed session makes the same choices

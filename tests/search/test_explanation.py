@@ -37,6 +37,8 @@ def test_a_sweep_is_explained_as_it_was_decided(swept):
     for one in mixed:  # the strata are the cuts that are shown
         above = [name["name"] for name in found["strata"] if name["up_to"] is None or one["strength"] <= name["up_to"]]
         assert one["group"] == above[0]
+    complete = [one for one in mixed if one["state"] == "COMPLETE"]
+    assert (found["strata_checked"]["trials"], found["strata_checked"]["correlation"]) == (len(complete), None)
     assert [row["rung"] for row in found["control"]] == [1, 3]
     control = session.deciding.control
     assert found["control"][0]["correlation"] == control.table(control.spared)[0].correlation
@@ -59,6 +61,8 @@ def test_a_sweep_without_strata_has_none_to_show(tmp_path):
     record = create(tmp_path, config)
     work(Session.open(record, config))
     found = explain_sweep(record)
-    assert found["strata"] == [] and {one["group"] for one in found["trials"]} == {""}
+    assert (
+        found["strata"] == [] and found["strata_checked"] is None and {one["group"] for one in found["trials"]} == {""}
+    )
     assert CategoricalDistribution(("erm", "mixup")) not in space.free.values()
     assert found["chance_best_stopped"] is None or 0 <= found["chance_best_stopped"] <= 1

@@ -6,6 +6,7 @@ from fake_worker import plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from scipy.special import beta
 
 from tune_mixup.distributions import contains
 from tune_mixup.mixing.base import mean_minor_share
@@ -65,6 +66,23 @@ def test_one_group_where_nothing_tells_trials_apart_or_nobody_wants_it():
         assert {strata.name(config.trial(point)) for point in config.space.sample(50, seed=0)} == {""}
 
 
+@pytest.mark.parametrize(("low", "high", "cut"), [(1.0, 1.5, False), (0.8, 1.5, True)])
+def test_strengths_that_hardly_differ_are_one_group(low, high, cut):
+    # of lam ~ Beta(alpha, alpha) the mean of min(lam, 1 - lam) is 1/2 - 2^(-2 alpha) / (alpha B(alpha, alpha))
+    ends = [0.5 - 2 ** (-2 * alpha) / (alpha * beta(alpha, alpha)) for alpha in (low, high)]
+    assert (ends[1] - ends[0] > 0.05) == cut
+    config = plan(space=space_of(FloatDistribution(low, high)))
+    strata = Strata.of(config)
+    assert {strata.name(config.trial({"mixing.alpha": alpha})) == "" for alpha in (low, high)} == {not cut}
+
+
+def test_plain_training_stands_apart_from_mixing_of_one_strength():
+    config = plan(space=space_of(CategoricalDistribution((0.0, 1.0, 1.1))))
+    strata = Strata.of(config)
+    names = [strata.name(config.trial({"mixing.alpha": alpha})) for alpha in (0.0, 1.0, 1.1)]
+    assert names == ["no mixing", "mixing", "mixing"]
+
+
 def test_methods_without_mixing_stand_apart():
     config = plan(space=load_space("methods"))
     strata = Strata.of(config)
@@ -114,8 +132,9 @@ def test_draws_are_inside_the_space_and_uniform_on_its_scales():
 
 
 def test_a_seat_is_rungs_group_and_control():
-    config = plan(space=space_of(CategoricalDistribution((0.1, 4.0)), **{"training.epochs": 100}), grace_epochs=None)
-    seats = Seats(config.replace(stopping={"control_fraction": 1.0}))
+    space = space_of(CategoricalDistribution((0.1, 4.0)), **{"training.epochs": 100})
+    config = plan(space=space, grace_epochs=10)
+    seats = Seats(config.replace(stopping={"grace_epochs": 10, "control_fraction": 1.0}))
     weak, strong = (config.trial({"mixing.alpha": alpha}) for alpha in (0.1, 4.0))
     assert seats.of(3, weak) == ((10, 30), "weak mixing", True)
     assert not Seats(config.replace(stopping={"control_fraction": 0.0})).of(3, weak).spared

@@ -92,7 +92,7 @@ def test_settings_are_what_callers_ask_for():
 @pytest.mark.parametrize("name", STOPPING)
 def test_without_settings_all_compare_as_asha_does(name):
     rule = STOPPING[name]()
-    assert rule.rungs(100) == [10, 30] and (rule.one_in, rule.share_spared, rule.by_strength) == (3, 0.05, True)
+    assert rule.rungs(100) == [18, 54] and (rule.one_in, rule.by_strength) == (3, True)
     assert (rule.reports_smoothed(ACCURACY), rule.reports_smoothed(MEDIAN)) == (5, 1)
 
 

@@ -68,6 +68,8 @@ def _sweep(found: Mapping[str, Any], width: int | None) -> Iterator[str]:
     for stratum in found["strata"]:
         limit = "above" if stratum["up_to"] is None else f"up to a strength of {stratum['up_to']:.3g}"
         yield f"  {stratum['name']}: {limit}"
+    if found["strata_checked"] is not None:
+        yield f"  {_checked(found['strata_checked'])}"
     for longer in found["longer_grace"]:
         yield f"  from {trial_name(longer['from_trial'])} on {longer['why']}"
     for state, title in (("PRUNED", "Stopped"), ("FAIL", "Failed")):
@@ -76,13 +78,27 @@ def _sweep(found: Mapping[str, Any], width: int | None) -> Iterator[str]:
         yield from (f"  {trial_name(one['trial'])}  {one['reason']}" for one in ended)
     control = [one for one in found["trials"] if one["control"]]
     names = ", ".join(f"{trial_name(one['trial'])} {one['state']}" for one in control)
-    yield f"\nControl group, which is never stopped: {names or 'none yet'}"
+    none = "none yet" if found["share_spared"] else "none (sweep.stopping.control_fraction is 0)"
+    yield f"\nControl group, which is never stopped: {names or none}"
     yield from _table(found["control"], width)
-    if found["chance_best_stopped"] is not None:
-        yield f"Chance that the best trial was stopped: about {found['chance_best_stopped']:.0%}"
+    chance = found["chance_best_stopped"]
+    yield f"Chance that the best trial was stopped: {'unknown' if chance is None else f'about {chance:.0%}'}"
     complete = sum(one["state"] == "COMPLETE" for one in found["trials"])
     yield f"\nAll {complete} COMPLETE trials; correlations are too low here, for rungs let the better ones through"
     yield from _table(found["complete"], width)
+
+
+def _checked(rise: Mapping[str, Any]) -> str:
+    """What the sweep's curves say about its strata."""
+    if rise["correlation"] is None:
+        return (
+            f"whether stronger mixing rises later in this sweep is unknown (COMPLETE trials that mix: {rise['trials']})"
+        )
+    later, so = ("later", "as strata assume") if rise["correlation"] > 0 else ("earlier", "against what strata assume")
+    return (
+        f"stronger mixing rises {later} in this sweep, {so}: rank correlation {rise['correlation']:.2f} "
+        f"({rise['low']:.2f} to {rise['high']:.2f}) in {rise['trials']} COMPLETE trials"
+    )
 
 
 def _finals(found: Mapping[str, Any], width: int | None) -> Iterator[str]:

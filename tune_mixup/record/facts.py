@@ -122,8 +122,9 @@ class Decision(Fact):
     why: str
     """One line."""
     by: str
-    """`rung`: a comparison at a rung; `median`: the median rule; `budget`: one of the sweep's was used up, which no
-    replay repeats; or the word of a rule from outside."""
+    """`rung`: a comparison at a rung; `median`: the median rule; `last`: the rule would have stopped it, but no other
+    trial could be COMPLETE; `budget`: one of the sweep's was used up, which no replay repeats; or the word of a rule
+    from outside."""
     rung: int | None = None
     """The rung's epoch; None for what was not decided at a rung, as for the fields below."""
     value: float | None = None

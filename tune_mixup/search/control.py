@@ -11,14 +11,12 @@ from collections.abc import Mapping, Sequence
 from statistics import NormalDist, fmean
 from typing import NamedTuple
 
-from tune_mixup.record.facts import LongerGrace
+from tune_mixup.stopping.rungs import num_going_on
 
 FIRST, EARLY = 20, 2
 """The first FIRST numbers hold at least EARLY control trials, however small the fraction."""
-TOO_LOW = 0.3
-"""Below this rank correlation a rung decides by luck."""
 ENOUGH = 8
-"""Degrees of freedom, in trials, from which on a correlation is taken at its word; below, its interval must say so."""
+"""Degrees of freedom, in trials, from which on a correlation is shown; below, its interval must be sure of the sign."""
 FEW = 4
 """Degrees of freedom below which a correlation says nothing."""
 NORMAL = NormalDist()
@@ -138,7 +136,7 @@ def chance_best_stopped(correlation: float, compared: int, reduction_factor: int
     For normal values at the rung and at the end with this rank correlation (r = 2 sin(pi rho / 6)): the mean, over the
     quantiles of the best final value, of the chance that its value at the rung is below the best 1/eta.
     """
-    keep = max(1, compared // reduction_factor)
+    keep = num_going_on(compared, reduction_factor)
     if keep >= compared:
         return 0.0
     r = max(-0.999, min(0.999, 2 * math.sin(math.pi * correlation / 6)))
@@ -161,27 +159,3 @@ def telling(about: Evidence) -> bool:
     if about.correlation is None or about.freedom < FEW:
         return False
     return about.freedom >= ENOUGH or about.low > 0 or about.high < 0
-
-
-def too_early(about: Evidence) -> bool:
-    """Whether there is enough evidence that a rung's correlation is too low to decide by."""
-    if about.correlation is None:
-        return False
-    return about.high < TOO_LOW or (about.freedom >= ENOUGH and about.correlation < TOO_LOW)
-
-
-def longer_grace(table: Sequence[Evidence], *, from_trial: int = 0) -> LongerGrace | None:
-    """For the trials from number `from_trial` on, a grace that ends behind the last rung that decides too early.
-
-    None when every rung may stay.
-    """
-    early = [about for about in table if too_early(about)]
-    if not early:
-        return None
-    last = max(early, key=lambda about: about.rung)
-    why = (
-        f"no trial is compared before epoch {last.rung + 1}: in the control group the rank correlation of epoch "
-        f"{last.rung} with the end is {last.correlation:.2f} ({last.num} trials, 95 % interval {last.low:.2f} to "
-        f"{last.high:.2f})"
-    )
-    return LongerGrace(from_trial=from_trial, epochs=last.rung + 1, why=why)

@@ -6,6 +6,7 @@ from tune_mixup.record.facts import SweepFacts, TrialFacts
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.search.asking import Asking
 from tune_mixup.search.control_group import ControlGroup
+from tune_mixup.search.last_chance import unless_last
 from tune_mixup.search.seats import Seats
 from tune_mixup.stopping.base import Seat
 from tune_mixup.sweep_config import SweepConfig
@@ -32,8 +33,8 @@ class Deciding:
         if epoch >= self.asking.of(number).training.epochs:
             self.rule.note(number, epoch, value, self._seat(number))
             return False
-        decision = self.rule.report(number, epoch, value, self._seat(number))
-        if decision is not None:
+        said = self.rule.report(number, epoch, value, self._seat(number))
+        if (decision := unless_last(said, number, self.record, promised=self.config.trials)) is not None:
             self.record.decide(number, decision)
         return decision is not None and decision.stop
 
@@ -56,8 +57,8 @@ class Deciding:
 
     def lengthen_grace(self, number: int) -> str:
         """From trial `number` on, drop the rungs that the control group speaks against; what to say about it."""
-        longer = self.control.longer_grace(number, self._grace) if self.config.stopping.has_rungs else None
-        if longer is None:
+        unfinished = [trial.number for trial in self.record.study.asked() if not trial.state.is_finished()]
+        if (longer := self.control.longer_grace(number, self._grace, unfinished)) is None:
             return ""
         self._grace = (*self._grace, longer)
         self.record.study.note_sweep(SweepFacts(grace=self._grace))

@@ -3,13 +3,14 @@
 from statistics import fmean
 from typing import Any
 
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from tune_mixup.record.merit import Merits
 from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.search.control import Evidence, chance_of_any, telling
 from tune_mixup.search.control_group import ControlGroup
+from tune_mixup.search.rise import rise
 from tune_mixup.search.seats import Seats
 from tune_mixup.search.strata import NAMES, strength
 from tune_mixup.sweep_config import SweepConfig
@@ -19,18 +20,23 @@ def explain_sweep(record: SweepRecord) -> dict[str, Any]:
     """How trials are compared, why each one ended as it did, and what the control group says about the rungs.
 
     `control` has a row per rung from the trials that nothing stops, `complete` one from all that were trained to the
-    end: in these, correlations come out too low, since rungs let only the better ones through. Where there are too few
-    trials for a correlation that is worth a word, it is None.
+    end: in these, correlations come out too low, since rungs let only the better ones through. `strata_checked` says
+    whether those of stronger mixing rise later. Where there are too few trials for a correlation that is worth a word,
+    it is None.
     """
     config = SweepConfig.from_record(record.folder.config())
     seats = Seats(config, first=record.study.imported())
     group = ControlGroup(config, seats)
-    trials = []
+    trials, curves = [], []
     for trial in record.study.asked():
-        trials.append(_about(trial, config, seats, record))
+        trials.append(about := _about(trial, config, seats, record))
         facts = facts_of(trial)
-        if trial.state.is_finished() and facts.invalid is None and facts.finalist is None:
+        if facts.finalist is not None:
+            continue
+        if trial.state.is_finished() and facts.invalid is None:
             group.note(trial, config.trial(trial.params))
+        if trial.state == TrialState.COMPLETE and about["strength"] is not None:
+            curves.append((about["strength"], trial.intermediate_values))
     control = group.table(group.spared)
     cuts = (*seats.strata.cuts, None)
     return {
@@ -42,9 +48,11 @@ def explain_sweep(record: SweepRecord) -> dict[str, Any]:
         "strata": []
         if seats.strata.whole
         else [{"name": name, "up_to": cut} for name, cut in zip(NAMES[len(cuts)], cuts, strict=True)],
+        "strata_checked": None if seats.strata.whole else rise(curves)._asdict(),
         "warm_start": record.study.sweep_facts().warm_start or "",
         "longer_grace": [one.plain() for one in record.study.sweep_facts().grace],
         "trials": trials,
+        "share_spared": config.stopping.share_spared,
         "control": [_row(about) for about in control],
         "complete": [_row(about) for about in group.table(group.complete)],
         "chance_best_stopped": chance_of_any(control),

@@ -23,6 +23,7 @@ from tune_mixup.record.names import trial_name
 from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.samplers import TrialSampler
+from tune_mixup.search.last_chance import on_last_chance
 from tune_mixup.search.seats import Seats
 from tune_mixup.search_space import Params
 from tune_mixup.sweep_config import SweepConfig
@@ -158,6 +159,8 @@ class _Replay:
         decisions = self.record.study.facts(number).decisions
         recorded = [one for one in decisions if one.epoch == epoch and one.by != "budget"]
         for one in recorded:
+            if one.by == "last" and decision is not None and decision.stop:
+                decision = on_last_chance(decision)
             again = decision == one
             yield self._event(number, "decide", _words(one), again)
         if decision is not None and not recorded:

@@ -26,12 +26,15 @@ class Seats:
     def of(self, number: int, trial: TrialConfig, grace: Sequence[LongerGrace] = ()) -> Seat:
         """The seat of trial `number`; a longer grace holds from the trial on that it was decided for."""
         first = max((one.epochs for one in grace if one.from_trial <= number), default=0)
-        fraction = self.config.stopping.share_spared
         return Seat(
             rungs=tuple(rung for rung in self.rungs(trial) if rung >= first),
             group=self.strata.name(trial),
-            spared=is_control(number - self.first, seed=self.config.seed, fraction=fraction),
+            spared=self.is_spared(number),
         )
+
+    def is_spared(self, number: int) -> bool:
+        """Whether trial `number` is in the control group."""
+        return is_control(number - self.first, seed=self.config.seed, fraction=self.config.stopping.share_spared)
 
     def rungs(self, trial: TrialConfig) -> list[int]:
         """The rungs of a trial as the sweep began with."""

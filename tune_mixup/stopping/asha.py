@@ -3,8 +3,8 @@
 Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020, arXiv:1810.05934, algorithm 2, in the
 stopping variant: a trial that is not in the best 1/eta of its rung ends there.
 
-Differs from the paper: values are medians of the last reports; a trial is compared with those of its group only; and a
-trial that was let through while few had come is stopped later, when it is far from the best of the many.
+Differs from the paper: values are medians of the last reports; a trial is compared with those of its group only; and
+the share that goes on is rounded up, for a trial that is stopped can't be promoted later, as one that only pauses can.
 """
 
 import statistics
@@ -17,10 +17,8 @@ from typing_extensions import override
 
 from tune_mixup.record.facts import Decision
 from tune_mixup.stopping.base import Objective, Seat, StoppingRule
+from tune_mixup.stopping.rungs import num_going_on
 from tune_mixup.stopping.with_rungs import WithRungs
-
-TAKEN_BACK = 1.5
-"""A trial let through a rung is stopped later when it is below the best TAKEN_BACK / eta of those who came since."""
 
 
 class Asha(WithRungs):
@@ -56,7 +54,7 @@ class AshaRule(StoppingRule):
 
     @override
     def report(self, trial: int, epoch: int, value: float, seat: Seat) -> Decision | None:
-        """Decide at the highest rung that the trial has reached since its report before, else look back."""
+        """Decide at the highest rung that the trial has reached since its report before."""
         before = self._latest.get(trial, 0)
         if epoch <= before:
             return None
@@ -64,13 +62,10 @@ class AshaRule(StoppingRule):
         recent = self._recent.setdefault(trial, deque(maxlen=self.smoothing))
         recent.append(value)
         reached = [rung for rung in seat.rungs if before < rung <= epoch]
-        decision = None
-        if reached:
-            self._enter(trial, seat.group, reached[-1], statistics.median(recent))
-            decision = self._at_rung(trial, epoch, reached[-1], seat)
-        if seat.spared or (decision is not None and decision.stop):
-            return decision
-        return self._looking_back(trial, epoch, seat, below=reached[-1] if reached else epoch) or decision
+        if not reached:
+            return None
+        self._enter(trial, seat.group, reached[-1], statistics.median(recent))
+        return self._at_rung(trial, epoch, reached[-1], seat)
 
     def compared(self, group: str, rung: int) -> dict[int, float]:
         """Trial -> smoothed value of those who have come to a rung."""
@@ -84,11 +79,12 @@ class AshaRule(StoppingRule):
     def _at_rung(self, trial: int, epoch: int, at: int, seat: Seat) -> Decision:
         rung = self._rungs[seat.group, at]
         num = len(rung.merits)
-        keep = max(1, num // self.reduction_factor)
+        keep = num_going_on(num, self.reduction_factor)
         value, cutoff, rank = rung.values[trial], self._cutoff(rung, keep), self._rank(rung, trial)
         stop = rank > keep
+        group = f" ({seat.group})" if seat.group else ""
         why = (
-            f"epoch {epoch}: {value:.4g} is number {rank} of {num}{_in(seat.group)} at the rung of epoch {at}; "
+            f"epoch {epoch}: {value:.4g} is number {rank} of {num}{group} at the rung of epoch {at}; "
             f"the best {keep} go on (cutoff {cutoff:.4g})"
         )
         if stop and seat.spared:
@@ -98,26 +94,6 @@ class AshaRule(StoppingRule):
             rung=at, value=value, rank=rank, of=num, cutoff=cutoff, group=seat.group,
         )  # fmt: skip
 
-    def _looking_back(self, trial: int, epoch: int, seat: Seat, *, below: int) -> Decision | None:
-        """Stop a trial that would not be let through an earlier rung by far, now that more have come there."""
-        for at in seat.rungs:
-            rung = self._rungs.get((seat.group, at))
-            if at >= below or rung is None or trial not in rung.values:
-                continue
-            num = len(rung.merits)
-            keep = max(1, int(TAKEN_BACK * num / self.reduction_factor))
-            value, cutoff, rank = rung.values[trial], self._cutoff(rung, keep), self._rank(rung, trial)
-            if rank > keep:
-                why = (
-                    f"epoch {epoch}: its {value:.4g} at the rung of epoch {at} is by now number {rank} of "
-                    f"{num}{_in(seat.group)}; the best {keep} stay (cutoff {cutoff:.4g})"
-                )
-                return Decision(
-                    epoch=epoch, stop=True, by="rung", why=why,
-                    rung=at, value=value, rank=rank, of=num, cutoff=cutoff, group=seat.group,
-                )  # fmt: skip
-        return None
-
     def _rank(self, rung: _Rung, trial: int) -> int:
         return 1 + bisect_left(rung.merits, self._demerit(rung.values[trial]))
 
@@ -126,7 +102,3 @@ class AshaRule(StoppingRule):
 
     def _demerit(self, value: float) -> float:
         return -value if self.direction == "maximize" else value
-
-
-def _in(group: str) -> str:
-    return f" ({group})" if group else ""

@@ -2,7 +2,7 @@
 
 import statistics
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, Literal, NamedTuple
 
 from tune_mixup.parts import Part
@@ -94,6 +94,17 @@ class Stopping(Part, ABC):
     def reports_smoothed(self, objective: Objective) -> int:
         """How many of the last reports of a trial make, by their median, its value at a rung."""
         return 1 if objective.is_median else 5
+
+    def settled(self, *, epochs: Callable[[], int], trials: int) -> "Stopping":
+        """These settings with a number for each that is empty, as a sweep notes them when it begins.
+
+        `epochs` gives those of its longest trial; `trials` are promised.
+        """
+        return self
+
+    def settled_before(self, *, epochs: Callable[[], int]) -> "Stopping":
+        """The same for the settings of a record that was written before sweeps noted the numbers."""
+        return self
 
     def check(self, objective: Objective) -> None:  # noqa: B027 - most rules go with any objective
         """Raise ValueError, beginning with the setting's key, for settings that do not go with the objective."""

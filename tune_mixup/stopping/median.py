@@ -16,36 +16,27 @@ from pydantic import Field
 from typing_extensions import override
 
 from tune_mixup.record.facts import Decision
-from tune_mixup.stopping.base import Objective, Seat, Stopping, StoppingRule
+from tune_mixup.stopping.base import Objective, Seat, StoppingRule
 from tune_mixup.stopping.rungs import grace_of, rung_epochs
+from tune_mixup.stopping.with_grace import WithGrace
 
 
-class Median(Stopping):
+class Median(WithGrace):
     """Settings of the median rule, which knows neither rungs nor groups."""
 
     name: Literal["median"] = "median"
-    grace_epochs: int | None = Field(default=None, ge=1)
-    """No trial is stopped before this many epochs, and no mean holds an earlier one; empty: 10 % of the epochs, but 10,
-    or a third where that is less; at least 5."""
-    control_fraction: float = Field(default=0.05, ge=0, le=1)
-    """Share of the trials that are never stopped, to measure what stopping does: 0 to 1; at least 2 of the first 20."""
     min_others: int = Field(default=3, ge=1)
     """Trials that must have come as far as a trial before it can be stopped."""
     needs_every_epoch = True
 
     @override
     def rule(self, objective: Objective, *, epochs: int) -> StoppingRule:
-        grace = grace_of(epochs, self.grace_epochs)
+        grace = grace_of(epochs) if self.grace_epochs is None else self.grace_epochs
         return MedianRule(objective.direction, grace_epochs=grace, min_others=self.min_others)
 
     @override
     def rungs(self, epochs: int, drops: Iterable[int] = ()) -> list[int]:
         return rung_epochs(epochs, grace_epochs=self.grace_epochs, reduction_factor=self.one_in, drops=drops)
-
-    @property
-    @override
-    def share_spared(self) -> float:
-        return self.control_fraction
 
 
 @dataclass

@@ -7,24 +7,20 @@ from typing import Literal
 from pydantic import Field
 from typing_extensions import override
 
-from tune_mixup.stopping.base import Objective, Stopping
+from tune_mixup.stopping.base import Objective
 from tune_mixup.stopping.rungs import rung_epochs
+from tune_mixup.stopping.with_grace import WithGrace
 
 
-class WithRungs(Stopping, ABC):
+class WithRungs(WithGrace, ABC):
     """The settings that ASHA and Hyperband share."""
 
-    grace_epochs: int | None = Field(default=None, ge=1)
-    """No trial is stopped before this many epochs; empty: 10 % of the epochs, but 10, or a third where that is less; at
-    least 5."""
     reduction_factor: int = Field(default=3, ge=2)
-    """Of the trials at a rung, one in this many goes on."""
+    """Of the trials at a rung, one in this many goes on, rounded up."""
     strata: Literal["strength", "none"] = "strength"
     """Whom a trial is compared with at a rung: those of like mixing strength, or all."""
     smoothing: int | None = Field(default=None, ge=1)
     """Reports over whose median a rung decides; empty: 5, or 1 for `_median` metrics, which are medians already."""
-    control_fraction: float = Field(default=0.05, ge=0, le=1)
-    """Share of the trials that are never stopped, to measure what stopping does: 0 to 1; at least 2 of the first 20."""
     has_rungs = True
 
     @override
@@ -35,11 +31,6 @@ class WithRungs(Stopping, ABC):
     @override
     def one_in(self) -> int:
         return self.reduction_factor
-
-    @property
-    @override
-    def share_spared(self) -> float:
-        return self.control_fraction
 
     @property
     @override
