@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
+from scipy.stats import ttest_rel
 
 from tune_mixup.analysis.leaderboard import leaderboard, rule
 from tune_mixup.analysis.rendering import render, rows
@@ -219,28 +220,25 @@ def test_a_setting_has_one_row_its_mean_and_what_the_search_saw(tmp_path):
         record.study.note(number, TrialFacts(finalist=first, setting=first, replicate_seed=seed))
         record.study.finish(number, Outcome(TrialState.COMPLETE, "full budget"))
     frame = leaderboard(record)
-    found = [
-        tuple(row[key] for key in ("rank", "trial", "val_accuracy", "seeds", "search", "failed")) for row in rows(frame)
-    ]
-    assert found == [
+    names = ("rank", "trial", "val_accuracy", "seeds", "search", "failed")
+    expected = [
         (1, 1, 0.75, 2, 0.875, 0),
         (2, 0, 0.625, 3, 0.75, 0),
         (3, 3, 0.5, 2, 0.625, 0),
         (4, 2, 0.5, 1, 0.5, 0),
         (None, 5, None, None, None, None),
     ]
+    for row, values in zip(rows(frame), expected, strict=True):
+        assert [row[name] for name in names] == [
+            pytest.approx(value) if isinstance(value, float) else value for value in values
+        ]
     assert rows(frame)[0]["val_nll"] == 1.75 and rows(frame)[0]["mixing.alpha"] == 0.25
     assert list(frame.columns) == [
         "rank", "trial", "state", "epoch", "val_accuracy", "seeds", "error", "search", "tie", "failed", "val_nll",
         "mixing.name", "mixing.alpha", "training.batch_size", "reason",
     ]  # fmt: skip
-    # each of the three settings with several seeds has squares of 2 / 64, over 1 + 2 + 1 degrees of freedom
-    pooled = math.sqrt((3 * 2 * 0.125**2) / 4)
-    reach = 2.7764451051977987 * pooled  # the 0.975 quantile of t with 4 degrees of freedom, from a table
-    errors = [math.sqrt(1 / 2 + 1 / count) for count in (3, 2, 1)]
-    assert [row["tie"] for row in rows(frame)] == [
-        None, *(abs(0.75 - mean) <= reach * error for mean, error in zip((0.625, 0.5, 0.5), errors, strict=True)), None,
-    ]  # fmt: skip
+    # on seed 1 each is worth 0.25 less than on seed 0, and there is no noise beside
+    assert [row["tie"] for row in rows(frame)] == [None, False, False, None, None]
     assert rows(frame)[1]["error"] == pytest.approx(0.125 / math.sqrt(3)) and rows(frame)[3]["error"] is None
     by_trial = leaderboard(record, by="trial")
     assert len(by_trial) == 10 and "seeds" not in by_trial
@@ -248,3 +246,19 @@ def test_a_setting_has_one_row_its_mean_and_what_the_search_saw(tmp_path):
 
 def test_without_a_second_seed_of_anything_no_tie_is_known(record):
     assert leaderboard(record)["tie"].isna().all()
+
+
+def test_a_tie_is_what_a_paired_t_test_can_not_tell_apart(tmp_path):
+    """Two settings on four common seeds: the fit is then the paired t test, whose decisions scipy gives."""
+    for gap, tie in ((0.02, True), (0.3, False)):
+        record = make(tmp_path / str(gap))
+        found = {"erm": [0.5, 0.625, 0.375, 0.75], "mixup": [value - gap for value in (0.51, 0.59, 0.40, 0.74)]}
+        for params in (ERM, MIXUP):
+            add(record, TrialState.COMPLETE, params, [found[params["mixing.name"]][0]])
+        for first, params in enumerate((ERM, MIXUP)):
+            for seed in (1, 2, 3):
+                number = add(record, TrialState.RUNNING, params, [found[params["mixing.name"]][seed]])
+                record.study.note(number, TrialFacts(finalist=first, setting=first, replicate_seed=seed))
+                record.study.finish(number, Outcome(TrialState.COMPLETE, "full budget"))
+        assert (ttest_rel(found["erm"], found["mixup"]).pvalue > 0.05) == tie
+        assert rows(leaderboard(record))[1]["tie"] is tie

@@ -47,7 +47,9 @@ def test_a_setting_is_worth_the_mean_over_its_seeds_and_finalists_come_first():
     assert ranked[0].mean == pytest.approx(0.75) and ranked[0].searched == [0.7] and ranked[0].is_finalist
     # standard deviation of 0.7, 0.76, 0.79 with n - 1 is sqrt(0.0021), over sqrt(3)
     assert ranked[0].error == pytest.approx((0.0021 / 3) ** 0.5)
-    assert ranked[1].mean == pytest.approx(0.7) and ranked[2].error is None and not ranked[2].is_finalist
+    # 1 has no seed 6: on the seeds that both have it is 0.03 below 2, so it would have a mean of 0.72 on all three
+    assert ranked[1].mean == pytest.approx(0.72) and ranked[1].values == [0.8, 0.6]
+    assert ranked[2].error is None and not ranked[2].is_finalist
     assert [number for number, _ in made.as_searched()] == [0, 1, 2]
 
 

@@ -15,6 +15,7 @@ from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.search.explanation import explain_finals, explain_sweep, explain_trial
 from tune_mixup.search.replay import replay
 from tune_mixup.search.session import Session
+from tune_mixup.statistics import additive
 from tune_mixup.testing.kills import worked_through
 
 pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
@@ -68,11 +69,11 @@ def test_a_fifth_of_the_runs_goes_to_the_best_settings_on_the_same_fresh_seeds(t
 def test_what_is_handed_on_is_the_best_mean_over_all_its_seeds(tmp_path):
     config = final_plan(trials=40)
     record = swept(tmp_path, config)
-    means = {}
+    values = {}
     for first, seeds in finals_of(record).items():
         settings = config.trial(record.study.trial(first).params)
-        values = [value_of(settings.replace(seed=seed), 9) for seed in (0, *seeds)]
-        means[first] = sum(values) / len(values)
+        values[first] = {seed: value_of(settings.replace(seed=seed), 9) for seed in (0, *seeds)}
+    means = additive(values).means  # which has tests of its own
     best = Merits.of(record).best()
     assert best.trial == max(means, key=means.get) and best.mean == pytest.approx(means[best.trial])
     assert [setting.trial for setting in Merits.of(record).ranked()][:3] == sorted(means, key=means.get, reverse=True)
@@ -254,8 +255,9 @@ def test_finals_are_explained(tmp_path):
     assert [row["trial"] for row in found["settings"]] == [s.trial for s in Merits.of(record).ranked()[:3]]
     assert [row["handed_on"] for row in found["settings"]] == [True, False, False]
     for row in found["settings"]:
-        values = [record.study.trial(row["trial"]).value, *row["values"]]
-        assert row["search"] == values[0] and row["mean"] == pytest.approx(sum(values) / len(values))
+        assert row["search"] == record.study.trial(row["trial"]).value
+    first = found["settings"][[len(row["seeds"]) for row in found["settings"]].index(2)]  # that has all the seeds
+    assert first["mean"] == pytest.approx((first["search"] + sum(first["values"])) / 3)
     assert "after 16 trials, about 16 full runs' worth of epochs; its best 3 settings" in found["rounds"][0]["why"]
     last = explain_trial(record, 19)
     assert last["finalist"] in finals_of(record) and last["rungs"] == [] and last["group"] == ""

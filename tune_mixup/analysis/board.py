@@ -65,9 +65,11 @@ def _about_seeds(whole: pd.DataFrame, record: SweepRecord) -> list[str]:
     if ties:
         those = f"rank {ties[0]}" if len(ties) == 1 else f"the {len(ties)} of ranks {_spans(ties)}"
         notes.append(f"By its seeds the first can't be told apart (at 95 %, one by one) from {those}: a tie.")
-    if ranked["seeds"].nunique() > 1:
+    finalists = ranked[ranked["seeds"] > 1]
+    if finalists["seeds"].nunique() > 1:
         notes.append(
-            f"Settings have {ranked['seeds'].min()} to {ranked['seeds'].max()} seeds; a mean over fewer is the luckier."
+            f"Settings with several seeds have {finalists['seeds'].min()} to {finalists['seeds'].max()}; means of "
+            "finalists are made comparable, as if all had the same seeds."
         )
     return notes
 

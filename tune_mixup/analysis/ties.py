@@ -3,36 +3,30 @@
 from collections.abc import Sequence
 
 from tune_mixup.record.merit import Setting
+from tune_mixup.statistics import additive
 
 LEVEL = 0.95
 
 
-def noise(settings: Sequence[Setting]) -> tuple[float, int] | None:
-    """One seed's standard deviation, pooled over settings of several seeds, and its degrees of freedom.
-
-    None where each has one seed: then nothing is known of the noise.
-    """
-    squares, freedom = 0.0, 0
-    for setting in settings:
-        squares += sum((value - setting.mean) ** 2 for value in setting.values)
-        freedom += len(setting.values) - 1
-    return ((squares / freedom) ** 0.5, freedom) if freedom else None
-
-
 def tied(settings: Sequence[Setting]) -> list[bool | None]:
-    """Of each setting whether its mean differs from the first one's by no more than the noise of their seeds.
+    """Of each setting whether it can't be told apart from the first one by their seeds; None where that is not known.
 
-    That is a two-sample t test at 95 % with the pooled deviation, each setting by itself. None for the first, and for
-    all where the noise is not known.
+    It is known of finalists, and where there are none, of settings of several seeds: if the difference from the first
+    is within a t test at 95 %, each setting by itself, with what varies among seeds alike for all taken out. It is not
+    known of what the search alone has seen, and where all have one seed.
     """
-    known = noise(settings)
-    if known is None:
+    finals = any(one.is_finalist for one in settings)
+    compared = {one.trial: one for one in settings if (one.is_finalist if finals else len(one.values) > 1)}
+    if not settings or settings[0].trial not in compared:
+        return [None] * len(settings)
+    fit = additive({trial: one.by_seed for trial, one in compared.items()})
+    if fit.deviation is None:
         return [None] * len(settings)
     from scipy.stats import t
 
-    deviation, freedom = known
-    first, reach = settings[0], float(t.ppf((1 + LEVEL) / 2, freedom)) * deviation
-    apart = [
-        abs(one.mean - first.mean) > reach * (1 / len(one.values) + 1 / len(first.values)) ** 0.5 for one in settings
-    ]
-    return [None, *(not one for one in apart[1:])]
+    first, reach = settings[0].trial, float(t.ppf((1 + LEVEL) / 2, fit.freedom))
+    found: list[bool | None] = []
+    for one in settings:
+        error = fit.error(first, one.trial) if one.trial in compared and one.trial != first else None
+        found.append(None if error is None else abs(fit.means[one.trial] - fit.means[first]) <= reach * error)
+    return found

@@ -1,12 +1,13 @@
 """The settings of a sweep in order of merit: each is worth the mean over the seeds that it was trained on to the end.
 
 A setting's first value is the one that it was chosen by, and so the luckiest of many. Those that were trained again on
-fresh seeds, the finalists, come first: their means are no longer the pick of the luck.
+fresh seeds, the finalists, come first: their means are no longer the pick of the luck. A seed makes much of a value (it
+draws the validation split), so that means over different seeds are made comparable first (`statistics.additive`).
 """
 
 import math
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import Any, Literal, NamedTuple, Self
 
@@ -15,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tune_mixup.record.facts import TrialFacts
 from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
+from tune_mixup.statistics import additive
 
 
 class Run(NamedTuple):
@@ -34,6 +36,8 @@ class Setting:
 
     runs: tuple[Run, ...]
     """By number, one for each seed: a seed that was trained twice counts once."""
+    level: float | None = None
+    """What a finalist's mean would be on all seeds that finalists had, where they had different ones."""
 
     @property
     def trial(self) -> int:
@@ -51,13 +55,18 @@ class Setting:
         return [run.value for run in self.runs if run.value is not None and not run.fresh]
 
     @property
+    def by_seed(self) -> dict[int, float]:
+        """Seed -> value."""
+        return {run.seed: run.value for run in self.runs if run.value is not None}
+
+    @property
     def mean(self) -> float:
-        """Over all seeds."""
-        return fmean(self.values)
+        """What it is worth: the mean over its seeds, or its level."""
+        return fmean(self.values) if self.level is None else self.level
 
     @property
     def error(self) -> float | None:
-        """The standard error of the mean; None for one seed."""
+        """The standard error of the mean over its seeds; None for one seed."""
         return stdev(self.values) / len(self.values) ** 0.5 if len(self.values) > 1 else None
 
     @property
@@ -120,10 +129,21 @@ class Merits:
         if all(run.value is None for run in runs.values()):
             return
         self._settings[number] = Setting(tuple(sorted(by_seed.values())))
-        if self._best == number:  # it may be worse now
+        if fresh:
+            self._level_finalists()
+        if fresh or self._best == number:  # it may be worse now
             self._best = min(self._settings, key=self._place)
         elif self._best is None or self._place(number) < self._place(self._best):
             self._best = number
+
+    def _level_finalists(self) -> None:
+        """Make the means of finalists comparable where they have different seeds."""
+        finalists = {number: one for number, one in sorted(self._settings.items()) if one.is_finalist}
+        if len({frozenset(one.by_seed) for one in finalists.values()}) > 1:
+            levels = additive({number: one.by_seed for number, one in finalists.items()}).means
+            self._settings |= {number: replace(one, level=levels[number]) for number, one in finalists.items()}
+        else:
+            self._settings |= {number: replace(one, level=None) for number, one in finalists.items()}
 
     def ranked(self) -> list[Setting]:
         """The best first: finalists, those that failed on a fresh seed behind the others, then what was searched."""
