@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -68,22 +68,46 @@ def joint_draw(trial: FrozenTrial, sampler: str) -> dict[str, Any] | None:
     return noted
 
 
-class OtherTrials(Study):
+class _Shown(Study):
+    """A study that shows other trials than it has; notes are written to it all the same."""
+
+    def __init__(self, study: Study) -> None:
+        self.__dict__.update(study.__dict__)
+        self._behind = study
+
+
+class OtherTrials(_Shown):
     """A study as trial `number` finds it when it is begun: without the trial itself.
 
-    GP takes what an earlier draw for a trial has noted there for another trial that runs. Notes are still written.
+    GP takes what an earlier draw for a trial has noted there for another trial that runs.
     """
 
     def __init__(self, study: Study, number: int) -> None:
-        self.__dict__.update(study.__dict__)
+        super().__init__(study)
         self._number = number
 
     @override
     def _get_trials(
         self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
     ) -> list[FrozenTrial]:
-        found = super()._get_trials(deepcopy, states, use_cache)
+        found = self._behind._get_trials(deepcopy, states, use_cache)
         return [trial for trial in found if trial.number != self._number]
+
+
+class WithStandIns(_Shown):
+    """A study some of whose trials are shown as others: number -> what stands for it."""
+
+    def __init__(self, study: Study, stand_ins: Mapping[int, FrozenTrial]) -> None:
+        super().__init__(study)
+        self._stand_ins = stand_ins
+
+    @override
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        found = self._behind._get_trials(deepcopy, None, use_cache)
+        shown = [self._stand_ins.get(trial.number, trial) for trial in found]
+        return shown if states is None else [trial for trial in shown if trial.state in states]
 
 
 class NumberedQmcSampler(QMCSampler):

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from typing_extensions import override
 
 from tune_mixup.distributions import Range, as_drawn, ends, in_study
-from tune_mixup.optuna_internals import OtherTrials, annotate, joint_draw, queued_point
+from tune_mixup.optuna_internals import OtherTrials, WithStandIns, annotate, joint_draw, queued_point
 from tune_mixup.record.facts import TrialFacts
 from tune_mixup.samplers.base import Draw, Sampler
 from tune_mixup.search_space import DRAWS, Params, SearchSpace
@@ -32,12 +32,24 @@ class TrialSampler(BaseSampler):
     noted in the trial before its first parameter is: whoever goes on with the trial finds it there.
     """
 
-    def __init__(self, sampler: Sampler, *, seed: int, number: int, space: SearchSpace | None = None) -> None:
-        """`space` says what draws stand for and what must hold; without one they are taken as they come."""
+    def __init__(
+        self,
+        sampler: Sampler,
+        *,
+        seed: int,
+        number: int,
+        space: SearchSpace | None = None,
+        stand_ins: Mapping[int, FrozenTrial] | None = None,
+    ) -> None:
+        """`space` says what draws stand for and what must hold; without one they are taken as they come.
+
+        `stand_ins` are shown to it for the trials of these numbers.
+        """
         self._sampler = sampler
         self._draw = Draw(seed, number)
         self._joint = _make(sampler, self._draw)
         self._space = space
+        self._stand_ins = stand_ins or {}
         self._drawn: Mapping[str, Any] = {}
 
     @override
@@ -48,6 +60,7 @@ class TrialSampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
+        study = self._shown(study)
         if self._space is not None and self._space.constraints:
             self._drawn = TrialFacts.parse(trial.user_attrs).drawn or self._draw_whole(self._space, study, trial)
             return {key: value for key, value in self._drawn.items() if key in search_space}
@@ -62,12 +75,15 @@ class TrialSampler(BaseSampler):
         if param_name in self._drawn:
             return self._drawn[param_name]
         sampler = _make(self._sampler, self._draw._replace(key=param_name))
-        value = sampler.sample_independent(study, trial, param_name, param_distribution)
+        value = sampler.sample_independent(self._shown(study), trial, param_name, param_distribution)
         return self._stands_for(param_name, param_distribution, value)
 
     @override
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         self._joint.after_trial(study, trial, state, values)
+
+    def _shown(self, study: Study) -> Study:
+        return WithStandIns(study, self._stand_ins) if self._stand_ins else study
 
     def _stands_for(self, key: str, distribution: BaseDistribution, value: Any) -> Any:
         own = distribution if self._space is None else self._space.free.get(key, distribution)

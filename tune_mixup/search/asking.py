@@ -15,6 +15,7 @@ from tune_mixup.record.study import Outcome, facts_of
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.samplers import TrialSampler
 from tune_mixup.search.repeats import Repeats
+from tune_mixup.search.stand_ins import stand_in
 from tune_mixup.search_space import Params
 from tune_mixup.sweep_config import SweepConfig
 
@@ -27,7 +28,9 @@ class Asking:
         self.config = config
         self._configs: dict[int, TrialConfig] = {}
         self._repeats = Repeats()
+        self._stand_ins: dict[int, FrozenTrial] = {}
         for trial in record.study.asked():
+            self.ended(trial)
             if trial.state.is_finished() and facts_of(trial).invalid is None:
                 self._repeats.note(trial.number, self.of(trial.number))
 
@@ -70,8 +73,19 @@ class Asking:
         self._accept(number, config)
         return number
 
+    def ended(self, trial: FrozenTrial) -> None:
+        """Take in a trial that has ended: the sampler may be shown another in its place."""
+        if self.config.sampler.learns_from_stopped and (other := stand_in(trial, self.config.direction)) is not None:
+            self._stand_ins[trial.number] = other
+
     def _sampler(self, number: int) -> TrialSampler:
-        return TrialSampler(self.config.sampler, seed=self.config.seed, number=number, space=self.config.space)
+        return TrialSampler(
+            self.config.sampler,
+            seed=self.config.seed,
+            number=number,
+            space=self.config.space,
+            stand_ins=self._stand_ins,
+        )
 
     def of(self, number: int) -> TrialConfig:
         """The configuration of a trial that was begun. Raises ValueError for one whose point is none."""

@@ -25,6 +25,7 @@ from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.samplers import TrialSampler
 from tune_mixup.search.last_chance import on_last_chance
 from tune_mixup.search.seats import Seats
+from tune_mixup.search.stand_ins import stand_in
 from tune_mixup.search_space import Params
 from tune_mixup.sweep_config import SweepConfig
 
@@ -131,10 +132,16 @@ class _Replay:
         study = optuna.load_study(
             study_name=self.record.study.optuna.study_name, storage=self.storage
         )  # a study keeps what it has read
-        trial = study.get_trials(deepcopy=False)[number]
+        trials = study.get_trials(deepcopy=False)
+        trial, stand_ins = trials[number], {}
+        if self.config.sampler.learns_from_stopped:
+            found = ((one.number, stand_in(one, self.config.direction)) for one in trials)
+            stand_ins = {other: one for other, one in found if one is not None}
         fixed = self.config.space.as_recorded(queued_point(trial))
         space = self.config.space
-        sampler = TrialSampler(self.config.sampler, seed=self.config.seed, number=number, space=space)
+        sampler = TrialSampler(
+            self.config.sampler, seed=self.config.seed, number=number, space=space, stand_ins=stand_ins
+        )
         joint = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
 
         def choose(key: str, distribution: Range) -> Any:

@@ -143,6 +143,7 @@ class Session:
         self.shares.release(number)
         self._note(number)
         trial = self.record.study.trial(number)
+        self.asking.ended(trial)
         learnt = self.deciding.ended(trial, facts_of(trial))
         news = f"; {words}" if learnt and (words := self.deciding.control.words()) else ""
         self.tell(f"{trial_name(number)} {outcome.state.name}: {outcome.reason}{news}")
