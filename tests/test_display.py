@@ -73,6 +73,9 @@ def test_the_table_before_anything_is_known(progress):
 def test_the_table_says_what_the_control_group_and_the_gpus_say(progress):
     rows = drawn(progress(control="rank correlation 0.31", gpu_hours_used=1.25, gpu_hours=8.0, epochs=4))
     assert (rows["rungs"], rows["budget"]) == ("rank correlation 0.31", "4 of 40 epochs (10%), 1.25 of 8 GPU-hours")
+    assert "finals" not in rows and drawn(progress(finals="3 of 8 runs"))["finals"] == "3 of 8 runs"
+    known = {"metric": "val_accuracy", "best_trial": 7, "best_value": 0.5, "best_epoch": 9, "best_seeds": 3}
+    assert drawn(progress(**known))["best"] == "val_accuracy 0.5 (t0007, epoch 9, mean of 3 seeds)"
     assert drawn(progress(gpu_hours_used=0.5))["budget"] == "0 of 40 epochs (0%), 0.50 GPU-hours"
 
 

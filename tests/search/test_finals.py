@@ -272,5 +272,6 @@ def test_progress_tells_of_the_setting_and_its_seeds(tmp_path):
     best = Merits.of(record).best()
     last = told[-1]
     assert (last.best_trial, last.best_value, last.best_seeds) == (best.trial, best.mean, len(best.values))
+    assert told[5].finals == "" and last.finals == "the best 3 settings on fresh seeds: 4 runs begun, 0 to come"
     assert any("begins: a finalist, the setting of t" in one.message for one in told)
     assert last.epochs == last.full_epochs == 180 and last.states["WAITING"] == 0

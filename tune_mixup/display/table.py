@@ -63,6 +63,8 @@ class table:
         yield "best", Text(texts.best(progress))
         yield "budget", Text(texts.budget(progress))
         yield "time", flowed([Text(part) for part in texts.times(progress, self.since_s)], width)
+        if progress.finals:
+            yield "finals", Text(progress.finals)
         if progress.control:
             yield "rungs", Text(progress.control)
         if self.activity.what:

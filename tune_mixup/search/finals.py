@@ -82,6 +82,14 @@ class Finals:
         promise = (self.config.trials, self.config.time_budget_s, self.config.gpu_hours)
         return last if last and (last.trials, last.time_budget_s, last.gpu_hours) == promise else None
 
+    def words(self) -> str:
+        """How far they are, in one line; empty before they begin."""
+        begun, now = self.tally.finalists, self.round()
+        if now is None:
+            return f"{begun} runs so far; the search goes on" if begun else ""
+        left = self.config.trials - self.tally.begun()
+        return f"the best {now.number} settings on fresh seeds: {begun} runs begun, {left} to come"
+
     def _begin(self) -> FinalRound:
         """Write down that the search is over."""
         runs = self.config.trials - self.tally.begun() + self.tally.finalists

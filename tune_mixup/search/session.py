@@ -277,4 +277,4 @@ class Session:
 
     def progress(self, message: str = "") -> Progress:
         """Where the sweep stands."""
-        return self._standing.progress(self.deciding.control.words(), message)
+        return self._standing.progress(self.deciding.control.words(), message, finals=self.finals.words())

@@ -65,6 +65,8 @@ class Progress:
     """GPU-hours over all runs."""
     gpu_hours: float | None = None
     """Their budget; None without one."""
+    finals: str = ""
+    """How far the finals are, in one line; empty before they begin."""
     control: str = ""
     """What the control group says about the rungs, in one line; empty while it says nothing."""
     message: str
@@ -112,8 +114,8 @@ class Standing:
         count, seconds = self._epochs_s
         self._epochs_s = [count + 1, seconds + epoch_s]
 
-    def progress(self, control: str, message: str) -> Progress:
-        """Now, with what the control group and the event say."""
+    def progress(self, control: str, message: str, *, finals: str = "") -> Progress:
+        """Now, with what the control group, the finals and the event say."""
         tally = self.tally
         states = {state.name: tally.states[state] for state in ENDINGS}
         ended, begun = self._ended(), tally.begun()
@@ -142,6 +144,7 @@ class Standing:
             ),
             gpu_hours_used=self.ledger.gpu_hours(),
             gpu_hours=self.config.gpu_hours,
+            finals=finals,
             control=control,
             message=message,
         )
