@@ -178,6 +178,9 @@ def test_of_a_budget_of_gpu_hours_the_cost_of_the_finals_is_held_back(tmp_path):
                 break
     found = finals_of(record)
     asked = record.study.asked()
+    fresh = [value for row in explain_finals(record)["settings"] for value in row["values"]]
+    cut = [t for t in asked if facts_of(t).finalist is not None and t.state == TrialState.PRUNED]  # by the budget
+    assert fresh.count(None) == len(cut)
     assert sum(facts_of(trial).finalist is None for trial in asked) in (31, 32)
     assert sum(map(len, found.values())) in (8, 9) and len(found) == 3
     assert 39 <= len(asked) <= 41

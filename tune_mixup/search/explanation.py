@@ -103,7 +103,7 @@ def explain_finals(record: SweepRecord) -> dict[str, Any]:
                     "trial": setting.trial,
                     "search": fmean(setting.searched),
                     "seeds": [facts_of(trial).replicate_seed for trial in fresh],
-                    "values": [trial.value for trial in fresh],
+                    "values": [trial.value if trial.state == TrialState.COMPLETE else None for trial in fresh],
                     "states": [trial.state.name for trial in fresh],
                     "mean": setting.mean,
                     "error": setting.error,
