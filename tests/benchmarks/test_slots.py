@@ -16,6 +16,7 @@ class Recorder:
 
     def begin(self, trial):
         self.heard.append(("begin", trial, 0))
+        return True
 
     def report(self, trial, epoch):
         self.heard.append(("report", trial, epoch))
