@@ -12,7 +12,7 @@ on eight seeds are 11,340 epochs for each core, which may take 0.23 s. Measured 
 6 or 27 epochs, an epoch with its validation: Fashion-MNIST 0.61 s with 1,000 images and as many for validation, 0.23 s
 with 500, 0.18 s with 400, which it has; CIFAR-10 0.43 s with 500 of its 32 x 32 pixels, 0.17 s with 800 of 16 x 16,
 which it has; digits 0.09 s with 719 and 719. These are learnt to 98 %, where settings are hard to tell apart, so that
-the table trains on a fifth of them and validates on the rest.
+the table trains on 287 and validates on 1,151, which takes 0.07 s.
 """
 
 import argparse

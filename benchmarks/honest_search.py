@@ -1,7 +1,7 @@
 """What whole searches hand on, on training seeds that they have never seen, at equal epochs: ours and the others.
 
-    python -m benchmarks.curve_maker fashion_mnist     # and digits, and cifar10: once, 45 minutes each
-    python -m benchmarks run honest_search [--syne-tune PYTHON]
+    python -m benchmarks.curve_maker fashion_mnist     # and digits, and cifar10: once, at most 45 minutes each
+    python -m benchmarks run honest_search [--syne-tune PYTHON]     # a quarter of an hour a table, two idle cores
 
 Each search looks its trials up in a table of real curves of eight training seeds (`curve_maker.py`). A permutation
 drawn for its search seed, the same one for all contenders, holds three of these back and shows it the other five. It
@@ -47,6 +47,10 @@ ROWS_AT = 40
 """The budget at which ours is compared with every contender in the table of results; all are in the JSON."""
 HELD_BACK, LEAST_SHOWN = 3, 2
 OURS, RANDOM, ORACLE, LIMIT = "ours", "random, full runs", "oracle", "limit"
+OURS_WITHOUT, TPE = "ours, without finalists", "TPE, full runs"
+RAY_TUNED, OPTUNA_TUNED = "Ray's ASHA, tuned", "Optuna's successive halving, tuned"
+DRAWN = (OURS, OURS_WITHOUT, RANDOM, TPE, RAY_TUNED, OPTUNA_TUNED, ORACLE)
+"""What the figure shows; more curves would hide each other."""
 
 
 class Handed(NamedTuple):
@@ -115,7 +119,7 @@ def best_on_held_back(table: Table, seed: int, settings: Sequence[int]) -> int:
 
 
 def measure(searches: int = SEARCHES, syne_tune: str | None = None) -> Iterator[dict[str, Any]]:
-    """Every contender on every table that has been made; anew whenever one is done.
+    """Every contender on every table that has been made; anew whenever a table is done.
 
     Raises ValueError where there is no table.
     """
@@ -124,29 +128,32 @@ def measure(searches: int = SEARCHES, syne_tune: str | None = None) -> Iterator[
     there = {name: read_table(path_of(name)) for name in TABLES if path_of(name).exists()}
     if not there:
         raise ValueError("no table has been made; make one first, with python -m benchmarks.curve_maker fashion_mnist")
+    for table in there.values():
+        split(0, table.accuracy.shape[1])
     names = list(contenders(syne_tune))
-    found: dict[str, dict[str, list[list[Handed]]]] = {name: {} for name in there}
+    found: dict[str, dict[str, list[list[Handed]]]] = {}
     began = time.perf_counter()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(os.cpu_count(), mp_context=context, initializer=quiet) as pool:
-        for name, table in there.items():
-            split(0, table.accuracy.shape[1])
+        for name in there:
+            found[name] = {}
             for contender in names:
                 tasks = ([name] * searches, [contender] * searches, range(searches), [syne_tune] * searches)
                 found[name][contender] = list(pool.map(_search, *tasks, chunksize=1))
                 print(f"{name}, {contender}: {time.perf_counter() - began:.0f} s", flush=True)
-                if {OURS, RANDOM} <= found[name].keys():
-                    yield results({key: found[key] for key in found if found[key].keys() >= {OURS, RANDOM}}, there)
+            yield results(found, there, without=[] if syne_tune else ["Syne Tune's ASHA"])
 
 
-def results(found: Mapping[str, Mapping[str, list[list[Handed]]]], tables: Mapping[str, Table]) -> dict[str, Any]:
-    """Table -> contender -> search -> budget, made into numbers, rows and a figure."""
+def results(
+    found: Mapping[str, Mapping[str, list[list[Handed]]]], tables: Mapping[str, Table], *, without: Sequence[str]
+) -> dict[str, Any]:
+    """Table -> contender -> search -> budget, made into numbers, rows and a figure; `without` are not among them."""
     judged = {name: judge(tables[name], found[name]) for name in found}
     return {
         "budgets_in_full_runs": BUDGETS,
         "searches": len(found[next(iter(found))][OURS]),
         "held_back": HELD_BACK,
-        "without": [name for name in TABLES if name not in found],
+        "without": [*(name for name in TABLES if name not in found), *without],
         "tables": {
             name: {
                 "seeds": tables[name].accuracy.shape[1],
@@ -217,7 +224,7 @@ def line(name: str, judged: Judged, budget: int, other: str) -> dict[str, Any]:
     mine, theirs = judged[OURS][at], judged[other][at]
     gain = _points(mine - theirs, firsts(mine))
     return row(
-        f"{name}, epochs of {budget} full runs, accuracy of what is handed on, on unseen seeds: ours against {other}",
+        f"{name}, {budget} full runs' epochs: accuracy on unseen seeds of what is handed on, against {other}",
         ours=100 * crossed_mean(mine),
         other=100 * crossed_mean(theirs),
         unit="%",
@@ -239,7 +246,8 @@ def figure(judged: Mapping[str, Judged]) -> dict[str, Any]:
                 y="accuracy on unseen seeds, %",
                 series={
                     method: [[(budget, round(100 * crossed_mean(values[at]), 3)) for at, budget in enumerate(BUDGETS)]]
-                    for method, values in methods.items()
+                    for method in DRAWN
+                    if (values := methods.get(method)) is not None
                 },
             )
             for name, methods in judged.items()

@@ -145,7 +145,7 @@ CELLS: dict[str, Cell] = {
     ),
     "honest_search": Cell(
         "what whole searches hand on, on training seeds that they have not seen, at equal epochs",
-        about_s=5400,
+        about_s=2800,
         module="honest_search",
         needs=RAY,
         by_default=False,

@@ -8,7 +8,16 @@ from typing import Any
 from optuna.pruners import NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import RandomSampler, TPESampler
 
-from benchmarks.honest_search import OURS, RANDOM, Contender, Handed
+from benchmarks.honest_search import (
+    OPTUNA_TUNED,
+    OURS,
+    OURS_WITHOUT,
+    RANDOM,
+    RAY_TUNED,
+    TPE,
+    Contender,
+    Handed,
+)
 from benchmarks.recorded_curves import Table
 from benchmarks.session_search import GRACE, swept
 from benchmarks.simulation import Search
@@ -22,12 +31,12 @@ def contenders(syne_tune: str | None) -> dict[str, Contender]:
     """Name -> search; Syne Tune's only where its interpreter is given. Raises ValueError where that is no program."""
     found: dict[str, Contender] = {
         OURS: ours,
-        "ours, without finalists": partial(ours, finalists_share=0.0),
+        OURS_WITHOUT: partial(ours, finalists_share=0.0),
         RANDOM: _of(partial(Optunas, sampler=RandomSampler, pruner=NopPruner)),
-        "TPE, full runs": _of(partial(Optunas, sampler=TPESampler, pruner=NopPruner)),
-        "Ray's ASHA, tuned": _of(partial(Rays, grace_period=GRACE, reduction_factor=FACTOR)),
+        TPE: _of(partial(Optunas, sampler=TPESampler, pruner=NopPruner)),
+        RAY_TUNED: _of(partial(Rays, grace_period=GRACE, reduction_factor=FACTOR)),
         "Ray's ASHA with its defaults": _of(Rays),
-        "Optuna's successive halving, tuned": _of(partial(Optunas, sampler=TPESampler, pruner=_tuned_pruner)),
+        OPTUNA_TUNED: _of(partial(Optunas, sampler=TPESampler, pruner=_tuned_pruner)),
         "Optuna's successive halving with its defaults": _of(
             partial(Optunas, sampler=TPESampler, pruner=SuccessiveHalvingPruner)
         ),

@@ -1,14 +1,17 @@
 """Whole searches on a made-up table: their epochs, what they never see, who takes part, and what bounds them."""
 
 import itertools
+import json
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from benchmarks import honest_search
 from benchmarks.honest_search import (
     BUDGETS,
+    DRAWN,
     LIMIT,
     ORACLE,
     OURS,
@@ -22,7 +25,7 @@ from benchmarks.honest_search import (
     split,
     worth,
 )
-from benchmarks.recorded_curves import AXES, EPOCHS, Table
+from benchmarks.recorded_curves import AXES, EPOCHS, MEASURED, Table, write_rows
 from benchmarks.search_contenders import contenders
 from benchmarks.session_search import GRACE, promised, swept
 from tune_mixup.record.merit import Merits
@@ -149,12 +152,12 @@ def test_what_a_search_is_worth_is_the_mean_over_the_seeds_held_back(table, foun
 
 
 def test_the_rows_and_the_figure(two_budgets, table, found):
-    made = results({"digits": found}, {"digits": table})
-    assert made["searches"] == 4 and made["without"] == ["fashion_mnist", "cifar10"]
+    made = results({"digits": found}, {"digits": table}, without=["somebody"])
+    assert made["searches"] == 4 and made["without"] == ["fashion_mnist", "cifar10", "somebody"]
     lines = {line["measurement"]: line for line in made["rows"]}
     assert len(lines) == len(TWO) + 2
     for budget, at in zip(TWO, range(len(TWO)), strict=True):
-        line = next(each for each in made["rows"] if f"of {budget} full runs" in each["measurement"])
+        line = next(each for each in made["rows"] if f"digits, {budget} full runs" in each["measurement"])
         mine, theirs = (
             np.mean([table.accuracy[one[at].setting, list(split(seed, SEEDS).held_back), -1].mean()
                      for seed, one in enumerate(found[name])])
@@ -164,7 +167,39 @@ def test_the_rows_and_the_figure(two_budgets, table, found):
         assert line["value"] == pytest.approx(100 * (mine - theirs), abs=1e-3) and line["value_unit"] == "points"
     methods = made["tables"]["digits"]["methods"]
     assert methods[LIMIT][0]["regret"]["mean"] == 0 and methods[RANDOM][0]["gain_over_random"]["interval"] == [0, 0]
-    assert set(made["plots"][0]["panels"][0]["series"]) == {OURS, RANDOM, ORACLE, LIMIT}
+    assert list(made["plots"][0]["panels"][0]["series"]) == [OURS, RANDOM, ORACLE]
+
+
+@pytest.mark.slow
+def test_the_whole_measurement(two_budgets, monkeypatch, tmp_path, table):
+    rows = [
+        {"seed": seed, **setting, "epoch": epoch, **dict.fromkeys(MEASURED, table.accuracy[place, seed, epoch - 1])}
+        for place, setting in enumerate(SETTINGS)
+        for seed in range(SEEDS)
+        for epoch in range(1, EPOCHS + 1)
+    ]
+    write_rows(tmp_path / "digits", pd.DataFrame(rows), {"made": "up"})
+    monkeypatch.setattr(honest_search, "path_of", lambda name: tmp_path / name)
+    monkeypatch.setattr(honest_search, "ProcessPoolExecutor", InThisProcess)
+    (made,) = honest_search.measure(searches=2)
+    assert made["without"] == ["fashion_mnist", "cifar10", "Syne Tune's ASHA"]
+    assert set(made["tables"]["digits"]["methods"]) == {*EVERYONE, ORACLE, LIMIT} > set(DRAWN)
+    assert set(made["plots"][0]["panels"][0]["series"]) == set(DRAWN)
+    json.dumps(made)
+
+
+class InThisProcess:
+    def __init__(self, *_, **__):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def map(self, call, *arguments, chunksize):
+        return map(call, *arguments)
 
 
 def test_an_interpreter_that_is_not_there_is_refused(tmp_path):
