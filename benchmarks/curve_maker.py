@@ -95,8 +95,9 @@ def make(path: Path, wanted: list[Trial], about: Mapping[str, Any], *, minutes: 
     import pandas as pd
 
     frame, known = (None, about) if not path.exists() else read_rows(path)
-    if known["fixed"] != about["fixed"]:
-        raise ValueError(f"{path} was made with other settings ({known['fixed']}); move it away to make it anew")
+    for part in ("fixed", "images"):
+        if known.get(part) != about.get(part):
+            raise ValueError(f"{path} was made with other {part} ({known.get(part)}); move it away to make it anew")
     there = set() if frame is None else set(frame[["seed", *AXES]].itertuples(index=False, name=None))
     todo = deque(trial for trial in wanted if tuple(trial.key.values()) not in there)
     ends_at, made = time.monotonic() + 60 * minutes, 0
@@ -157,6 +158,7 @@ def main() -> None:
     about = {
         "command": f"python -m benchmarks.curve_maker {given.name}",
         "fixed": {**COMMON, **TABLES[given.name]},
+        "images": f"{EACH} of each class, {SIDE} x {SIDE} pixels" if given.name == "cifar10" else "as they are",
         "axes": AXES,
         "machine": machine(),
         "versions": versions(),

@@ -1,10 +1,13 @@
 """Making a table: what is trained, in which order, what a kill leaves, and what a later call still trains."""
 
+import itertools
 import math
+import tarfile
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from benchmarks import curve_maker
 from benchmarks.curve_maker import TABLES, Trial, grid, make, train, trials
@@ -129,6 +132,23 @@ def test_epochs_after_a_divergence_are_empty_and_read_as_zero(tmp_path):
     setting = {"optimizer.lr": 1e9, "mixing.alpha": 0.5, "mixing.gamma": 0.5}
     rows = train(Trial({**TINY, **setting}, {"seed": 0, **setting}))
     assert len(rows) == 3 and all(np.isnan(rows[-1][name]) for name in MEASURED)
+
+
+def test_images_are_made_small_and_no_more_than_are_wanted(tmp_path, monkeypatch):
+    monkeypatch.setattr(curve_maker, "EACH", 2)
+    with tarfile.open(tmp_path / "images.tar.xz", "w:xz") as packed:
+        for part, name, number in itertools.product(("train", "test"), ("cat", "dog"), range(3)):
+            file = tmp_path / part / name / f"{number:04}.jpg"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (32, 32), (200, 100, 50)).save(file)
+            packed.add(file, f"{part}/{name}/{file.name}")
+    curve_maker.shrink(tmp_path / "images.tar.xz", made := tmp_path / "made")
+    found = sorted(str(file.relative_to(made)) for file in made.rglob("*.png"))
+    train = [f"train/{name}/000{number}.png" for name in ("cat", "dog") for number in (0, 1)]
+    assert found == ["test/cat/0000.png", "test/dog/0000.png", *train]
+    with Image.open(made / found[0]) as image:
+        assert image.size == (16, 16)
+        assert image.getpixel((8, 8)) == pytest.approx((200, 100, 50), abs=3)  # JPEG loses a little
 
 
 @pytest.mark.slow
