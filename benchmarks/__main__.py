@@ -23,11 +23,20 @@ Gpu = Annotated[bool, typer.Option("--gpu", help="Run the GPU set, three cells o
 Everything = Annotated[bool, typer.Option("--all", help="Run those too that are in neither set.")]
 Minutes = Annotated[float | None, typer.Option(help="Begin nothing new, and cut off what grows, after these.")]
 To = Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Write there, and not to benchmarks/results.")]
+SyneTune = Annotated[
+    str | None,
+    typer.Option("--syne-tune", metavar="PYTHON", help="Interpreter that has Syne Tune 0.13, for honest_search."),
+]
 Check = Annotated[bool, typer.Option("--check", help="Write nothing; fail where a page is not up to date.")]
 
 
 def run(
-    names: Names = None, gpu: Gpu = False, everything: Everything = False, minutes: Minutes = None, to: To = None
+    names: Names = None,
+    gpu: Gpu = False,
+    everything: Everything = False,
+    minutes: Minutes = None,
+    to: To = None,
+    syne_tune: SyneTune = None,
 ) -> int:
     """Measure and write NAME.json; without a name or an option the CPU set."""
     cells = chosen(names, gpu=gpu, everything=everything)
@@ -35,7 +44,7 @@ def run(
         raise ValueError("there is no GPU here; --to FOLDER rehearses its cells at tiny sizes and writes there")
     ends_at = None if minutes is None else time.monotonic() + 60 * minutes
     if len(cells) == 1:
-        return _one(cells[0], ends_at, to)
+        return _one(cells[0], ends_at, to, syne_tune)
     about = sum(CELLS[name].about_s for name in cells) / 60
     print(f"{len(cells)} cells, about {about:.0f} minutes on an idle machine", flush=True)
     failed = []
@@ -54,6 +63,7 @@ def run(
             name,
             *left,
             *(["--to", str(to.absolute())] if to else []),
+            *(["--syne-tune", syne_tune] if syne_tune else []),
         ]
         if subprocess.run(command, cwd=ROOT).returncode:
             failed.append(name)
@@ -100,7 +110,7 @@ def chosen(names: Sequence[str] | None, *, gpu: bool, everything: bool) -> list[
     ]
 
 
-def _one(name: str, ends_at: float | None, to: Path | None) -> int:
+def _one(name: str, ends_at: float | None, to: Path | None, syne_tune: str | None) -> int:
     """Run one cell in this process and write what it found whenever that has grown.
 
     Raises RuntimeError when a part of it failed.
@@ -108,7 +118,8 @@ def _one(name: str, ends_at: float | None, to: Path | None) -> int:
     found: Found = {}
     limit_s = None if ends_at is None else max(0.0, ends_at - time.monotonic())
     in_parts = CELLS[name].of_parts
-    for found in measure(name, limit_s=limit_s, journal=path_of(name, to).with_suffix(".jsonl")):
+    journal = path_of(name, to).with_suffix(".jsonl")
+    for found in measure(name, limit_s=limit_s, journal=journal, syne_tune=syne_tune):
         late = not in_parts and ends_at is not None and time.monotonic() > ends_at
         path = write(name, {**found, "cut_off": "the minutes were up"} if late else found, to)
         if late:

@@ -24,3 +24,32 @@ def interval(samples: Sequence[Floats], statistic: Callable[..., Floats]) -> tup
         rng=np.random.default_rng(0),
     ).confidence_interval
     return float(found.low), float(found.high)
+
+
+def crossed_interval(values: Floats, first: NDArray[np.intp], resamples: int = RESAMPLES) -> tuple[float, float]:
+    """Percentile bootstrap interval at 95 % of `crossed_mean`, by resampling searches and training seeds.
+
+    Both were sampled, and crossed: each search was made on some of the seeds and is judged on the others. So each is
+    drawn with replacement by itself, and a value counts as often as its search times its seed times the seed that its
+    search began with (Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 2007, arXiv:0712.1111). `values`
+    and `first` are those of `crossed_mean`.
+    """
+    searches, seeds = values.shape
+    rng = np.random.default_rng(0)
+    by_search = rng.multinomial(searches, np.full(searches, 1 / searches), size=resamples)
+    by_seed = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)
+    weights = by_search * by_seed[:, first]
+    known = ~np.isnan(values)
+    total = (weights * (by_seed @ np.where(known, values, 0.0).T)).sum(axis=1)
+    count = (weights * (by_seed @ known.T.astype(np.float64))).sum(axis=1)
+    found = total[count > 0] / count[count > 0]  # a resample may hold no seed that a search of it is judged on
+    low, high = np.quantile(found, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def crossed_mean(values: Floats) -> float:
+    """The mean of what searches are worth on training seeds, [searches, seeds], NaN on those that a search has seen.
+
+    All searches are judged on equally many. `crossed_interval` also wants the seed that each began with, [searches].
+    """
+    return float(np.nanmean(values))

@@ -97,7 +97,7 @@ def measure_sweep(trials: int, reports: int, *, scheduler: str = "asha", sampler
         with tempfile.TemporaryDirectory() as root:
             sweep(
                 space,
-                keyed({"scheduler": scheduler, "sampler": sampler, "finalists": 0.0}),
+                keyed({"scheduler": scheduler, "sampler": sampler, "finalists_share": 0.0}),
                 root=root,
                 name="memory",
                 trials=trials,

@@ -15,7 +15,7 @@ KEYS = {
     "strata": "sweep.stopping.strata",
     "smoothing": "sweep.stopping.smoothing",
     "control_fraction": "sweep.stopping.control_fraction",
-    "finalists": "sweep.finalists.share",
+    "finalists_share": "sweep.finalists.share",
 }
 """What it is called here -> the key that fixes it."""
 AS_OTHERS = {"smoothing": 1, "strata": "none", "control_fraction": 0.0}

@@ -31,6 +31,8 @@ class Cell:
     of_parts: bool = False
     """Whether its `measure` takes `limit_s`, seconds that it keeps to itself by dropping what matters least, and
     `journal`, a file of JSON lines to which its parts append what they find."""
+    takes_syne_tune: bool = False
+    """Whether its `measure` takes `syne_tune`, the interpreter of an environment that has Syne Tune, or None."""
     headlines: tuple[str, ...] = ()
     """The measurements among its rows that the README shows."""
 
@@ -141,6 +143,14 @@ CELLS: dict[str, Cell] = {
         needs=RAY,
         by_default=False,
     ),
+    "honest_search": Cell(
+        "what whole searches hand on, on training seeds that they have not seen, at equal epochs",
+        about_s=2800,
+        module="honest_search",
+        needs=RAY,
+        by_default=False,
+        takes_syne_tune=True,
+    ),
     "mixers": Cell(
         "each mixing method's training step against mixup's",
         about_s=600,
@@ -215,13 +225,17 @@ CELLS: dict[str, Cell] = {
 """Name of the cell, and of its file in results/ -> measurement, in the order in which they run."""
 
 
-def measure(name: str, *, limit_s: float | None = None, journal: Path | None = None) -> Iterator[Found]:
+def measure(
+    name: str, *, limit_s: float | None = None, journal: Path | None = None, syne_tune: str | None = None
+) -> Iterator[Found]:
     """Run one cell in this process; all that it has found so far, anew whenever that has grown.
 
-    `limit_s` and `journal` are for a cell of parts.
+    `limit_s` and `journal` are for a cell of parts, `syne_tune` for one that takes it.
     """
     cell = CELLS[name]
-    more = {"limit_s": limit_s, "journal": journal} if cell.of_parts else {}
+    more: dict[str, Any] = {"limit_s": limit_s, "journal": journal} if cell.of_parts else {}
+    if cell.takes_syne_tune:
+        more["syne_tune"] = syne_tune
     found = importlib.import_module(f"{__package__}.{cell.module}").measure(**cell.arguments, **more)
     if isinstance(found, dict):
         yield found

@@ -125,7 +125,7 @@ def _table() -> Table:
     return read_table()
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """What a worker does first."""
     import optuna
     import torch
@@ -156,7 +156,7 @@ def searched(names: Sequence[str], searches: int) -> dict[str, list[Found]]:
     began = time.perf_counter()
     found: dict[str, list[Found]] = {}
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=context, initializer=_quiet) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=context, initializer=quiet) as pool:
         for name in names:
             found[name] = list(pool.map(search, [name] * searches, range(searches), chunksize=5))
             medians = {key: int(np.median([one.epochs[key] for one in found[name]])) for key in found[name][0].epochs}

@@ -72,8 +72,13 @@ class Search(ABC):
     # How a method differs
 
     @abstractmethod
-    def ask(self, trial: int) -> int:
-        """The next trial's setting, as its place in the table."""
+    def ask(self, trial: int) -> int | None:
+        """The next trial's setting, as its place in the table; None while there is none to be trained."""
+
+    def turn(self, trial: int, setting: int) -> int:
+        """By how many seeds a trial's curve is behind the first one: as often as its setting has been asked for."""
+        self._asked[setting] += 1
+        return self._asked[setting] - 1
 
     def watch(self, accuracy: Floats) -> list[float]:
         """What the method is told of a curve: accuracy after each epoch."""
@@ -96,14 +101,15 @@ class Search(ABC):
 
     # What they have in common
 
-    def begin(self, trial: int) -> None:
-        """Ask for a setting and look its curve up."""
+    def begin(self, trial: int) -> bool:
+        """Ask for a setting and look its curve up; False where there is none to be trained now."""
         setting = self.ask(trial)
-        seeds = self.lookup.shape[1]
-        curve = self.lookup[setting, (self.seed + self._asked[setting]) % seeds]
-        self._asked[setting] += 1
+        if setting is None:
+            return False
+        curve = self.lookup[setting, (self.seed + self.turn(trial, setting)) % self.lookup.shape[1]]
         self.settings.append(setting)
         self.curves.append(self.watch(curve))
+        return True
 
     def report(self, trial: int, epoch: int) -> bool:
         """Count the epoch and judge it."""
@@ -123,6 +129,10 @@ class Search(ABC):
         if not whole:
             self.stopped.append(setting)
         self.steps.append(Step(self.spent, setting if whole else None, self._best[2], self._best[0]))
+
+    def handed_on(self) -> int:
+        """The setting that the search comes to; a trial of it must have ended."""
+        return self.steps[-1].incumbent
 
     def run(self, over: Callable[["Search"], bool] = lambda search: False, trials: int | None = None) -> list[Step]:
         """Search until `over` says so, asked after every epoch, or until so many trials have ended; the steps made."""

@@ -8,8 +8,8 @@ from typing import Protocol
 class Judge(Protocol):
     """A method at work on one sweep."""
 
-    def begin(self, trial: int) -> None:
-        """A trial begins."""
+    def begin(self, trial: int) -> bool:
+        """Begin a trial; False where there is none for now, which is asked again once another has ended."""
 
     def report(self, trial: int, epoch: int) -> bool:
         """Whether a trial stops after an epoch; not asked after the last one."""
@@ -30,8 +30,8 @@ def run(
     """How many epochs each trial was trained for, of `epochs`.
 
     `ends(trial)` gives the times from the trial's begin to the end of each epoch; asked once, after `judge.begin`.
-    Nothing new begins after `trials` trials (None: no limit), and everything ends once `over` says so, asked after
-    every report.
+    Slots that are free begin what they can whenever a trial has ended. Nothing new begins after `trials` trials (None:
+    no limit), and everything ends once `over` says so, asked after every report.
     """
     reached: list[int] = []
     times: list[Sequence[float]] = []
@@ -39,8 +39,7 @@ def run(
 
     def begin(now: float) -> None:
         trial = len(reached)
-        if trial != trials:
-            judge.begin(trial)
+        if trial != trials and judge.begin(trial):
             times.append(ends(trial))
             reached.append(0)
             heapq.heappush(running, (now + times[trial][0], trial, now))
@@ -53,7 +52,8 @@ def run(
         epoch = reached[trial]
         if epoch == epochs or judge.report(trial, epoch):
             judge.end(trial, epoch)
-            begin(now)
+            for _ in range(slots - len(running)):
+                begin(now)
         else:
             heapq.heappush(running, (began + times[trial][epoch], trial, began))
     return reached

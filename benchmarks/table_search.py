@@ -111,11 +111,11 @@ class Optunas(Asked):
 
 
 class Rays(Search):
-    """Ray Tune's OptunaSearch and ASHAScheduler, called as Tune's controller does."""
+    """Ray Tune's OptunaSearch and ASHAScheduler, called as Tune's controller does; `options` are the scheduler's."""
 
-    def __init__(self, table: Table, seed: int) -> None:
+    def __init__(self, table: Table, seed: int, **options: Any) -> None:
         super().__init__(table, seed)
-        self.stopper = RayStopper(max_t=EPOCHS)
+        self.stopper = RayStopper(max_t=EPOCHS, **options)
         self.searcher = OptunaSearch(space=dict(FREE), metric="accuracy", mode="max", seed=seed)
 
     @override

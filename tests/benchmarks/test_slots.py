@@ -16,6 +16,7 @@ class Recorder:
 
     def begin(self, trial):
         self.heard.append(("begin", trial, 0))
+        return True
 
     def report(self, trial, epoch):
         self.heard.append(("report", trial, epoch))
@@ -66,3 +67,19 @@ def test_it_ends_when_it_is_over(after):
 
     reached = run(judge, lambda trial: range(1, 4), epochs=3, slots=2, over=lambda: heard() >= after)
     assert sum(reached) == after
+
+
+class Waiting(Recorder):
+    """Has one trial until that has ended, and two from then on."""
+
+    def begin(self, trial):
+        ended = any(what == "end" for what, _, _ in self.heard)
+        return (trial == 0 or (ended and trial < 3)) and super().begin(trial)
+
+
+def test_slots_that_found_nothing_to_begin_ask_again_once_a_trial_has_ended():
+    judge = Waiting(stops=[2, 3, 3])
+    assert run(judge, lambda trial: range(1, 4), epochs=3, slots=2) == [2, 3, 3]
+    assert [heard for heard in judge.heard if heard[0] != "report"] == [
+        ("begin", 0, 0), ("end", 0, 2), ("begin", 1, 0), ("begin", 2, 0), ("end", 1, 3), ("end", 2, 3),
+    ]  # fmt: skip
