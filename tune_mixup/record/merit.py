@@ -76,7 +76,7 @@ class Setting:
 
     @property
     def failed(self) -> int:
-        """On how many fresh seeds it has failed."""
+        """On how many seeds it has failed."""
         return sum(run.value is None for run in self.runs)
 
 
@@ -121,7 +121,7 @@ class Merits:
             return
         number, fresh = self.setting_of(trial), facts.finalist is not None
         value = trial.value if trial.state == TrialState.COMPLETE and math.isfinite(trial.value or 0.0) else None
-        if value is None and not (fresh and trial.state == TrialState.FAIL):
+        if value is None and trial.state != TrialState.FAIL:
             return
         runs = self._runs.setdefault(number, {})
         runs[trial.number] = Run(trial.number, seed_of(trial, facts, self.seed), value, fresh)
@@ -129,9 +129,9 @@ class Merits:
         if all(run.value is None for run in runs.values()):
             return
         self._settings[number] = Setting(tuple(sorted(by_seed.values())))
-        if fresh:
+        if self._settings[number].is_finalist:
             self._level_finalists()
-        if fresh or self._best == number:  # it may be worse now
+        if self._settings[number].is_finalist or self._best == number:  # it may be worse now
             self._best = min(self._settings, key=self._place)
         elif self._best is None or self._place(number) < self._place(self._best):
             self._best = number
@@ -146,7 +146,7 @@ class Merits:
             self._settings |= {number: replace(one, level=None) for number, one in finalists.items()}
 
     def ranked(self) -> list[Setting]:
-        """The best first: finalists, those that failed on a fresh seed behind the others, then what was searched."""
+        """The best first: finalists, then what was searched, and of both those that failed on a seed behind the others."""
         return [self._settings[number] for number in sorted(self._settings, key=self._place)]
 
     def best(self) -> Setting | None:
@@ -160,7 +160,8 @@ class Merits:
 
     def _place(self, number: int) -> tuple[bool, bool, float, int]:
         setting = self._settings[number]
-        return not setting.is_finalist, setting.failed > 0, -self.sign * setting.mean, setting.trial
+        demerit = round(-self.sign * setting.mean, 12)  # what differs by rounding is equal
+        return not setting.is_finalist, setting.failed > 0, demerit, setting.trial
 
 
 def seed_of(trial: FrozenTrial, facts: TrialFacts, common: int) -> int:

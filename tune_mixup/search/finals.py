@@ -72,8 +72,9 @@ class Finals:
         if self.share == 0 or not found or self.tally.begun() >= self.config.trials:
             return None
         now = self.round() or self._begin()
-        had = self._runs()
-        number, setting = min(found[: now.number], key=lambda one: had.get(one[0], 0))  # the best of the first
+        had, finalists = self._runs(), found[: now.number]
+        sound = [one for one in finalists if not one[1].failed] or finalists  # one that has failed is out
+        number, setting = min(sound, key=lambda one: had.get(one[0], 0))  # the best of the first
         return Next(setting.trial, count(now.first_seed))
 
     def round(self) -> FinalRound | None:
@@ -96,6 +97,7 @@ class Finals:
         search = self._search()
         meant = held_back(self.config.finalists, search, self.share)
         number = self.config.finalists.settings(min(runs, meant) or runs)
+        settings = len(self.tally.merits.as_searched())
         first = self._rounds[0].first_seed if self._rounds else self._first_fresh()
         began = FinalRound(
             trials=self.config.trials,
@@ -105,8 +107,8 @@ class Finals:
             first_seed=first,
             why=(
                 f"the search is over after {self.tally.begun() - self.tally.finalists} trials, about "
-                f"{search:.3g} full runs' worth of epochs; its best {number} settings are trained again from "
-                f"seed {first} on"
+                f"{search:.3g} full runs' worth of epochs; its best {min(number, settings)} settings are trained "
+                f"again from seed {first} on"
             ),
         )
         self._rounds = (*self._rounds, began)
