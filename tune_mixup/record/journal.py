@@ -54,9 +54,12 @@ class Journal(BaseJournalBackend):
         be read.
         """
         start = self._read if self._read.number == log_number_from else _Place()
-        with storage(self.path), open(self.path, "rb") as file:
-            file.seek(start.position)
-            lines = file.read().split(b"\n")[:-1]
+        with storage(self.path):
+            if os.stat(self.path).st_size <= start.position:  # Optuna asks before nearly each of its operations
+                return
+            with open(self.path, "rb") as file:
+                file.seek(start.position)
+                lines = file.read().split(b"\n")[:-1]
         whole = list(_whole(lines, start))
         end = whole[-1][0] if whole else start
         _check_tail(self.path, lines[len(whole) :], end)  # first: Optuna acts on what it is given

@@ -71,6 +71,10 @@ class Setting:
         return sum(run.value is None for run in self.runs)
 
 
+Place = tuple[bool, bool, float, int]
+"""By which settings are in order, the best first: no finalist, failed, demerit, trial."""
+
+
 class Merits:
     """The settings of a sweep, brought up to date by events. Call `note` for every trial that has ended."""
 
@@ -80,6 +84,8 @@ class Merits:
         self.seed = seed
         self._runs: dict[int, dict[int, Run]] = {}
         self._settings: dict[int, Setting] = {}
+        self._places: dict[int, Place] = {}
+        self._as_searched: list[int] | None = None
         self._first: dict[Hashable, int] = {}
         self._best: int | None = None
 
@@ -119,15 +125,18 @@ class Merits:
         by_seed = {run.seed: run for run in sorted(runs.values(), reverse=True)}
         if all(run.value is None for run in runs.values()):
             return
-        self._settings[number] = Setting(tuple(sorted(by_seed.values())))
+        setting = self._settings[number] = Setting(tuple(sorted(by_seed.values())))
+        self._places[number] = self._place(setting)
+        if not fresh:
+            self._as_searched = None
         if self._best == number:  # it may be worse now
-            self._best = min(self._settings, key=self._place)
-        elif self._best is None or self._place(number) < self._place(self._best):
+            self._best = min(self._places, key=self._places.__getitem__)
+        elif self._best is None or self._places[number] < self._places[self._best]:
             self._best = number
 
     def ranked(self) -> list[Setting]:
         """The best first: finalists, those that failed on a fresh seed behind the others, then what was searched."""
-        return [self._settings[number] for number in sorted(self._settings, key=self._place)]
+        return [self._settings[number] for number in sorted(self._settings, key=self._places.__getitem__)]
 
     def best(self) -> Setting | None:
         """The first of them; None before a trial was trained to the end."""
@@ -135,11 +144,12 @@ class Merits:
 
     def as_searched(self) -> list[tuple[int, Setting]]:
         """Number and setting, the best first by what the search saw, whatever fresh seeds have said since."""
-        found = [(number, setting) for number, setting in self._settings.items() if setting.searched]
-        return sorted(found, key=lambda one: (-self.sign * fmean(one[1].searched), one[0]))
+        if self._as_searched is None:
+            found = {number: setting.searched for number, setting in self._settings.items() if setting.searched}
+            self._as_searched = sorted(found, key=lambda number: (-self.sign * fmean(found[number]), number))
+        return [(number, self._settings[number]) for number in self._as_searched]
 
-    def _place(self, number: int) -> tuple[bool, bool, float, int]:
-        setting = self._settings[number]
+    def _place(self, setting: Setting) -> Place:
         return not setting.is_finalist, setting.failed > 0, -self.sign * setting.mean, setting.trial
 
 

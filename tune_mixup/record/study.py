@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 import optuna
 from optuna.storages.journal import JournalStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from tune_mixup import optuna_internals
 from tune_mixup.quiet import quiet
@@ -67,6 +67,14 @@ class SweepStudy:
         trials = self.optuna.get_trials(deepcopy=False)
         return [t for t in trials if t.state != TrialState.WAITING and not is_imported(t)]
 
+    def has_queued(self, begun: int) -> bool:
+        """Whether points wait in the queue, where `begun` trials were begun or imported; told without a look at all."""
+        return optuna_internals.has_trial(self.optuna, begun)
+
+    def ask(self, begun: int) -> Trial:
+        """Begin the next trial, at the first point of the queue if there is one."""
+        return self.optuna.ask() if self.has_queued(begun) else optuna_internals.begun(self.optuna)
+
     def imported(self) -> int:
         """How many trials of another sweep the study began with; they have the first numbers."""
         return sum(is_imported(t) for t in self.optuna.get_trials(deepcopy=False))
@@ -109,8 +117,7 @@ class SweepStudy:
             distributions=source.distributions,
             user_attrs=facts.plain(),
         )
-        self.optuna.add_trial(begun)
-        return len(self.optuna.get_trials(deepcopy=False)) - 1
+        return optuna_internals.added(self.optuna, begun)
 
     def stopped(self, number: int) -> str | None:
         """Why a trial must stop early, once that is decided; else None."""

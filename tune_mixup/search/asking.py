@@ -14,7 +14,7 @@ from tune_mixup.record.facts import TrialFacts
 from tune_mixup.record.study import Outcome, facts_of
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.samplers import TrialSampler
-from tune_mixup.search.repeats import Repeats
+from tune_mixup.search.repeats import Asked, Repeats
 from tune_mixup.search_space import Params
 from tune_mixup.sweep_config import SweepConfig
 
@@ -29,7 +29,7 @@ class Asking:
         self._repeats = Repeats()
         for trial in record.study.asked():
             if trial.state.is_finished() and facts_of(trial).invalid is None:
-                self._repeats.note(trial.number, self.of(trial.number))
+                self._repeats.note(trial.number, Asked.of(self.of(trial.number)))
 
     def enqueue_first_points(self) -> None:
         """Queue the baselines, or all points of a grid, in the study itself, so that a restart finds them."""
@@ -46,7 +46,7 @@ class Asking:
         False where that is no valid configuration: the trial has failed and is not to be trained.
         """
         self.record.study.optuna.sampler = self._sampler(number)
-        return self._suggest_all(self.record.study.optuna.ask())
+        return self._suggest_all(self.record.study.ask(number))
 
     def go_on(self, number: int) -> bool:
         """Ask for what is missing of a trial that was begun, perhaps by a process that was killed while it asked.
@@ -64,8 +64,9 @@ class Asking:
     def again(self, trial: int, seeds: Iterable[int]) -> int:
         """Begin another trial with the setting of `trial`, on the first of `seeds` that it was not trained on."""
         config = self.of(trial)
-        seed = next(seed for seed in seeds if not self._repeats.is_known(config.replace(seed=seed)))
-        setting = self._repeats.setting(trial, config)
+        asked = Asked.of(config)
+        seed = next(seed for seed in seeds if not self._repeats.is_known(asked._replace(seed=seed)))
+        setting = self._repeats.setting(trial, asked)
         number = self.record.study.begin_again(trial, TrialFacts(finalist=trial, setting=setting, replicate_seed=seed))
         self._accept(number, config)
         return number
@@ -96,11 +97,13 @@ class Asking:
         return True
 
     def _accept(self, number: int, config: TrialConfig) -> None:
-        setting = self._repeats.setting(number, config)
+        asked = Asked.of(config)
+        setting = self._repeats.setting(number, asked)
         if setting != number:
             self.record.study.note(number, TrialFacts(setting=setting))
-        config = self._configs[number] = self._distinct(number, config)
-        self._repeats.note(number, config)
+        asked = asked._replace(seed=self._distinct(number, asked))
+        self._configs[number] = config if asked.seed == config.seed else config.replace(seed=asked.seed)
+        self._repeats.note(number, asked)
 
     def _config_at(self, point: Params) -> TrialConfig:
         """The configuration at a point. Raises ValueError where there is none, or a constraint rules it out."""
@@ -117,20 +120,20 @@ class Asking:
         self.record.study.note(number, TrialFacts(invalid=why))
         self.record.study.finish(number, Outcome(TrialState.FAIL, f"no valid configuration: {why}"))
 
-    def _distinct(self, number: int, config: TrialConfig) -> TrialConfig:
-        """The setting itself the first time; asked again, on a fresh seed, or noted as to be served from the record."""
+    def _distinct(self, number: int, asked: Asked) -> int:
+        """The seed asked for the first time; asked again, a fresh one, or it is noted as to be served from the record."""
         facts = self.record.study.facts(number)
         if facts.replicate_seed is not None:
-            return config.replace(seed=facts.replicate_seed)
-        earlier = self._repeats.earlier(number, config) if self.config.repeats != "train" else None
+            return facts.replicate_seed
+        earlier = self._repeats.earlier(number, asked) if self.config.repeats != "train" else None
         if earlier is None or facts.served is not None:
-            return config
+            return asked.seed
         if self.config.repeats == "serve" and self.record.study.trial(earlier).state.is_finished():
             self.record.study.note(number, TrialFacts(served=earlier))
-            return config
-        seed = self._repeats.fresh_seed(config)
+            return asked.seed
+        seed = self._repeats.fresh_seed(asked)
         self.record.study.note(number, TrialFacts(replicate_seed=seed))
-        return config.replace(seed=seed)
+        return seed
 
 
 def _suggest(trial: optuna.Trial, key: str, distribution: Range) -> Any:

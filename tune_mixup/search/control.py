@@ -30,12 +30,10 @@ def is_control(number: int, *, seed: int, fraction: float) -> bool:
     """
     if fraction == 0:
         return False
-    place = 0
-    while (span := _span(place, fraction)).start <= number:
-        if number == _drawn(place, seed, span):
-            return True
-        place += 1
-    return False
+    near = int(number * fraction)  # its place, or one beside it, unless it is among the first FIRST
+    places = {*range(EARLY), *range(max(0, near - 1), near + 2)}
+    spans = ((place, _span(place, fraction)) for place in places)
+    return any(number in span and number == _drawn(place, seed, span) for place, span in spans)
 
 
 def _span(place: int, fraction: float) -> range:

@@ -60,12 +60,12 @@ class Session:
         self.listener = listener
         self.ledger = Ledger(record, config)
         self.asking = Asking(record, config)
-        self.deciding = Deciding(record, config, self.asking)
         self._imported = record.study.imported()
         self._config = self.asking.of
         self._tally = Tally(config.direction, seed=common_seed(record.folder.config()))
         for trial in record.study.asked():
             self._tally.note(trial, self.asking.full_epochs(trial) if trial.state.is_finished() else 0)
+        self.deciding = Deciding(record, config, self.asking, self._tally)
         self._standing = Standing(record.name, config, self._tally, self.ledger)
         self.finals = Finals(record, config, self._standing)
         self.queue: deque[int] = deque()
@@ -195,7 +195,7 @@ class Session:
 
     def unfinished(self) -> list[int]:
         """Trials that were begun and have not ended."""
-        return [trial.number for trial in self.record.study.asked() if not trial.state.is_finished()]
+        return self._tally.unfinished()
 
     def _again(self, number: int, message: str) -> None:
         self.shares.release(number)
