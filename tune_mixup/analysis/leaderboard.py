@@ -105,8 +105,8 @@ def _by_setting(record: SweepRecord, trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _first_at(point: Mapping[str, Any], parameters: Mapping[int, Mapping[str, Any]]) -> int | None:
-    """The first trial whose parameters hold those of a point, None where no trial was begun there."""
-    there = (number for number, found in sorted(parameters.items()) if point.items() <= found.items())
+    """The first trial whose parameters, which are in order, hold those of a point; None where none was begun there."""
+    there = (number for number, found in parameters.items() if point.items() <= found.items())
     return next(there, None)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, Self
 from optuna.trial import FrozenTrial, TrialState
 
 from tune_mixup.record.facts import TrialFacts
-from tune_mixup.record.study import facts_of
+from tune_mixup.record.study import facts_of, is_invalid
 from tune_mixup.record.sweep_record import SweepRecord
 
 
@@ -105,16 +105,17 @@ class Merits:
 
         Records of before this was noted are told by their parameters.
         """
-        noted = facts_of(trial).setting
-        if noted is not None:
-            return noted
+        if (noted := trial.user_attrs.get("setting")) is not None:
+            return int(noted)
         point = frozenset((key, repr(value)) for key, value in trial.params.items() if key != "seed")
         return self._first.setdefault(point, trial.number)
 
     def note(self, trial: FrozenTrial) -> None:
         """Take in a trial that has ended; others change nothing."""
+        if not trial.state.is_finished() or is_invalid(trial):
+            return
         facts = facts_of(trial)
-        if not trial.state.is_finished() or facts.invalid is not None or facts.served is not None:
+        if facts.served is not None:
             return
         number, fresh = self.setting_of(trial), facts.finalist is not None
         value = trial.value if trial.state == TrialState.COMPLETE and math.isfinite(trial.value or 0.0) else None

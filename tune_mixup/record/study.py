@@ -12,6 +12,7 @@ from tune_mixup.quiet import quiet
 from tune_mixup.record.facts import Decision, SweepFacts, TrialFacts
 from tune_mixup.record.files import storage
 from tune_mixup.record.journal import Journal
+from tune_mixup.record.uncollected import uncollected
 
 
 class Outcome(NamedTuple):
@@ -53,7 +54,8 @@ class SweepStudy:
         Raises ValueError when the journal holds no study.
         """
         if self._optuna is None:
-            storage = self.storage()
+            with uncollected():
+                storage = self.storage()
             names = optuna.get_all_study_names(storage)
             if not names:
                 raise ValueError(f"{self.path} holds no study; the sweep's record is lost or incomplete")
@@ -158,3 +160,8 @@ def facts_of(trial: FrozenTrial) -> TrialFacts:
 def is_imported(trial: FrozenTrial) -> bool:
     """Whether a trial is another sweep's; looked up without reading all that is noted, since every trial is asked."""
     return "imported" in trial.user_attrs
+
+
+def is_invalid(trial: FrozenTrial) -> bool:
+    """Whether a trial's point is no valid configuration; looked up likewise."""
+    return "invalid" in trial.user_attrs

@@ -11,9 +11,10 @@ from tune_mixup.config import TrialConfig
 from tune_mixup.distributions import Range, in_study
 from tune_mixup.optuna_internals import reopened
 from tune_mixup.record.facts import TrialFacts
-from tune_mixup.record.study import Outcome, facts_of
+from tune_mixup.record.study import Outcome, facts_of, is_invalid
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.samplers import TrialSampler
+from tune_mixup.search.configurations import Configurations
 from tune_mixup.search.repeats import Asked, Repeats
 from tune_mixup.search_space import Params
 from tune_mixup.sweep_config import SweepConfig
@@ -25,11 +26,13 @@ class Asking:
     def __init__(self, record: SweepRecord, config: SweepConfig) -> None:
         self.record = record
         self.config = config
+        self._made = Configurations(config)
         self._configs: dict[int, TrialConfig] = {}
         self._repeats = Repeats()
         for trial in record.study.asked():
-            if trial.state.is_finished() and facts_of(trial).invalid is None:
-                self._repeats.note(trial.number, Asked.of(self.of(trial.number)))
+            if trial.state.is_finished() and not is_invalid(trial):
+                config = self._configs[trial.number] = self._of(trial)
+                self._repeats.note(trial.number, Asked.of(config))
 
     def enqueue_first_points(self) -> None:
         """Queue the baselines, or all points of a grid, in the study itself, so that a restart finds them."""
@@ -56,7 +59,7 @@ class Asking:
         known = self.record.study.trial(number)
         # it has trained at this point, whatever an earlier release took for all of it; or it was begun there as a whole
         if known.intermediate_values or facts_of(known).finalist is not None:
-            self._accept(number, self.config.trial(known.params))
+            self._accept(number, self._made.at(known.params))
             return True
         self.record.study.optuna.sampler = self._sampler(number)
         return self._suggest_all(reopened(self.record.study.optuna, known))
@@ -77,14 +80,16 @@ class Asking:
     def of(self, number: int) -> TrialConfig:
         """The configuration of a trial that was begun. Raises ValueError for one whose point is none."""
         if number not in self._configs:
-            config = self.config.trial(self.record.study.trial(number).params)
-            seed = self.record.study.facts(number).replicate_seed
-            self._configs[number] = config if seed is None else config.replace(seed=seed)
+            self._configs[number] = self._of(self.record.study.trial(number))
         return self._configs[number]
+
+    def _of(self, trial: FrozenTrial) -> TrialConfig:
+        config, seed = self._made.at(trial.params), facts_of(trial).replicate_seed
+        return config if seed is None else config.replace(seed=seed)
 
     def full_epochs(self, trial: FrozenTrial) -> int:
         """Epochs of a trial that is not stopped; 0 for one that has no valid configuration."""
-        return 0 if facts_of(trial).invalid is not None else self.of(trial.number).training.epochs
+        return 0 if is_invalid(trial) else self.of(trial.number).training.epochs
 
     def _suggest_all(self, trial: optuna.Trial) -> bool:
         point = self.config.space.point(lambda key, distribution: _suggest(trial, key, distribution))
@@ -109,7 +114,7 @@ class Asking:
         """The configuration at a point. Raises ValueError where there is none, or a constraint rules it out."""
         if (broken := self.config.space.broken(point)) is not None:
             raise ValueError(f"no point was found for which {broken} holds; widen the ranges or the constraint")
-        return self.config.trial(point)
+        return self._made.at(point)
 
     def _end_invalid(self, number: int, why: str) -> None:
         """A trial without a configuration fails, and the sampler and the record hear of it.

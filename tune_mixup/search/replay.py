@@ -74,21 +74,21 @@ class _Replay:
         self.journal = _Prefix(list(Journal(record.folder.journal).read_logs(0)))
         self.storage = JournalStorage(self.journal)
         self.rule = self.config.rule()
-        self.seats = Seats(self.config, first=record.study.imported())
+        self.imported = record.study.imported()
+        self.seats = Seats(self.config, first=self.imported)
         self.grace = record.study.sweep_facts().grace
         self.states: dict[int, TrialState] = {}
         self.asked: set[int] = set()
         self.decided: Counter[int] = Counter()
 
     def events(self) -> Iterator[Event]:
-        imported = self.record.study.imported()
         for place, operation in enumerate(self.journal.operations):
             number = operation.get("trial_id", len(self.states))
             match operation["op_code"]:
                 case JournalOperation.CREATE_TRIAL:
                     self.states[number] = TrialState(operation.get("state", TrialState.RUNNING))
                     yield from self._final(number)
-                case JournalOperation.SET_TRIAL_PARAM if number >= imported and number not in self.asked:
+                case JournalOperation.SET_TRIAL_PARAM if number >= self.imported and number not in self.asked:
                     yield self._ask(number, place)
                 case JournalOperation.SET_TRIAL_SYSTEM_ATTR if number not in self.asked and not self._drawn(number):
                     yield self._ask(number, place)
@@ -148,7 +148,7 @@ class _Replay:
     def _report(self, number: int, epoch: int, value: float) -> Iterator[Event]:
         trial = self.record.study.trial(number)
         facts = facts_of(trial)
-        if number < self.record.study.imported() or facts.served is not None or facts.finalist is not None:
+        if number < self.imported or facts.served is not None or facts.finalist is not None:
             return
         config = self.config.trial(trial.params)
         seat = self.seats.of(number, config, self.grace)

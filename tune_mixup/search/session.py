@@ -14,6 +14,7 @@ from tune_mixup.record.names import trial_name
 from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.record.trial_folder import Epoch
+from tune_mixup.record.uncollected import uncollected
 from tune_mixup.search.asking import Asking
 from tune_mixup.search.deciding import Deciding
 from tune_mixup.search.endings import fault_of, is_at_end, outcome_of
@@ -45,10 +46,11 @@ class Session:
 
         `shares` places the trials (default: a fixed share each); the command began at `began` of `time.monotonic`.
         """
-        session = cls(record, config, shares=shares or FixedShares(record, config), listener=listener)
-        mend_all(record, metric=config.metric, config_of=session.asking.of)
-        session.asking.enqueue_first_points()
-        session._restore()
+        with uncollected():
+            session = cls(record, config, shares=shares or FixedShares(record, config), listener=listener)
+            mend_all(record, metric=config.metric, config_of=session.asking.of)
+            session.asking.enqueue_first_points()
+            session._restore()
         session._standing.begin(began)
         return session
 
