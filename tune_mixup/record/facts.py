@@ -25,7 +25,7 @@ class Fact:
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Self:
         """From the plain form."""
-        known = _names(cls)
+        known = _names(cls)  # type: ignore[arg-type]
         return cls(**{key: _frozen(value) for key, value in values.items() if key in known})
 
 

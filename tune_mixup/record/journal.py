@@ -60,9 +60,7 @@ class Journal(BaseJournalBackend):
             with open(self.path, "rb") as file:
                 file.seek(start.position)
                 lines = file.read().split(b"\n")[:-1]
-        end = start
-        for end in _whole(lines, start):
-            pass
+        end = _end(lines, start)
         num = end.number - start.number
         _check_tail(self.path, lines[num:], end)  # first: Optuna acts on what it is given
         self._read = end
@@ -120,9 +118,7 @@ def repair(path: Path) -> Cut | None:
     with storage(path):
         content = path.read_bytes()
     *lines, rest = content.split(b"\n")
-    end = _Place()
-    for end in _whole(lines, end):
-        pass
+    end = _end(lines, _Place())
     tail = lines[end.number :]
     _check_tail(path, tail, end)
     if not content[end.position :]:
@@ -149,6 +145,11 @@ def _whole(lines: Sequence[bytes], start: _Place) -> Iterator[_Place]:
             return
         place = _Place(place.number + 1, place.position + len(content) + 1, line.crc, line.sealed)
         yield place
+
+
+def _end(lines: Sequence[bytes], start: _Place) -> _Place:
+    """The place behind the last of these operations."""
+    return max(_whole(lines, start), default=start)
 
 
 def _check_tail(path: Path, lines: Sequence[bytes], end: _Place) -> None:

@@ -31,8 +31,8 @@ class Asking:
         self._repeats = Repeats()
         for trial in record.study.asked():
             if trial.state.is_finished() and not is_invalid(trial):
-                config = self._configs[trial.number] = self._of(trial)
-                self._repeats.note(trial.number, Asked.of(config))
+                self._configs[trial.number] = self._of(trial)
+                self._repeats.note(trial.number, Asked.of(self._configs[trial.number]))
 
     def enqueue_first_points(self) -> None:
         """Queue the baselines, or all points of a grid, in the study itself, so that a restart finds them."""
@@ -126,7 +126,7 @@ class Asking:
         self.record.study.finish(number, Outcome(TrialState.FAIL, f"no valid configuration: {why}"))
 
     def _distinct(self, number: int, asked: Asked) -> int:
-        """The seed asked for the first time; asked again, a fresh one, or it is noted as to be served from the record."""
+        """The seed asked for, the first time; again, a fresh one, or it is noted as to be served from the record."""
         facts = self.record.study.facts(number)
         if facts.replicate_seed is not None:
             return facts.replicate_seed

@@ -1,4 +1,4 @@
-"""The configurations of a sweep's trials: what no trial searches is read and checked once, not for each of thousands."""
+"""The configurations of a sweep's trials: what no trial searches is read and checked once, not for each."""
 
 from typing import Any
 

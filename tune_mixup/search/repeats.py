@@ -10,7 +10,7 @@ from tune_mixup.record.sweep_record import SweepRecord
 
 
 class Asked(NamedTuple):
-    """What is asked of a trial: a setting on a seed. To work out an identity takes longer than all that is done here."""
+    """What is asked of a trial: a setting on a seed. An identity takes longer to work out than what is done here."""
 
     identity: str
     seed: int
