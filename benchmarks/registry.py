@@ -88,7 +88,7 @@ CELLS: dict[str, Cell] = {
     ),
     "search_cost": Cell(
         "what the search itself costs at 100, 1,000 and 10,000 trials",
-        about_s=240,
+        about_s=130,
         module="search_cost",
         target="2 ms an ask and a report; opening in twice Optuna's load",
         by_default=False,
