@@ -88,6 +88,13 @@ CELLS: dict[str, Cell] = {
         target="2 ms",
         headlines=("an epoch's report through searcher, scheduler and record",),
     ),
+    "search_cost": Cell(
+        "what the search itself costs at 100, 1,000 and 10,000 trials",
+        about_s=130,
+        module="search_cost",
+        target="2 ms an ask and a report; opening in twice Optuna's load",
+        by_default=False,
+    ),
     "checkpointing": Cell(
         "checkpoints as a share of training time",
         about_s=60,

@@ -14,7 +14,10 @@ from tune_mixup.optuna_internals import (
     JournalOperation,
     NumberedQmcSampler,
     OtherTrials,
+    added,
     annotate,
+    begun,
+    has_trial,
     joint_draw,
     queued_point,
     reopened,
@@ -57,6 +60,40 @@ def test_a_trial_is_found_by_its_number_where_ids_differ_from_numbers():
         )
     with pytest.raises(KeyError):
         stored_trial(study, 3)
+
+
+def test_a_trial_that_is_begun_is_like_one_that_was_asked_for(study):
+    study.enqueue_trial({"x": 0.5})
+    queued = study.ask()
+    assert queued.suggest_float("x", 0, 1) == 0.5
+    asked, trial = study.ask(), begun(study)
+    assert (asked.number, trial.number) == (1, 2), "Trial(Study, BaseStorage.create_new_trial(...)) is another trial"
+    study.sampler = RandomSampler(seed=0)
+    first = asked.suggest_float("x", 0, 1)
+    study.sampler = RandomSampler(seed=0)
+    assert trial.suggest_float("x", 0, 1) == first and study.trials[2].state == TrialState.RUNNING
+
+
+def test_what_is_begun_sees_all_that_was_told_before(study):
+    study.sampler = TPESampler(seed=0, n_startup_trials=1, multivariate=True)
+    cached = study._get_trials(deepcopy=False, use_cache=True)
+    study.tell(begun(study).number, 0.5)
+    begun(study)
+    assert len(cached) == 0 and len(study._get_trials(deepcopy=False, use_cache=True)) == 2, (
+        "Study._thread_local.cached_all_trials no longer is what Study.ask forgets"
+    )
+
+
+def test_a_trial_that_is_added_is_found_by_the_number_that_comes_back(study):
+    study.ask()
+    made = optuna.trial.create_trial(
+        state=TrialState.RUNNING, params={"x": 0.25}, distributions={"x": SPACE["x"]}, user_attrs={"finalist": 0}
+    )
+    assert added(study, made) == 1
+    assert (study.trials[1].params, study.trials[1].user_attrs) == ({"x": 0.25}, {"finalist": 0})
+    assert [has_trial(study, number) for number in range(3)] == [True, True, False], (
+        "BaseStorage.get_trial_id_from_study_id_trial_number no longer raises KeyError for a trial that is not there"
+    )
 
 
 def test_values_and_attributes_are_stored_for_a_trial_of_another_process(study):

@@ -27,6 +27,27 @@ def stored_trial(study: Study, number: int) -> FrozenTrial:
     return storage.get_trial(storage.get_trial_id_from_study_id_trial_number(study._study_id, number))
 
 
+def has_trial(study: Study, number: int) -> bool:
+    """Whether the study has a trial `number`, whatever its state."""
+    try:
+        study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
+    except KeyError:
+        return False
+    return True
+
+
+def begun(study: Study) -> Trial:
+    """A new trial, as `Study.ask` begins it where none is queued, without the search for one through all trials."""
+    study._thread_local.cached_all_trials = None
+    return Trial(study, study._storage.create_new_trial(study._study_id))
+
+
+def added(study: Study, trial: FrozenTrial) -> int:
+    """Add a trial as `Study.add_trial` does; returns its number."""
+    trial_id = study._storage.create_new_trial(study._study_id, template_trial=trial)
+    return study._storage.get_trial(trial_id).number
+
+
 def report(study: Study, trial: FrozenTrial, *, step: int, value: float) -> None:
     """Store the intermediate value of a trial that this process need not have asked for."""
     study._storage.set_trial_intermediate_value(trial._trial_id, step, value)
@@ -95,9 +116,9 @@ class OtherTrials(_Shown):
 
 
 class WithStandIns(_Shown):
-    """A study some of whose trials are shown as others: number -> what stands for it."""
+    """A study some of whose trials are shown as others, or not at all: number -> what stands for it, if anything."""
 
-    def __init__(self, study: Study, stand_ins: Mapping[int, FrozenTrial]) -> None:
+    def __init__(self, study: Study, stand_ins: Mapping[int, FrozenTrial | None]) -> None:
         super().__init__(study)
         self._stand_ins = stand_ins
 
@@ -106,8 +127,8 @@ class WithStandIns(_Shown):
         self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
     ) -> list[FrozenTrial]:
         found = self._behind._get_trials(deepcopy, None, use_cache)
-        shown = [self._stand_ins.get(trial.number, trial) for trial in found]
-        return shown if states is None else [trial for trial in shown if trial.state in states]
+        shown = (self._stand_ins.get(trial.number, trial) for trial in found)
+        return [trial for trial in shown if trial is not None and (states is None or trial.state in states)]
 
 
 class NumberedQmcSampler(QMCSampler):

@@ -50,7 +50,9 @@ class Schema(BaseModel):
             raise ValueError(describe(error)) from None
 
     def replace(self, **changes: Any) -> Self:
-        """A copy with the given fields changed, validated again."""
+        """A copy with the given fields changed, validated again; itself where each is given the very object it has."""
+        if all(key in self.__dict__ and self.__dict__[key] is value for key, value in changes.items()):
+            return self
         return type(self).parse({**dict(self), **changes})
 
 

@@ -232,7 +232,8 @@ def test_a_setting_has_one_row_its_mean_and_what_the_search_saw(tmp_path):
         assert [row[name] for name in names] == [
             pytest.approx(value) if isinstance(value, float) else value for value in values
         ]
-    assert rows(frame)[0]["val_nll"] == 1.75 and rows(frame)[0]["mixing.alpha"] == 0.25
+    assert rows(frame)[0]["val_nll"] == pytest.approx(1.75) and rows(frame)[1]["val_nll"] == pytest.approx(1.875)
+    assert rows(frame)[0]["mixing.alpha"] == 0.25
     assert list(frame.columns) == [
         "rank", "trial", "state", "epoch", "val_accuracy", "seeds", "error", "search", "tie", "failed", "val_nll",
         "mixing.name", "mixing.alpha", "training.batch_size", "reason",
@@ -262,3 +263,8 @@ def test_a_tie_is_what_a_paired_t_test_can_not_tell_apart(tmp_path):
                 record.study.finish(number, Outcome(TrialState.COMPLETE, "full budget"))
         assert (ttest_rel(found["erm"], found["mixup"]).pvalue > 0.05) == tie
         assert rows(leaderboard(record))[1]["tie"] is tie
+
+
+def test_an_unknown_row_is_refused(record):
+    with pytest.raises(ValueError, match="by: got 'seed', must be one of setting, trial"):
+        leaderboard(record, by="seed")

@@ -70,6 +70,36 @@ def test_who_failed_on_a_fresh_seed_is_behind_the_other_finalists_and_before_the
     assert [(one.trial, one.failed) for one in made.ranked()] == [(1, 0), (0, 1), (2, 0)]
 
 
+def test_a_later_run_of_the_search_leaves_finalists_comparable():
+    """1 is trained once more, on a seed that is easy; on the seeds that both have, it is 0.1 below 0 as before."""
+    runs = [
+        trial(0, 0.9),
+        trial(1, 0.8),
+        trial(2, 0.7, finalist=0, setting=0, replicate_seed=1),
+        trial(3, 0.6, finalist=1, setting=1, replicate_seed=1),
+        trial(4, 0.95, setting=1, replicate_seed=2),
+    ]
+    for order in (runs, runs[::-1]):
+        first, second = merits(*order).ranked()
+        assert (first.trial, second.trial) == (0, 1) and first.mean - second.mean == pytest.approx(0.1)
+        assert second.mean == pytest.approx((0.8 + 0.6 + 0.95) / 3)
+
+
+def test_a_setting_that_failed_on_a_seed_of_the_search_is_behind_those_that_did_not():
+    made = merits(
+        trial(0, 0.7, alpha=1.0, seed=0),
+        trial(1, None, alpha=1.0, seed=1, state=TrialState.FAIL),
+        trial(2, 0.69, alpha=2.0, seed=0),
+        trial(3, 0.69, alpha=2.0, seed=1),
+    )
+    assert [(one.trial, one.failed) for one in made.ranked()] == [(2, 0), (0, 1)]
+
+
+def test_means_that_differ_by_rounding_alone_go_by_number():
+    made = merits(trial(0, 0.1 + 0.2), trial(1, 0.3 + 1e-15), trial(2, 0.3))
+    assert [one.trial for one in made.ranked()] == [0, 1, 2]
+
+
 def test_what_says_nothing_of_its_own_counts_nothing():
     made = merits(
         trial(0, 0.5),

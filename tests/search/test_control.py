@@ -1,3 +1,4 @@
+import hashlib
 import math
 import random
 
@@ -198,3 +199,19 @@ def test_the_table_of_a_sweep(tmp_path):
     for trial in record.study.asked():
         rebuilt.note(trial, config.trial(trial.params))
     assert rebuilt.table(rebuilt.spared) == table and rebuilt.words() == session.deciding.control.words()
+
+
+@pytest.mark.parametrize("fraction", [0.05, 0.1, 0.15, 0.3, 1 / 3, 0.7, 1.0])
+def test_who_is_in_the_control_group_is_told_without_a_look_at_those_before(fraction):
+    drawn, place, start = [], 0, 0
+    while start <= 2000:
+        end = math.floor((place + 1) / fraction + 1e-9)
+        if place < 2 and 2 / fraction > 20:
+            start, end = 10 * place, 10 * place + 10
+        digest = hashlib.blake2b(f"7/control/{place}".encode(), digest_size=8).digest()
+        drawn.append(start + int.from_bytes(digest, "little") % (end - start))
+        place += 1
+        start = math.floor(place / fraction + 1e-9)
+    assert [number for number in range(2000) if is_control(number, seed=7, fraction=fraction)] == [
+        number for number in drawn if number < 2000
+    ]

@@ -8,6 +8,7 @@ from fake_worker import create, decisions, plan, row_of, step, value_of, work
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
+from tune_mixup.optuna_internals import WithStandIns
 from tune_mixup.record.facts import Ending
 from tune_mixup.record.merit import Merits
 from tune_mixup.record.study import facts_of
@@ -214,7 +215,7 @@ def test_where_nothing_was_trained_to_the_end_the_search_goes_on(tmp_path):
     assert len(record.study.asked()) == 15 and not finals_of(record)
 
 
-def test_a_finalist_that_fails_on_a_fresh_seed_is_behind_the_others(tmp_path):
+def test_a_finalist_that_fails_on_its_fresh_seed_is_behind_all_others(tmp_path):
     config = final_plan(trials=20)
     record = create(tmp_path, config)
     session = Session.open(record, config)
@@ -232,8 +233,9 @@ def test_a_finalist_that_fails_on_a_fresh_seed_is_behind_the_others(tmp_path):
         session.end(begin.number, row, Ending(kind="completed"))
     ranked = Merits.of(record).ranked()
     assert first == best_searched(record, 1)[0]
-    assert ranked[2].trial == first and ranked[2].failed == 1 and ranked[2].is_finalist
-    assert not ranked[3].is_finalist
+    assert [one.is_finalist for one in ranked[:3]] == [True, True, False]
+    assert ranked[-1].trial == first and ranked[-1].failed == 1
+    assert not any(row["handed_on"] for row in explain_finals(record)["settings"] if row["trial"] == first)
 
 
 def test_without_a_share_there_are_none_and_old_records_have_none(tmp_path):
@@ -278,3 +280,40 @@ def test_progress_tells_of_the_setting_and_its_seeds(tmp_path):
     assert told[5].finals == "" and last.finals == "the best 3 settings on fresh seeds: 4 runs begun, 0 to come"
     assert any("begins: a finalist, the setting of t" in one.message for one in told)
     assert last.epochs == last.full_epochs == 180 and last.states["WAITING"] == 0
+
+
+def test_samplers_are_not_shown_finalists(tmp_path):
+    """A sweep that is extended asks for what one without finals would, whose trials have the same numbers."""
+    config = final_plan(sampler="tpe", trials=20)
+    record = swept(tmp_path / "finals", config)
+    finals = {t.number for t in record.study.asked() if facts_of(t).finalist is not None}
+    work(Session.open(SweepRecord.open(record.path), config.replace(trials=40)))
+    asks = [event for event in replay(record) if event.kind == "ask" and event.again is not None]
+    assert len(finals) == 4 and len(asks) == 32 and all(event.again for event in asks)
+
+    without = create(tmp_path / "without", config)
+    work(Session.open(without, config.replace(trials=16, finalists=config.finalists.replace(share=0.0))))
+    shown = Session.open(SweepRecord.open(record.path), config.replace(trials=40)).asking
+    assert {number for number, other in shown._stand_ins.items() if other is None} >= finals
+    study = WithStandIns(record.study.optuna, shown._stand_ins)
+    points = [t.params for t in study.get_trials(deepcopy=False)][:16]
+    assert points == [t.params for t in without.study.asked()]
+    assert not any("finalist" in t.user_attrs for t in study.get_trials(deepcopy=False))
+
+
+def test_one_that_fails_on_a_fresh_seed_gets_no_more_of_them(tmp_path):
+    config = final_plan(trials=40)
+    record = create(tmp_path, config)
+    session = Session.open(record, config)
+    failing = None
+    while (begin := session.next()) is not None:
+        first = record.study.facts(begin.number).finalist
+        failing = first if failing is None else failing
+        if first is not None and first == failing:
+            session.end(begin.number, {"epoch": 3, "diverged": 1}, Ending(kind="diverged"))
+            continue
+        for epoch in range(1, 9):
+            session.report(begin.number, row_of(begin.config, epoch))
+        session.end(begin.number, row_of(begin.config, 9), Ending(kind="completed"))
+    found = finals_of(record)
+    assert len(found.pop(failing)) == 1 and sorted(map(len, found.values())) == [3, 4]

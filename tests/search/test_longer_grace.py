@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tune_mixup.search.control import Course, Evidence, evidence
-from tune_mixup.search.longer_grace import ERROR, longer_grace, spent
+from tune_mixup.search.longer_grace import ERROR, longer_grace, looked_at, spent
 
 SWEEPS = 800
 """Simulated per case: the standard error of a share of 5 % is 0.8 points."""
@@ -97,3 +97,10 @@ def test_the_grace_ends_behind_the_last_rung_that_any_look_spoke_against():
     assert looked([early, late], 16) == (31, [8, 16]), "what a look has said stays"
     found = longer_grace([Course("", {}, 0.0)] * 8, lambda courses: early, from_trial=7)
     assert found.from_trial == 7 and found.why.startswith("no trial is compared before epoch 31: in the first 8 trials")
+
+
+def test_the_last_look_so_far_is_at_eight_trials_and_then_at_twice_as_many():
+    looks = [8, 16, 32, 64]
+    assert [looked_at(num) for num in range(100)] == [
+        max((one for one in looks if one <= num), default=0) for num in range(100)
+    ]

@@ -1,5 +1,6 @@
 """The estimate of what is left, on a made-up clock; expected values are worked out by hand."""
 
+import random
 from types import SimpleNamespace
 
 import pytest
@@ -82,3 +83,20 @@ def test_trials_that_are_stopped_first_do_not_say_how_long_all_take():
     note(3, TrialState.COMPLETE, 10)
     assert tally.epochs_left(0, 10) == pytest.approx((2 + 6 + 10 + 10) / 4)  # the mean, once all have ended
     assert tally.epochs_left(4, 10) == pytest.approx((2 + 6 + 6) / 3)
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_the_most_promising_trial_is_the_best_of_those_measured_as_they_are_now(direction):
+    tally, draw, now = Tally(direction), random.Random(0), {}
+    for _ in range(300):
+        number, epoch = draw.randrange(12), draw.choice((0, 1, 2))
+        if now.get(number, (TrialState.RUNNING,))[0] != TrialState.RUNNING:
+            continue
+        state = draw.choice([TrialState.RUNNING] * 20 + [TrialState.PRUNED, TrialState.FAIL])
+        values = {epoch: draw.randrange(5) / 4} if epoch else {}
+        now[number] = (state, values.get(epoch))
+        seen = {"number": number, "state": state, "last_step": epoch or None, "intermediate_values": values}
+        tally.note(SimpleNamespace(**seen, user_attrs={}, params={"x": number}, value=None), 10)
+        told = [(value, number) for number, (state, value) in now.items() if value is not None and state.name != "FAIL"]
+        best = (max if direction == "maximize" else min)((value for value, _ in told), default=None)
+        assert tally.most_promising() == min((number for value, number in told if value == best), default=None)

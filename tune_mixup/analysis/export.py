@@ -14,8 +14,8 @@ from tune_mixup.record.targets import check_file, write_file
 from tune_mixup.search.settings import settings_of
 
 VALIDATION_ONLY = (
-    "All metrics are on the validation split that the search itself used, so the best of many trials looks better than "
-    "it is; `tune-mixup evaluate` retrains on fresh seeds and opens the test split."
+    "All metrics are on validation splits of the training images, by which the best was chosen, so it looks better "
+    "than it is; `tune-mixup evaluate` retrains on fresh seeds and opens the test split."
 )
 PACKAGES = ("tune_mixup", "torch", "torchvision", "ray", "optuna", "numpy")
 

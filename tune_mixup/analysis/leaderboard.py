@@ -1,16 +1,17 @@
 """The settings or the trials of a sweep in order of merit, without comparing what cannot be compared."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 from tune_mixup.analysis.ties import tied
 from tune_mixup.record import tables
-from tune_mixup.record.merit import Merits
+from tune_mixup.record.merit import Merits, Setting
 from tune_mixup.record.sweep_record import SweepRecord
+from tune_mixup.statistics import additive
 
 _GROUPS = {"COMPLETE": 0, "PRUNED": 1, "RUNNING": 1, "FAIL": 2}
 
@@ -37,6 +38,8 @@ def leaderboard(record: SweepRecord, top: int | None = None, *, by: By = "settin
     """
     if top is not None and top < 1:
         raise ValueError(f"top: got {top}, must be at least 1")
+    if by not in get_args(By):
+        raise ValueError(f"by: got {by!r}, must be one of {', '.join(get_args(By))}")
     frame = _by_trial(record)
     if by == "setting":
         frame = _by_setting(record, frame)
@@ -88,7 +91,7 @@ def _by_setting(record: SweepRecord, trials: pd.DataFrame) -> pd.DataFrame:
     best = by_number.loc[[setting.trial for setting in ranked]].reset_index(drop=True)
     runs = [[run.trial for run in setting.runs if run.value is not None] for setting in ranked]
     for name in (name for name in trials.columns if str(name).startswith("val_")):
-        best[name] = pd.Series([by_number.loc[one, name].astype(float).mean() for one in runs], dtype=float)
+        best[name] = pd.Series(_over_seeds(ranked, by_number[name].astype(float)), dtype=float)
     best[metric] = pd.Series([setting.mean for setting in ranked], dtype=float)
     done = set(setting_of[trials["trial"].isin([setting.trial for setting in ranked])])
     others = trials[~setting_of.isin(done) & ~setting_of.duplicated()]
@@ -104,9 +107,20 @@ def _by_setting(record: SweepRecord, trials: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([best, others]).reindex(columns=best.columns).reset_index(drop=True)
 
 
+def _over_seeds(ranked: Sequence[Setting], values: "pd.Series[float]") -> list[float]:
+    """The mean of each setting over its seeds, of a metric by trial; of finalists as `Merits` has it of the sweep's."""
+    by_seed = [{run.seed: float(values[run.trial]) for run in one.runs if run.value is not None} for one in ranked]
+    means = [fmean(one.values()) for one in by_seed]
+    unlike = [place for place, one in enumerate(ranked) if one.level is not None]
+    if unlike and all(np.isfinite(value) for place in unlike for value in by_seed[place].values()):
+        levels = additive({place: by_seed[place] for place in unlike}).means
+        means = [levels.get(place, mean) for place, mean in enumerate(means)]
+    return means
+
+
 def _first_at(point: Mapping[str, Any], parameters: Mapping[int, Mapping[str, Any]]) -> int | None:
-    """The first trial whose parameters hold those of a point, None where no trial was begun there."""
-    there = (number for number, found in sorted(parameters.items()) if point.items() <= found.items())
+    """The first trial whose parameters, which are in order, hold those of a point; None where none was begun there."""
+    there = (number for number, found in parameters.items() if point.items() <= found.items())
     return next(there, None)
 
 

@@ -6,6 +6,7 @@ alone, for Ray and Optuna add their own.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, Literal, Self
 
 from typing_extensions import override
@@ -24,8 +25,13 @@ class Fact:
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Self:
         """From the plain form."""
-        known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+        known = _names(cls)  # type: ignore[arg-type]
         return cls(**{key: _frozen(value) for key, value in values.items() if key in known})
+
+
+@cache
+def _names(fact: type[Fact]) -> frozenset[str]:
+    return frozenset(field.name for field in fields(fact))  # type: ignore[arg-type]
 
 
 def _plain(value: Any) -> Any:

@@ -19,7 +19,7 @@ from typing_extensions import override
 from tune_mixup.locks import Lock
 from tune_mixup.optuna_internals import JournalOperation
 from tune_mixup.record.files import storage, write_atomically
-from tune_mixup.record.lines import Line, opened, seal
+from tune_mixup.record.lines import Line, opened, said, seal
 
 _OPERATION = re.compile(rb'"op_code":\s*(\d+)')
 
@@ -54,14 +54,18 @@ class Journal(BaseJournalBackend):
         be read.
         """
         start = self._read if self._read.number == log_number_from else _Place()
-        with storage(self.path), open(self.path, "rb") as file:
-            file.seek(start.position)
-            lines = file.read().split(b"\n")[:-1]
-        whole = list(_whole(lines, start))
-        end = whole[-1][0] if whole else start
-        _check_tail(self.path, lines[len(whole) :], end)  # first: Optuna acts on what it is given
+        with storage(self.path):
+            if os.stat(self.path).st_size <= start.position:  # Optuna asks before nearly each of its operations
+                return
+            with open(self.path, "rb") as file:
+                file.seek(start.position)
+                lines = file.read().split(b"\n")[:-1]
+        end = _end(lines, start)
+        num = end.number - start.number
+        _check_tail(self.path, lines[num:], end)  # first: Optuna acts on what it is given
         self._read = end
-        yield from (operation for place, operation in whole if place.number > log_number_from)
+        for line in lines[log_number_from - start.number : num]:  # one by one: all at once take more memory and time
+            yield said(line)
 
     @override
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
@@ -114,8 +118,7 @@ def repair(path: Path) -> Cut | None:
     with storage(path):
         content = path.read_bytes()
     *lines, rest = content.split(b"\n")
-    places = [place for place, _ in _whole(lines, _Place())]
-    end = places[-1] if places else _Place()
+    end = _end(lines, _Place())
     tail = lines[end.number :]
     _check_tail(path, tail, end)
     if not content[end.position :]:
@@ -133,16 +136,20 @@ def repair(path: Path) -> Cut | None:
     return Cut(kept, tuple(_words(line) for line in tail if _was_whole(line)))
 
 
-def _whole(lines: Sequence[bytes], start: _Place) -> Iterator[tuple[_Place, dict[str, Any]]]:
-    """The operations up to the first line that is damaged or not the next one, each with the place behind it."""
+def _whole(lines: Sequence[bytes], start: _Place) -> Iterator[_Place]:
+    """The place behind each operation, up to the first line that is damaged or not the next one."""
     place = start
     for content in lines:
         line = opened(content, before=place.crc)
         if not _is_operation(line) or not line.follows or (place.sealed and not line.sealed):
             return
-        assert line.values is not None
         place = _Place(place.number + 1, place.position + len(content) + 1, line.crc, line.sealed)
-        yield place, line.values
+        yield place
+
+
+def _end(lines: Sequence[bytes], start: _Place) -> _Place:
+    """The place behind the last of these operations."""
+    return max(_whole(lines, start), default=start)
 
 
 def _check_tail(path: Path, lines: Sequence[bytes], end: _Place) -> None:
@@ -164,7 +171,10 @@ def _check_tail(path: Path, lines: Sequence[bytes], end: _Place) -> None:
 
 
 def _is_operation(line: Line) -> bool:
-    return line.values is not None and isinstance(line.values.get("op_code"), int)
+    if line.sealed:  # as it was written, then, and to look for the key takes a fraction of the time of parsing
+        return line.content is not None and _OPERATION.search(line.content) is not None
+    values = line.values
+    return values is not None and isinstance(values.get("op_code"), int)
 
 
 def _was_whole(content: bytes) -> bool:

@@ -18,14 +18,19 @@ _COMMENT = re.compile(rb"# crc ([0-9a-f]{8})\n?")
 class Line(NamedTuple):
     """What a line holds, and what is known of it."""
 
-    values: dict[str, Any] | None
-    """Without the checksum; None where it is no object, or was changed."""
+    content: bytes | None
+    """Without the checksum; None where it was changed."""
     sealed: bool
     """Whether it ends with a checksum, be that right or wrong."""
     follows: bool
     """Whether all lines before it are as they were when it was written; also true where it does not say."""
     crc: int
     """Of all contents up to this line's."""
+
+    @property
+    def values(self) -> dict[str, Any] | None:
+        """What it says, without the checksum; None where it is no object, or was changed."""
+        return None if self.content is None else _parsed(self.content)
 
 
 def seal(values: Mapping[str, Any], *, before: int | None = None) -> tuple[bytes, int]:
@@ -45,10 +50,17 @@ def opened(line: bytes, *, before: int = 0) -> Line:
     content = line if match is None else match[1] + b"}"
     chain = _crc(content, before)
     if match is None:
-        return Line(_parsed(content), False, True, chain)
+        return Line(content, False, True, chain)
     whole = int(match[2], 16) == _crc(content)
     follows = match[3] is None or int(match[3], 16) == chain
-    return Line(_parsed(content) if whole else None, True, follows, chain)
+    return Line(content if whole else None, True, follows, chain)
+
+
+def said(line: bytes) -> dict[str, Any]:
+    """What a line without its end says that is known to be whole, without its checksum."""
+    values: dict[str, Any] = json.loads(line.decode())
+    values.pop("crc", None)
+    return values
 
 
 def is_whole(line: bytes) -> bool:

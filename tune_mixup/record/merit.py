@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, Self
 from optuna.trial import FrozenTrial, TrialState
 
 from tune_mixup.record.facts import TrialFacts
-from tune_mixup.record.study import facts_of
+from tune_mixup.record.study import facts_of, is_invalid
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.statistics import additive
 
@@ -80,6 +80,10 @@ class Setting:
         return sum(run.value is None for run in self.runs)
 
 
+Place = tuple[bool, bool, float, int]
+"""By which settings are in order, the best first: no finalist, failed, demerit, trial."""
+
+
 class Merits:
     """The settings of a sweep, brought up to date by events. Call `note` for every trial that has ended."""
 
@@ -89,6 +93,9 @@ class Merits:
         self.seed = seed
         self._runs: dict[int, dict[int, Run]] = {}
         self._settings: dict[int, Setting] = {}
+        self._places: dict[int, Place] = {}
+        self._as_searched: list[int] | None = None
+        self._to_level = False
         self._first: dict[Hashable, int] = {}
         self._best: int | None = None
 
@@ -108,16 +115,17 @@ class Merits:
 
         Records of before this was noted are told by their parameters.
         """
-        noted = facts_of(trial).setting
-        if noted is not None:
-            return noted
+        if (noted := trial.user_attrs.get("setting")) is not None:
+            return int(noted)
         point = frozenset((key, repr(value)) for key, value in trial.params.items() if key != "seed")
         return self._first.setdefault(point, trial.number)
 
     def note(self, trial: FrozenTrial) -> None:
         """Take in a trial that has ended; others change nothing."""
+        if not trial.state.is_finished() or is_invalid(trial):
+            return
         facts = facts_of(trial)
-        if not trial.state.is_finished() or facts.invalid is not None or facts.served is not None:
+        if facts.served is not None:
             return
         number, fresh = self.setting_of(trial), facts.finalist is not None
         value = trial.value if trial.state == TrialState.COMPLETE and math.isfinite(trial.value or 0.0) else None
@@ -128,38 +136,50 @@ class Merits:
         by_seed = {run.seed: run for run in sorted(runs.values(), reverse=True)}
         if all(run.value is None for run in runs.values()):
             return
-        self._settings[number] = Setting(tuple(sorted(by_seed.values())))
-        if self._settings[number].is_finalist:
-            self._level_finalists()
-        if self._settings[number].is_finalist or self._best == number:  # it may be worse now
-            self._best = min(self._settings, key=self._place)
-        elif self._best is None or self._place(number) < self._place(self._best):
+        setting = self._settings[number] = Setting(tuple(sorted(by_seed.values())))
+        if not fresh:
+            self._as_searched = None
+        if setting.is_finalist:
+            self._to_level = True  # and so what is best, once somebody asks
+            return
+        self._places[number] = self._place(setting)
+        if self._best == number:  # it may be worse now
+            self._best = min(self._places, key=self._places.__getitem__)
+        elif self._best is None or self._places[number] < self._places[self._best]:
             self._best = number
 
     def _level_finalists(self) -> None:
-        """Make the means of finalists comparable where they have different seeds."""
+        """Make the means of finalists comparable where they have different seeds, if one has changed since."""
+        if not self._to_level:
+            return
+        self._to_level = False
         finalists = {number: one for number, one in sorted(self._settings.items()) if one.is_finalist}
+        levels: dict[int, float] = {}
         if len({frozenset(one.by_seed) for one in finalists.values()}) > 1:
-            levels = additive({number: one.by_seed for number, one in finalists.items()}).means
-            self._settings |= {number: replace(one, level=levels[number]) for number, one in finalists.items()}
-        else:
-            self._settings |= {number: replace(one, level=None) for number, one in finalists.items()}
+            levels = dict(additive({number: one.by_seed for number, one in finalists.items()}).means)
+        for number, one in finalists.items():
+            self._settings[number] = levelled = replace(one, level=levels.get(number))
+            self._places[number] = self._place(levelled)
+        self._best = min(self._places, key=self._places.__getitem__)
 
     def ranked(self) -> list[Setting]:
-        """The best first: finalists, then what was searched, and of both those that failed on a seed behind the others."""
-        return [self._settings[number] for number in sorted(self._settings, key=self._place)]
+        """The best first: finalists, then what was searched; of both, those that failed on a seed come last."""
+        self._level_finalists()
+        return [self._settings[number] for number in sorted(self._settings, key=self._places.__getitem__)]
 
     def best(self) -> Setting | None:
         """The first of them; None before a trial was trained to the end."""
+        self._level_finalists()
         return None if self._best is None else self._settings[self._best]
 
     def as_searched(self) -> list[tuple[int, Setting]]:
         """Number and setting, the best first by what the search saw, whatever fresh seeds have said since."""
-        found = [(number, setting) for number, setting in self._settings.items() if setting.searched]
-        return sorted(found, key=lambda one: (-self.sign * fmean(one[1].searched), one[0]))
+        if self._as_searched is None:
+            found = {number: setting.searched for number, setting in self._settings.items() if setting.searched}
+            self._as_searched = sorted(found, key=lambda number: (-self.sign * fmean(found[number]), number))
+        return [(number, self._settings[number]) for number in self._as_searched]
 
-    def _place(self, number: int) -> tuple[bool, bool, float, int]:
-        setting = self._settings[number]
+    def _place(self, setting: Setting) -> Place:
         demerit = round(-self.sign * setting.mean, 12)  # what differs by rounding is equal
         return not setting.is_finalist, setting.failed > 0, demerit, setting.trial
 

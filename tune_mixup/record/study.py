@@ -5,13 +5,14 @@ from typing import Literal, NamedTuple
 
 import optuna
 from optuna.storages.journal import JournalStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from tune_mixup import optuna_internals
 from tune_mixup.quiet import quiet
 from tune_mixup.record.facts import Decision, SweepFacts, TrialFacts
 from tune_mixup.record.files import storage
 from tune_mixup.record.journal import Journal
+from tune_mixup.record.uncollected import uncollected
 
 
 class Outcome(NamedTuple):
@@ -53,7 +54,8 @@ class SweepStudy:
         Raises ValueError when the journal holds no study.
         """
         if self._optuna is None:
-            storage = self.storage()
+            with uncollected():
+                storage = self.storage()
             names = optuna.get_all_study_names(storage)
             if not names:
                 raise ValueError(f"{self.path} holds no study; the sweep's record is lost or incomplete")
@@ -66,6 +68,14 @@ class SweepStudy:
         """All trials that were begun, in order; first points still in the queue and imported trials are left out."""
         trials = self.optuna.get_trials(deepcopy=False)
         return [t for t in trials if t.state != TrialState.WAITING and not is_imported(t)]
+
+    def has_queued(self, begun: int) -> bool:
+        """Whether points wait in the queue, where `begun` trials were begun or imported; told without a look at all."""
+        return optuna_internals.has_trial(self.optuna, begun)
+
+    def ask(self, begun: int) -> Trial:
+        """Begin the next trial, at the first point of the queue if there is one."""
+        return self.optuna.ask() if self.has_queued(begun) else optuna_internals.begun(self.optuna)
 
     def imported(self) -> int:
         """How many trials of another sweep the study began with; they have the first numbers."""
@@ -109,8 +119,7 @@ class SweepStudy:
             distributions=source.distributions,
             user_attrs=facts.plain(),
         )
-        self.optuna.add_trial(begun)
-        return len(self.optuna.get_trials(deepcopy=False)) - 1
+        return optuna_internals.added(self.optuna, begun)
 
     def stopped(self, number: int) -> str | None:
         """Why a trial must stop early, once that is decided; else None."""
@@ -151,3 +160,13 @@ def facts_of(trial: FrozenTrial) -> TrialFacts:
 def is_imported(trial: FrozenTrial) -> bool:
     """Whether a trial is another sweep's; looked up without reading all that is noted, since every trial is asked."""
     return "imported" in trial.user_attrs
+
+
+def is_finalist(trial: FrozenTrial) -> bool:
+    """Whether a trial trains a setting again for the finals; looked up likewise."""
+    return "finalist" in trial.user_attrs
+
+
+def is_invalid(trial: FrozenTrial) -> bool:
+    """Whether a trial's point is no valid configuration; looked up likewise."""
+    return "invalid" in trial.user_attrs

@@ -11,6 +11,7 @@ lock                   held by the process that trains the trial
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,31 @@ class TrialFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.config = path / "config.yaml"
-        self.epochs = path / "epochs.jsonl"
-        self.checkpoint = path / CHECKPOINT
-        self.error = path / "error.txt"
-        self.notes = path / "notes.txt"
+
+    @cached_property
+    def config(self) -> Path:
+        """The whole TrialConfig."""
+        return self.path / "config.yaml"
+
+    @cached_property
+    def epochs(self) -> Path:
+        """A line per finished epoch."""
+        return self.path / "epochs.jsonl"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The newest state."""
+        return self.path / CHECKPOINT
+
+    @property
+    def error(self) -> Path:
+        """The traceback of a trial that failed."""
+        return self.path / "error.txt"
+
+    @property
+    def notes(self) -> Path:
+        """What went wrong and was mended."""
+        return self.path / "notes.txt"
 
     def write_config(self, values: Mapping[str, Any]) -> None:
         """Keep the whole configuration, nested plain values, as YAML."""

@@ -39,11 +39,11 @@ class TrialSampler(BaseSampler):
         seed: int,
         number: int,
         space: SearchSpace | None = None,
-        stand_ins: Mapping[int, FrozenTrial] | None = None,
+        stand_ins: Mapping[int, FrozenTrial | None] | None = None,
     ) -> None:
         """`space` says what draws stand for and what must hold; without one they are taken as they come.
 
-        `stand_ins` are shown to it for the trials of these numbers.
+        `stand_ins` are shown to it for the trials of these numbers; None: such a trial is not shown.
         """
         self._sampler = sampler
         self._draw = Draw(seed, number)

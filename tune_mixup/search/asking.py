@@ -11,11 +11,12 @@ from tune_mixup.config import TrialConfig
 from tune_mixup.distributions import Range, in_study
 from tune_mixup.optuna_internals import reopened
 from tune_mixup.record.facts import TrialFacts
-from tune_mixup.record.study import Outcome, facts_of
+from tune_mixup.record.study import Outcome, facts_of, is_invalid
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.samplers import TrialSampler
-from tune_mixup.search.repeats import Repeats
-from tune_mixup.search.stand_ins import stand_in
+from tune_mixup.search.configurations import Configurations
+from tune_mixup.search.repeats import Asked, Repeats
+from tune_mixup.search.stand_ins import shown_instead
 from tune_mixup.search_space import Params
 from tune_mixup.sweep_config import SweepConfig
 
@@ -26,13 +27,15 @@ class Asking:
     def __init__(self, record: SweepRecord, config: SweepConfig) -> None:
         self.record = record
         self.config = config
+        self._made = Configurations(config)
         self._configs: dict[int, TrialConfig] = {}
         self._repeats = Repeats()
-        self._stand_ins: dict[int, FrozenTrial] = {}
+        self._stand_ins: dict[int, FrozenTrial | None] = {}
         for trial in record.study.asked():
-            self.ended(trial)
-            if trial.state.is_finished() and facts_of(trial).invalid is None:
-                self._repeats.note(trial.number, self.of(trial.number))
+            self.show(trial)
+            if trial.state.is_finished() and not is_invalid(trial):
+                self._configs[trial.number] = self._of(trial)
+                self._repeats.note(trial.number, Asked.of(self._configs[trial.number]))
 
     def enqueue_first_points(self) -> None:
         """Queue the baselines, or all points of a grid, in the study itself, so that a restart finds them."""
@@ -49,7 +52,7 @@ class Asking:
         False where that is no valid configuration: the trial has failed and is not to be trained.
         """
         self.record.study.optuna.sampler = self._sampler(number)
-        return self._suggest_all(self.record.study.optuna.ask())
+        return self._suggest_all(self.record.study.ask(number))
 
     def go_on(self, number: int) -> bool:
         """Ask for what is missing of a trial that was begun, perhaps by a process that was killed while it asked.
@@ -59,7 +62,7 @@ class Asking:
         known = self.record.study.trial(number)
         # it has trained at this point, whatever an earlier release took for all of it; or it was begun there as a whole
         if known.intermediate_values or facts_of(known).finalist is not None:
-            self._accept(number, self.config.trial(known.params))
+            self._accept(number, self._made.at(known.params))
             return True
         self.record.study.optuna.sampler = self._sampler(number)
         return self._suggest_all(reopened(self.record.study.optuna, known))
@@ -67,16 +70,17 @@ class Asking:
     def again(self, trial: int, seeds: Iterable[int]) -> int:
         """Begin another trial with the setting of `trial`, on the first of `seeds` that it was not trained on."""
         config = self.of(trial)
-        seed = next(seed for seed in seeds if not self._repeats.is_known(config.replace(seed=seed)))
-        setting = self._repeats.setting(trial, config)
+        asked = Asked.of(config)
+        seed = next(seed for seed in seeds if not self._repeats.is_known(asked._replace(seed=seed)))
+        setting = self._repeats.setting(trial, asked)
         number = self.record.study.begin_again(trial, TrialFacts(finalist=trial, setting=setting, replicate_seed=seed))
         self._accept(number, config)
+        self.show(self.record.study.trial(number))
         return number
 
-    def ended(self, trial: FrozenTrial) -> None:
-        """Take in a trial that has ended: the sampler may be shown another in its place."""
-        if self.config.sampler.learns_from_stopped and (other := stand_in(trial, self.config.direction)) is not None:
-            self._stand_ins[trial.number] = other
+    def show(self, trial: FrozenTrial) -> None:
+        """Decide on what the sampler is shown of a trial that has ended, or was begun as a finalist's."""
+        self._stand_ins |= shown_instead(trial, self.config)
 
     def _sampler(self, number: int) -> TrialSampler:
         return TrialSampler(
@@ -90,14 +94,16 @@ class Asking:
     def of(self, number: int) -> TrialConfig:
         """The configuration of a trial that was begun. Raises ValueError for one whose point is none."""
         if number not in self._configs:
-            config = self.config.trial(self.record.study.trial(number).params)
-            seed = self.record.study.facts(number).replicate_seed
-            self._configs[number] = config if seed is None else config.replace(seed=seed)
+            self._configs[number] = self._of(self.record.study.trial(number))
         return self._configs[number]
+
+    def _of(self, trial: FrozenTrial) -> TrialConfig:
+        config, seed = self._made.at(trial.params), facts_of(trial).replicate_seed
+        return config if seed is None else config.replace(seed=seed)
 
     def full_epochs(self, trial: FrozenTrial) -> int:
         """Epochs of a trial that is not stopped; 0 for one that has no valid configuration."""
-        return 0 if facts_of(trial).invalid is not None else self.of(trial.number).training.epochs
+        return 0 if is_invalid(trial) else self.of(trial.number).training.epochs
 
     def _suggest_all(self, trial: optuna.Trial) -> bool:
         point = self.config.space.point(lambda key, distribution: _suggest(trial, key, distribution))
@@ -110,17 +116,19 @@ class Asking:
         return True
 
     def _accept(self, number: int, config: TrialConfig) -> None:
-        setting = self._repeats.setting(number, config)
+        asked = Asked.of(config)
+        setting = self._repeats.setting(number, asked)
         if setting != number:
             self.record.study.note(number, TrialFacts(setting=setting))
-        config = self._configs[number] = self._distinct(number, config)
-        self._repeats.note(number, config)
+        asked = asked._replace(seed=self._distinct(number, asked))
+        self._configs[number] = config if asked.seed == config.seed else config.replace(seed=asked.seed)
+        self._repeats.note(number, asked)
 
     def _config_at(self, point: Params) -> TrialConfig:
         """The configuration at a point. Raises ValueError where there is none, or a constraint rules it out."""
         if (broken := self.config.space.broken(point)) is not None:
             raise ValueError(f"no point was found for which {broken} holds; widen the ranges or the constraint")
-        return self.config.trial(point)
+        return self._made.at(point)
 
     def _end_invalid(self, number: int, why: str) -> None:
         """A trial without a configuration fails, and the sampler and the record hear of it.
@@ -131,20 +139,20 @@ class Asking:
         self.record.study.note(number, TrialFacts(invalid=why))
         self.record.study.finish(number, Outcome(TrialState.FAIL, f"no valid configuration: {why}"))
 
-    def _distinct(self, number: int, config: TrialConfig) -> TrialConfig:
-        """The setting itself the first time; asked again, on a fresh seed, or noted as to be served from the record."""
+    def _distinct(self, number: int, asked: Asked) -> int:
+        """The seed asked for, the first time; again, a fresh one, or it is noted as to be served from the record."""
         facts = self.record.study.facts(number)
         if facts.replicate_seed is not None:
-            return config.replace(seed=facts.replicate_seed)
-        earlier = self._repeats.earlier(number, config) if self.config.repeats != "train" else None
+            return facts.replicate_seed
+        earlier = self._repeats.earlier(number, asked) if self.config.repeats != "train" else None
         if earlier is None or facts.served is not None:
-            return config
+            return asked.seed
         if self.config.repeats == "serve" and self.record.study.trial(earlier).state.is_finished():
             self.record.study.note(number, TrialFacts(served=earlier))
-            return config
-        seed = self._repeats.fresh_seed(config)
+            return asked.seed
+        seed = self._repeats.fresh_seed(asked)
         self.record.study.note(number, TrialFacts(replicate_seed=seed))
-        return config.replace(seed=seed)
+        return seed
 
 
 def _suggest(trial: optuna.Trial, key: str, distribution: Range) -> Any:

@@ -30,12 +30,10 @@ def is_control(number: int, *, seed: int, fraction: float) -> bool:
     """
     if fraction == 0:
         return False
-    place = 0
-    while (span := _span(place, fraction)).start <= number:
-        if number == _drawn(place, seed, span):
-            return True
-        place += 1
-    return False
+    near = int(number * fraction)  # its place, or one beside it, unless it is among the first FIRST
+    places = {*range(EARLY), *range(max(0, near - 1), near + 2)}
+    spans = ((place, _span(place, fraction)) for place in places)
+    return any(number in span and number == _drawn(place, seed, span) for place, span in spans)
 
 
 def _span(place: int, fraction: float) -> range:
@@ -105,13 +103,14 @@ def within(strata: Sequence[Sequence[tuple[float, float]]]) -> float | None:
     """
     from scipy.stats import rankdata
 
-    sides: tuple[list[float], list[float]] = ([], [])
+    product, squares = 0.0, [0.0, 0.0]
     for pairs in strata:
-        for side, values in zip(sides, zip(*pairs, strict=True), strict=False):
-            ranks = [float(rank) for rank in rankdata(values)]
-            side += [rank - fmean(ranks) for rank in ranks]
-    product = sum(one * other for one, other in zip(*sides, strict=True))
-    norm = math.prod(math.sqrt(sum(value**2 for value in side)) for side in sides)
+        if pairs:
+            # multiples of a half, so that all of this is exact
+            one, other = (rankdata(values) - (len(pairs) + 1) / 2 for values in zip(*pairs, strict=True))
+            product += float(one @ other)
+            squares = [squares[0] + float(one @ one), squares[1] + float(other @ other)]
+    norm = math.prod(math.sqrt(value) for value in squares)
     return product / norm if norm > 0 else None
 
 

@@ -1,5 +1,6 @@
 """What a sweep's finished trials say about its rungs, brought up to date by events; made of the record alone."""
 
+from bisect import bisect_left, insort
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -8,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tune_mixup.config import TrialConfig
 from tune_mixup.record.facts import LongerGrace
 from tune_mixup.search.control import Course, Evidence, chance_of_any, evidence, telling
-from tune_mixup.search.longer_grace import longer_grace
+from tune_mixup.search.longer_grace import longer_grace, looked_at
 from tune_mixup.search.seats import Seats
 from tune_mixup.stopping.base import smoothed
 from tune_mixup.sweep_config import SweepConfig
@@ -21,6 +22,8 @@ class ControlGroup:
         self.config = config
         self.seats = seats
         self._spared: dict[int, Course] = {}
+        self._numbers: list[int] = []
+        """Of these, in order."""
         self.complete: list[Course] = []
         """All: beside the control group, those that every rung has let through."""
         self._looked_at = 0
@@ -30,7 +33,7 @@ class ControlGroup:
     @property
     def spared(self) -> list[Course]:
         """Those of the control group, by number."""
-        return [course for _, course in sorted(self._spared.items())]
+        return [self._spared[number] for number in self._numbers]
 
     def note(self, trial: FrozenTrial, settings: TrialConfig) -> bool:
         """Take in a trial that has ended; True when it is one more of the control group."""
@@ -46,6 +49,7 @@ class ControlGroup:
         self.complete.append(course)
         if seat.spared:
             self._spared[trial.number] = course
+            insort(self._numbers, trial.number)
         return seat.spared
 
     def table(self, courses: Sequence[Course]) -> list[Evidence]:
@@ -61,10 +65,11 @@ class ControlGroup:
         sweep was interrupted.
         """
         first = min(filter(self.seats.is_spared, unfinished), default=number)
-        settled = [course for trial, course in sorted(self._spared.items()) if trial < first]
-        if not self.config.stopping.has_rungs or len(settled) == self._looked_at:
+        num = looked_at(bisect_left(self._numbers, first))
+        if not self.config.stopping.has_rungs or num == self._looked_at:
             return None
-        self._looked_at = len(settled)
+        self._looked_at = num
+        settled = [self._spared[trial] for trial in self._numbers[:num]]
         found = longer_grace(settled, self.table, from_trial=number)
         if found is None or any(one.epochs >= found.epochs for one in known):
             return None

@@ -8,6 +8,7 @@ from tune_mixup.search.asking import Asking
 from tune_mixup.search.control_group import ControlGroup
 from tune_mixup.search.last_chance import unless_last
 from tune_mixup.search.seats import Seats
+from tune_mixup.search.tally import Tally
 from tune_mixup.stopping.base import Seat
 from tune_mixup.sweep_config import SweepConfig
 
@@ -15,11 +16,12 @@ from tune_mixup.sweep_config import SweepConfig
 class Deciding:
     """Decides on reports and writes down what was decided; a finalist is told to no rule and never stopped."""
 
-    def __init__(self, record: SweepRecord, config: SweepConfig, asking: Asking) -> None:
+    def __init__(self, record: SweepRecord, config: SweepConfig, asking: Asking, tally: Tally) -> None:
         """Read the record; nothing is written, and the rule is told of nothing yet."""
         self.record = record
         self.config = config
         self.asking = asking
+        self.tally = tally
         self.rule = config.rule()
         self.seats = Seats(config, first=record.study.imported())
         self.control = ControlGroup(config, self.seats)
@@ -34,7 +36,8 @@ class Deciding:
             self.rule.note(number, epoch, value, self._seat(number))
             return False
         said = self.rule.report(number, epoch, value, self._seat(number))
-        if (decision := unless_last(said, number, self.record, promised=self.config.trials)) is not None:
+        decision = unless_last(said, number, self.record.study, self.tally, promised=self.config.trials)
+        if decision is not None:
             self.record.decide(number, decision)
         return decision is not None and decision.stop
 
@@ -57,8 +60,7 @@ class Deciding:
 
     def lengthen_grace(self, number: int) -> str:
         """From trial `number` on, drop the rungs that the control group speaks against; what to say about it."""
-        unfinished = [trial.number for trial in self.record.study.asked() if not trial.state.is_finished()]
-        if (longer := self.control.longer_grace(number, self._grace, unfinished)) is None:
+        if (longer := self.control.longer_grace(number, self._grace, self.tally.unfinished())) is None:
             return ""
         self._grace = (*self._grace, longer)
         self.record.study.note_sweep(SweepFacts(grace=self._grace))

@@ -5,9 +5,12 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from tune_mixup.config import TrialConfig
+from tune_mixup.record.facts import TrialFacts
 from tune_mixup.record.merit import Merits
 from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
+from tune_mixup.search.configurations import Configurations
 from tune_mixup.search.control import Evidence, chance_of_any, telling
 from tune_mixup.search.control_group import ControlGroup
 from tune_mixup.search.rise import rise
@@ -27,14 +30,16 @@ def explain_sweep(record: SweepRecord) -> dict[str, Any]:
     config = SweepConfig.from_record(record.folder.config())
     seats = Seats(config, first=record.study.imported())
     group = ControlGroup(config, seats)
+    configurations = Configurations(config)
     trials, curves = [], []
     for trial in record.study.asked():
-        trials.append(about := _about(trial, config, seats, record))
         facts = facts_of(trial)
+        settings = None if facts.invalid is not None else configurations.at(trial.params)
+        trials.append(about := _about(trial, facts, settings, seats))
         if facts.finalist is not None:
             continue
-        if trial.state.is_finished() and facts.invalid is None:
-            group.note(trial, config.trial(trial.params))
+        if trial.state.is_finished() and settings is not None:
+            group.note(trial, settings)
         if trial.state == TrialState.COMPLETE and about["strength"] is not None:
             curves.append((about["strength"], trial.intermediate_values))
     control = group.table(group.spared)
@@ -67,14 +72,15 @@ def explain_trial(record: SweepRecord, number: int) -> dict[str, Any]:
     config = SweepConfig.from_record(record.folder.config())
     seats = Seats(config, first=record.study.imported())
     facts = record.study.facts(number)
+    settings = None if facts.invalid is not None else config.trial(found[0].params)
     rungs: tuple[int, ...] = ()
-    if facts.invalid is None and facts.finalist is None:
-        rungs = seats.of(number, config.trial(found[0].params), record.study.sweep_facts().grace).rungs
+    if settings is not None and facts.finalist is None:
+        rungs = seats.of(number, settings, record.study.sweep_facts().grace).rungs
     return {
         "name": record.name,
         "scheduler": config.stopping.name,
         "metric": config.metric,
-        **_about(found[0], config, seats, record),
+        **_about(found[0], facts, settings, seats),
         "rungs": list(rungs),
         "decisions": [decision.plain() for decision in facts.decisions],
     }
@@ -121,10 +127,8 @@ def explain_finals(record: SweepRecord) -> dict[str, Any]:
     }
 
 
-def _about(trial: FrozenTrial, config: SweepConfig, seats: Seats, record: SweepRecord) -> dict[str, Any]:
+def _about(trial: FrozenTrial, facts: TrialFacts, settings: TrialConfig | None, seats: Seats) -> dict[str, Any]:
     """A trial whose point is no valid configuration has no strength; such and finalists are compared with none."""
-    facts = facts_of(trial)
-    settings = None if facts.invalid is not None else config.trial(trial.params)
     seat = None if settings is None or facts.finalist is not None else seats.of(trial.number, settings)
     return {
         "trial": trial.number,

@@ -9,7 +9,6 @@ from itertools import count
 from typing import NamedTuple
 
 from optuna.distributions import CategoricalDistribution, IntDistribution
-from optuna.trial import TrialState
 
 from tune_mixup.distributions import in_study
 from tune_mixup.finalists import held_back, search_of_epochs, search_of_trials
@@ -42,6 +41,7 @@ class Finals:
         self.standing = standing
         self.tally = standing.tally
         self.share = config.finalists.share_of(finite=config.sampler.finite)
+        self._imported = record.study.imported()
         self._rounds = record.study.sweep_facts().finals
 
     def is_searching(self) -> bool:
@@ -61,7 +61,7 @@ class Finals:
         left = to_come - sum(self.tally.left_to_run()) - self.tally.epochs_left(0, round(one))
         if begun < self.config.trials - runs_left and left >= runs_left * one:
             return True
-        return self._has_queued()
+        return self.record.study.has_queued(self._imported + begun)  # points of a person come before any final
 
     def next(self) -> Next | None:
         """The next training; None where there is none for now, or for good when no trial of the search is running.
@@ -72,9 +72,9 @@ class Finals:
         if self.share == 0 or not found or self.tally.begun() >= self.config.trials:
             return None
         now = self.round() or self._begin()
-        had, finalists = self._runs(), found[: now.number]
+        had, finalists = self.tally.fresh_runs, found[: now.number]
         sound = [one for one in finalists if not one[1].failed] or finalists  # one that has failed is out
-        number, setting = min(sound, key=lambda one: had.get(one[0], 0))  # the best of the first
+        number, setting = min(sound, key=lambda one: had[one[0]])  # the best of the first
         return Next(setting.trial, count(now.first_seed))
 
     def round(self) -> FinalRound | None:
@@ -127,20 +127,6 @@ class Finals:
         return min(
             search_of_trials(self.config.trials, min(1.0, cost), self.share), search_of_epochs(budget, self.share)
         )
-
-    def _runs(self) -> dict[int, int]:
-        """Setting -> how often it was begun on a fresh seed."""
-        runs: dict[int, int] = {}
-        for trial in self.record.study.asked() if self.tally.finalists else ():
-            if "finalist" in trial.user_attrs:
-                number = self.tally.merits.setting_of(trial)
-                runs[number] = runs.get(number, 0) + 1
-        return runs
-
-    def _has_queued(self) -> bool:
-        """Whether points that a person has named wait in the study: they come before any final."""
-        trials = self.record.study.optuna.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        return bool(trials)
 
     def _first_fresh(self) -> int:
         """The first seed above all that were used, and that the space could give a trial."""

@@ -2,11 +2,11 @@
 
 import dataclasses
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from tune_mixup.record.facts import Decision
-from tune_mixup.record.study import facts_of
-from tune_mixup.record.sweep_record import SweepRecord
+from tune_mixup.record.study import SweepStudy
+from tune_mixup.search.tally import Tally
 
 
 def on_last_chance(decision: Decision) -> Decision:
@@ -15,22 +15,18 @@ def on_last_chance(decision: Decision) -> Decision:
     return dataclasses.replace(decision, stop=False, by="last", why=why)
 
 
-def unless_last(decision: Decision | None, number: int, record: SweepRecord, *, promised: int) -> Decision | None:
+def unless_last(
+    decision: Decision | None, number: int, study: SweepStudy, tally: Tally, *, promised: int
+) -> Decision | None:
     """The rule's decision on trial `number`, turned round where a stop would leave a sweep without a COMPLETE trial.
 
     A trial of the `promised` ones that is still to come could be COMPLETE, and so could an unfinished one that nothing
-    has stopped. All this is read from the record, so a resumed sweep decides alike.
+    has stopped. All this is in the record, which the `tally` counts, so a resumed sweep decides alike.
     """
     if decision is None or not decision.stop:
         return decision
-    asked = record.study.asked()
-    if len(asked) < promised or any(_could_be_complete(trial) for trial in asked if trial.number != number):
+    if tally.begun() < promised or tally.states[TrialState.COMPLETE]:
+        return decision
+    if any(study.stopped(other) is None for other in tally.unfinished() if other != number):
         return decision
     return on_last_chance(decision)
-
-
-def _could_be_complete(trial: FrozenTrial) -> bool:
-    """Whether a trial is COMPLETE, or may be one day."""
-    if trial.state.is_finished():
-        return trial.state == TrialState.COMPLETE
-    return facts_of(trial).stopped is None

@@ -23,6 +23,11 @@ def spent(look: int) -> float:
     return ERROR * 0.5**look
 
 
+def looked_at(num: int) -> int:
+    """How many of `num` control trials the last look so far has seen; 0 before the first one."""
+    return FIRST_LOOK << (num // FIRST_LOOK).bit_length() - 1 if num >= FIRST_LOOK else 0
+
+
 def longer_grace(
     courses: Sequence[Course], table: Callable[[Sequence[Course]], Sequence[Evidence]], *, from_trial: int
 ) -> LongerGrace | None:

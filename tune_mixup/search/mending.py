@@ -13,7 +13,8 @@ from optuna.trial import FrozenTrial
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.record.files import storage
-from tune_mixup.record.study import facts_of
+from tune_mixup.record.names import trial_name
+from tune_mixup.record.study import is_invalid
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.record.tables import with_study
 from tune_mixup.record.trial_folder import Epoch
@@ -28,7 +29,7 @@ def mend_all(record: SweepRecord, metric: str, config_of: Callable[[int], TrialC
     """Bring the folders of all trials that have ended up to the study; `config_of` gives a trial's configuration."""
     _set_strays_aside(record)
     for trial in record.study.asked():
-        if trial.state.is_finished() and facts_of(trial).invalid is None:
+        if trial.state.is_finished() and not is_invalid(trial):
             mend(record, trial, metric, config_of)
 
 
@@ -37,7 +38,7 @@ def _set_strays_aside(record: SweepRecord) -> None:
 
     They are there when the study is older than the folders, as in a copy of a sweep that was running meanwhile.
     """
-    begun = {record.folder.trial(trial.number).path.name for trial in record.study.asked()}
+    begun = {trial_name(trial.number) for trial in record.study.asked()}
     strays = [path for path in record.folder.trials.iterdir() if re.fullmatch(r"t\d{4,}", path.name)]
     for path in sorted(path for path in strays if path.name not in begun):
         with storage(path):

@@ -68,7 +68,10 @@ class Rule:
             raise ValueError(f"--error: got {self.error}, must be above 0 and below 1; 0.05 is usual")
         if not (0 < self.margin and math.isfinite(self.margin)):
             raise ValueError(f"--margin: got {self.margin}, must be above 0, in points of the metric, such as 0.002")
-        boundaries(self.looks, self.level)
+        try:
+            boundaries(self.looks, self.level)
+        except ValueError as error:
+            raise ValueError(f"--error: {error}") from None
 
     @property
     def looks(self) -> tuple[int, ...]:

@@ -1,5 +1,7 @@
 """Settings that were asked before: the same one is never trained twice on the same seed."""
 
+from typing import NamedTuple
+
 from tune_mixup.config import TrialConfig
 from tune_mixup.record.files import storage
 from tune_mixup.record.names import trial_name
@@ -7,38 +9,48 @@ from tune_mixup.record.study import Outcome
 from tune_mixup.record.sweep_record import SweepRecord
 
 
+class Asked(NamedTuple):
+    """What is asked of a trial: a setting on a seed. An identity takes longer to work out than what is done here."""
+
+    identity: str
+    seed: int
+
+    @classmethod
+    def of(cls, config: TrialConfig) -> "Asked":
+        """By a configuration."""
+        return cls(config.identity(), config.seed)
+
+
 class Repeats:
-    """Which settings (identity and seed) a sweep has begun, and by which trial."""
+    """Which settings on which seeds a sweep has begun, and by which trial."""
 
     def __init__(self) -> None:
-        self._first: dict[tuple[str, int], int] = {}
+        self._first: dict[Asked, int] = {}
         self._settings: dict[str, int] = {}
 
-    def note(self, number: int, config: TrialConfig) -> None:
-        """Trial `number` trains `config`; the first to do so counts."""
-        key = (config.identity(), config.seed)
-        self._first[key] = min(number, self._first.get(key, number))
-        self._settings[key[0]] = min(number, self._settings.get(key[0], number))
+    def note(self, number: int, asked: Asked) -> None:
+        """Trial `number` trains what is asked; the first to do so counts."""
+        self._first[asked] = min(number, self._first.get(asked, number))
+        self._settings[asked.identity] = self.setting(number, asked)
 
-    def setting(self, number: int, config: TrialConfig) -> int:
+    def setting(self, number: int, asked: Asked) -> int:
         """The first trial with the setting of trial `number`, on whatever seed; itself where there is none."""
-        return min(number, self._settings.get(config.identity(), number))
+        return min(number, self._settings.get(asked.identity, number))
 
-    def is_known(self, config: TrialConfig) -> bool:
+    def is_known(self, asked: Asked) -> bool:
         """Whether the setting was trained on its seed."""
-        return (config.identity(), config.seed) in self._first
+        return asked in self._first
 
-    def earlier(self, number: int, config: TrialConfig) -> int | None:
+    def earlier(self, number: int, asked: Asked) -> int | None:
         """The trial before `number` that trains the same setting on the same seed, if there is one."""
-        first = self._first.get((config.identity(), config.seed), number)
+        first = self._first.get(asked, number)
         return first if first < number else None
 
-    def fresh_seed(self, config: TrialConfig) -> int:
-        """The smallest seed above the configuration's own that its setting was not trained on."""
-        identity, seed = config.identity(), config.seed
-        while (identity, seed) in self._first:
-            seed += 1
-        return seed
+    def fresh_seed(self, asked: Asked) -> int:
+        """The smallest seed, from the one that is asked for on, that the setting was not trained on."""
+        while asked in self._first:
+            asked = asked._replace(seed=asked.seed + 1)
+        return asked.seed
 
 
 def serve(record: SweepRecord, number: int, config: TrialConfig) -> Outcome | None:

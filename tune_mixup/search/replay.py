@@ -12,7 +12,7 @@ from typing import Any, Literal
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from typing_extensions import override
 
 from tune_mixup.distributions import Range, in_study
@@ -25,7 +25,7 @@ from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.samplers import TrialSampler
 from tune_mixup.search.last_chance import on_last_chance
 from tune_mixup.search.seats import Seats
-from tune_mixup.search.stand_ins import stand_in
+from tune_mixup.search.stand_ins import shown_instead
 from tune_mixup.search_space import Params
 from tune_mixup.sweep_config import SweepConfig
 
@@ -75,21 +75,21 @@ class _Replay:
         self.journal = _Prefix(list(Journal(record.folder.journal).read_logs(0)))
         self.storage = JournalStorage(self.journal)
         self.rule = self.config.rule()
-        self.seats = Seats(self.config, first=record.study.imported())
+        self.imported = record.study.imported()
+        self.seats = Seats(self.config, first=self.imported)
         self.grace = record.study.sweep_facts().grace
         self.states: dict[int, TrialState] = {}
         self.asked: set[int] = set()
         self.decided: Counter[int] = Counter()
 
     def events(self) -> Iterator[Event]:
-        imported = self.record.study.imported()
         for place, operation in enumerate(self.journal.operations):
             number = operation.get("trial_id", len(self.states))
             match operation["op_code"]:
                 case JournalOperation.CREATE_TRIAL:
                     self.states[number] = TrialState(operation.get("state", TrialState.RUNNING))
                     yield from self._final(number)
-                case JournalOperation.SET_TRIAL_PARAM if number >= imported and number not in self.asked:
+                case JournalOperation.SET_TRIAL_PARAM if number >= self.imported and number not in self.asked:
                     yield self._ask(number, place)
                 case JournalOperation.SET_TRIAL_SYSTEM_ATTR if number not in self.asked and not self._drawn(number):
                     yield self._ask(number, place)
@@ -133,10 +133,10 @@ class _Replay:
             study_name=self.record.study.optuna.study_name, storage=self.storage
         )  # a study keeps what it has read
         trials = study.get_trials(deepcopy=False)
-        trial, stand_ins = trials[number], {}
-        if self.config.sampler.learns_from_stopped:
-            found = ((one.number, stand_in(one, self.config.direction)) for one in trials)
-            stand_ins = {other: one for other, one in found if one is not None}
+        trial = trials[number]
+        stand_ins: dict[int, FrozenTrial | None] = {}
+        for one in trials:
+            stand_ins |= shown_instead(one, self.config)
         fixed = self.config.space.as_recorded(queued_point(trial))
         space = self.config.space
         sampler = TrialSampler(
@@ -155,7 +155,7 @@ class _Replay:
     def _report(self, number: int, epoch: int, value: float) -> Iterator[Event]:
         trial = self.record.study.trial(number)
         facts = facts_of(trial)
-        if number < self.record.study.imported() or facts.served is not None or facts.finalist is not None:
+        if number < self.imported or facts.served is not None or facts.finalist is not None:
             return
         config = self.config.trial(trial.params)
         seat = self.seats.of(number, config, self.grace)

@@ -17,6 +17,7 @@ class Seats:
     def __init__(self, config: SweepConfig, *, first: int = 0) -> None:
         self.config = config
         self.first = first
+        self._spared: dict[int, bool] = {}
 
     @cached_property
     def strata(self) -> Strata:
@@ -34,7 +35,10 @@ class Seats:
 
     def is_spared(self, number: int) -> bool:
         """Whether trial `number` is in the control group."""
-        return is_control(number - self.first, seed=self.config.seed, fraction=self.config.stopping.share_spared)
+        if number not in self._spared:
+            fraction = self.config.stopping.share_spared
+            self._spared[number] = is_control(number - self.first, seed=self.config.seed, fraction=fraction)
+        return self._spared[number]
 
     def rungs(self, trial: TrialConfig) -> list[int]:
         """The rungs of a trial as the sweep began with."""

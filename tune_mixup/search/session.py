@@ -14,6 +14,7 @@ from tune_mixup.record.names import trial_name
 from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.record.trial_folder import Epoch
+from tune_mixup.record.uncollected import uncollected
 from tune_mixup.search.asking import Asking
 from tune_mixup.search.deciding import Deciding
 from tune_mixup.search.endings import fault_of, is_at_end, outcome_of
@@ -45,10 +46,11 @@ class Session:
 
         `shares` places the trials (default: a fixed share each); the command began at `began` of `time.monotonic`.
         """
-        session = cls(record, config, shares=shares or FixedShares(record, config), listener=listener)
-        mend_all(record, metric=config.metric, config_of=session.asking.of)
-        session.asking.enqueue_first_points()
-        session._restore()
+        with uncollected():
+            session = cls(record, config, shares=shares or FixedShares(record, config), listener=listener)
+            mend_all(record, metric=config.metric, config_of=session.asking.of)
+            session.asking.enqueue_first_points()
+            session._restore()
         session._standing.begin(began)
         return session
 
@@ -60,12 +62,12 @@ class Session:
         self.listener = listener
         self.ledger = Ledger(record, config)
         self.asking = Asking(record, config)
-        self.deciding = Deciding(record, config, self.asking)
         self._imported = record.study.imported()
         self._config = self.asking.of
         self._tally = Tally(config.direction, seed=common_seed(record.folder.config()))
         for trial in record.study.asked():
             self._tally.note(trial, self.asking.full_epochs(trial) if trial.state.is_finished() else 0)
+        self.deciding = Deciding(record, config, self.asking, self._tally)
         self._standing = Standing(record.name, config, self._tally, self.ledger)
         self.finals = Finals(record, config, self._standing)
         self.queue: deque[int] = deque()
@@ -143,7 +145,7 @@ class Session:
         self.shares.release(number)
         self._note(number)
         trial = self.record.study.trial(number)
-        self.asking.ended(trial)
+        self.asking.show(trial)
         learnt = self.deciding.ended(trial, facts_of(trial))
         news = f"; {words}" if learnt and (words := self.deciding.control.words()) else ""
         self.tell(f"{trial_name(number)} {outcome.state.name}: {outcome.reason}{news}")
@@ -196,7 +198,7 @@ class Session:
 
     def unfinished(self) -> list[int]:
         """Trials that were begun and have not ended."""
-        return [trial.number for trial in self.record.study.asked() if not trial.state.is_finished()]
+        return self._tally.unfinished()
 
     def _again(self, number: int, message: str) -> None:
         self.shares.release(number)

@@ -1,7 +1,9 @@
-"""What a sampler is shown of control trials: what they would have been, had they not been spared.
+"""What a sampler is shown of trials that have a privilege: control trials, and the runs of finalists.
 
-Such a trial is COMPLETE, and samplers take any COMPLETE trial for better than all that were stopped, however promising.
-Where several rungs let few trials through, the control group would be most of what the sampler takes for good.
+A control trial is COMPLETE, and samplers take any COMPLETE trial for better than all that were stopped, however
+promising. Where several rungs let few trials through, the control group would be most of what the sampler takes for
+good: so it is shown what such a trial would have been, had it not been spared. Finalists' runs repeat settings that it
+knows, on other seeds, whose values do not compare: it is not shown them.
 """
 
 import copy
@@ -10,7 +12,18 @@ from typing import Literal
 from optuna.trial import FrozenTrial, TrialState
 
 from tune_mixup.record.facts import Decision
-from tune_mixup.record.study import facts_of
+from tune_mixup.record.study import facts_of, is_finalist
+from tune_mixup.sweep_config import SweepConfig
+
+
+def shown_instead(trial: FrozenTrial, config: SweepConfig) -> dict[int, FrozenTrial | None]:
+    """The trial's number and what is shown instead of it, None for nothing; empty where it is shown as it is."""
+    if is_finalist(trial):
+        return {trial.number: None}
+    if not config.sampler.learns_from_stopped:
+        return {}
+    other = stand_in(trial, config.direction)
+    return {} if other is None else {trial.number: other}
 
 
 def stand_in(trial: FrozenTrial, direction: Literal["maximize", "minimize"]) -> FrozenTrial | None:

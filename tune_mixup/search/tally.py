@@ -1,6 +1,7 @@
 """Counts over a sweep's trials, brought up to date by events: the thousandth report costs what the first one did."""
 
 from collections import Counter
+from heapq import heappop, heappush
 from typing import Literal, NamedTuple
 
 from optuna.trial import FrozenTrial, TrialState
@@ -34,12 +35,17 @@ class Tally:
         """How many of the trials begun are finalists' runs."""
         self.finalists_epochs = 0
         """Epochs of these."""
+        self.fresh_runs: Counter[int] = Counter()
+        """Setting -> how often it was begun again for the finals."""
         self.merits = Merits(direction, seed=seed)
         self._sign = self.merits.sign
         self._seen: dict[int, Seen] = {}
         self._running: dict[int, Seen] = {}
         self._lengths: Counter[int] = Counter()
         """Epochs that trials of the search have ended after."""
+        self._promising: list[tuple[float, int, Seen]] = []
+        """A heap of what was measured, the best first, as long as no setting is the best; what has changed since stays
+        in it until it comes first."""
 
     def note(self, trial: FrozenTrial, full_epochs: int) -> None:
         """Take in what the study now knows of a trial whose full budget is `full_epochs`."""
@@ -50,11 +56,17 @@ class Tally:
         now = Seen(trial.number, trial.state, epoch, value, full_epochs, "finalist" in trial.user_attrs)
         self._seen[trial.number] = now
         self._count(now, 1)
+        if before is None and now.finalist:
+            self.fresh_runs[self.merits.setting_of(trial)] += 1
         if now.state.is_finished():
             self._running.pop(trial.number, None)
             self.merits.note(trial)
         else:
             self._running[trial.number] = now
+        if self.merits.best() is not None:
+            self._promising.clear()
+        elif now.epoch and now.state != TrialState.FAIL:
+            heappush(self._promising, (-self._sign * now.value, now.trial, now))
 
     def _count(self, seen: Seen, sign: Literal[1, -1]) -> None:
         self.states[seen.state] += sign
@@ -74,13 +86,21 @@ class Tally:
         return self.merits.best()
 
     def most_promising(self) -> int | None:
-        """The trial with the best value of those that have reported and not failed, however few their epochs."""
-        measured = [number for number, seen in self._seen.items() if seen.epoch and seen.state != TrialState.FAIL]
-        return max(measured, key=self._score, default=None)
+        """The trial with the best value of those that have reported and not failed, however few their epochs.
+
+        None once there is a best setting, for then nobody asks.
+        """
+        while self._promising and self._seen[self._promising[0][1]] is not self._promising[0][2]:
+            heappop(self._promising)
+        return self._promising[0][1] if self._promising else None
 
     def latest(self, number: int) -> tuple[int, float]:
         """The last reported epoch of a trial and its value."""
         return self._seen[number].epoch, self._seen[number].value
+
+    def unfinished(self) -> list[int]:
+        """The trials that were begun and have not ended, by number."""
+        return sorted(self._running)
 
     def running(self) -> list[Seen]:
         """The trials that have not ended, the best first; those that have reported nothing last."""
@@ -110,6 +130,3 @@ class Tally:
             alive *= 1 - self._lengths[length] / came_there
             reached = length
         return left + alive * max(0, full_epochs - reached)
-
-    def _score(self, number: int) -> float:
-        return self._sign * self._seen[number].value

@@ -11,6 +11,7 @@ from tune_mixup.distributions import Range, canonical, contains, in_study
 from tune_mixup.log_steps import LogSteps
 from tune_mixup.record.facts import SweepFacts, TrialFacts
 from tune_mixup.record.names import trial_name
+from tune_mixup.record.study import is_finalist
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.record.tables import known_rows
 from tune_mixup.schema import flatten
@@ -47,6 +48,9 @@ def import_trials(record: SweepRecord, config: SweepConfig, other: SweepRecord) 
     used, clipped, dropped = 0, 0, Counter[str]()
     for trial in other.study.asked():
         if trial.state not in (TrialState.COMPLETE, TrialState.PRUNED):
+            continue
+        if is_finalist(trial):
+            dropped["a setting again, on a fresh seed"] += 1
             continue
         settings = flatten(settings_of(other, trial.number))
         rows = known_rows(other, trial, metric=str(other.folder.config()["metric"]))
