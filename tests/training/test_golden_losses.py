@@ -9,8 +9,12 @@ import pytest
 from golden_losses import CONFIGURATIONS, KEPT, curve, machine
 
 STORED = json.loads(Path(__file__).with_name("golden_losses.json").read_text())
-TOLERANCE = 1e-4
-"""How far a number may be from the stored one, absolute and relative, on another processor or torch."""
+TOLERANCE = 5e-4
+"""How far a number may be from the stored one, absolute and relative, on another processor or torch.
+
+Rounding differs among processors, and each step builds on the one before: on an AMD EPYC of the family 25 with AVX512 a
+loss was 1.6e-4 away after two epochs.
+"""
 PAIRED_BY_OUTCOME = {"generalized_mixup"}
 """Partners are drawn by what the model has confused so far: from the second epoch on a rounding error, of 1e-5 in the
 counts between torch 2.11 and 2.14, makes other pairs. Elsewhere than on the file's machine the first epoch counts."""

@@ -106,9 +106,11 @@ class Sweep:
     def trial_config(self, number: int) -> "TrialConfig":
         """The whole configuration of a trial, from its folder, or from the study where that is damaged or missing."""
         from tune_mixup.config import TrialConfig
+        from tune_mixup.outside import importing_from, module_folders
         from tune_mixup.search.settings import settings_of
 
-        return TrialConfig.parse(settings_of(self.record, number))
+        with importing_from(module_folders(self.config.modules)):
+            return TrialConfig.parse(settings_of(self.record, number))
 
     @override
     def __repr__(self) -> str:
