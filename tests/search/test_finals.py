@@ -1,5 +1,6 @@
 """Finals on the fake worker: when they begin, who gets which seeds, after kills, in an extended sweep, side by side."""
 
+import errno
 import random
 from collections import Counter
 
@@ -10,6 +11,8 @@ from optuna.trial import TrialState
 
 from tune_mixup.optuna_internals import WithStandIns
 from tune_mixup.record.facts import Ending
+from tune_mixup.record.files import StorageFault
+from tune_mixup.record.journal import Journal
 from tune_mixup.record.merit import Merits
 from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
@@ -215,22 +218,25 @@ def test_where_nothing_was_trained_to_the_end_the_search_goes_on(tmp_path):
     assert len(record.study.asked()) == 15 and not finals_of(record)
 
 
-def test_a_finalist_that_fails_on_its_fresh_seed_is_behind_all_others(tmp_path):
-    config = final_plan(trials=20)
-    record = create(tmp_path, config)
-    session = Session.open(record, config)
-    first = None
+def swept_with_one_that_fails(folder, trials):
+    """The record of a sweep whose best setting diverges on every fresh seed, and its trial."""
+    config = final_plan(trials=trials)
+    record = create(folder, config)
+    session, failing = Session.open(record, config), None
     while (begin := session.next()) is not None:
-        facts = record.study.facts(begin.number)
-        if facts.finalist is not None and facts.replicate_seed == 1 and first is None:
-            first = facts.finalist
+        first = record.study.facts(begin.number).finalist
+        failing = first if failing is None else failing
+        if first is not None and first == failing:
             session.end(begin.number, {"epoch": 3, "diverged": 1}, Ending(kind="diverged"))
             continue
-        for epoch in range(1, 10):
-            row = row_of(begin.config, epoch)
-            if epoch < 9:
-                session.report(begin.number, row)
-        session.end(begin.number, row, Ending(kind="completed"))
+        for epoch in range(1, 9):
+            session.report(begin.number, row_of(begin.config, epoch))
+        session.end(begin.number, row_of(begin.config, 9), Ending(kind="completed"))
+    return record, failing
+
+
+def test_a_finalist_that_fails_on_its_fresh_seed_is_behind_all_others(tmp_path):
+    record, first = swept_with_one_that_fails(tmp_path, 20)
     ranked = Merits.of(record).ranked()
     assert first == best_searched(record, 1)[0]
     assert [one.is_finalist for one in ranked[:3]] == [True, True, False]
@@ -302,18 +308,26 @@ def test_samplers_are_not_shown_finalists(tmp_path):
 
 
 def test_one_that_fails_on_a_fresh_seed_gets_no_more_of_them(tmp_path):
-    config = final_plan(trials=40)
-    record = create(tmp_path, config)
-    session = Session.open(record, config)
-    failing = None
-    while (begin := session.next()) is not None:
-        first = record.study.facts(begin.number).finalist
-        failing = first if failing is None else failing
-        if first is not None and first == failing:
-            session.end(begin.number, {"epoch": 3, "diverged": 1}, Ending(kind="diverged"))
-            continue
-        for epoch in range(1, 9):
-            session.report(begin.number, row_of(begin.config, epoch))
-        session.end(begin.number, row_of(begin.config, 9), Ending(kind="completed"))
+    record, failing = swept_with_one_that_fails(tmp_path, 40)
     found = finals_of(record)
     assert len(found.pop(failing)) == 1 and sorted(map(len, found.values())) == [3, 4]
+
+
+@pytest.mark.parametrize("which", ["the end of the search", "a finalist"])
+def test_a_disk_that_is_full_where_the_finals_begin_loses_nothing(tmp_path, monkeypatch, which):
+    config = final_plan(trials=20)
+    whole = swept(tmp_path / "whole", config)
+    record = create(tmp_path / "full", config)
+    append = Journal.append_logs
+
+    def full(journal, logs):
+        if ("finals" if which == "the end of the search" else "finalist") in str(logs):
+            raise StorageFault(errno.ENOSPC, "No space left on device", str(record.path))
+        append(journal, logs)
+
+    with monkeypatch.context() as broken, pytest.raises(StorageFault, match="No space left"):
+        broken.setattr(Journal, "append_logs", full)
+        work(Session.open(record, config))
+    assert not finals_of(SweepRecord.open(record.path))
+    work(Session.open(SweepRecord.open(record.path), config))
+    assert decisions(SweepRecord.open(record.path)) == decisions(whole)

@@ -111,8 +111,9 @@ class Finals:
                 f"again from seed {first} on"
             ),
         )
-        self._rounds = (*self._rounds, began)
-        self.record.study.note_sweep(SweepFacts(finals=self._rounds))
+        rounds = (*self._rounds, began)
+        self.record.study.note_sweep(SweepFacts(finals=rounds))
+        self._rounds = rounds
         return began
 
     def _search(self) -> float:
