@@ -27,12 +27,22 @@ def interval(samples: Sequence[Floats], statistic: Callable[..., Floats]) -> tup
 
 
 def crossed_interval(values: Floats, first: NDArray[np.intp], resamples: int = RESAMPLES) -> tuple[float, float]:
-    """Percentile bootstrap interval at 95 % of `crossed_mean`, by resampling searches and training seeds.
+    """Percentile bootstrap interval at 95 % of `crossed_mean`, whose `values` and `first` these are."""
+    return quantiles(crossed_means(values, first, resamples))
+
+
+def quantiles(resampled: Floats) -> tuple[float, float]:
+    """The middle 95 % of a statistic's resamples [resamples]."""
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def crossed_means(values: Floats, first: NDArray[np.intp], resamples: int = RESAMPLES) -> Floats:
+    """`crossed_mean` of resampled searches and training seeds, [resamples]; the same ones for values of one shape.
 
     Both were sampled, and crossed: each search was made on some of the seeds and is judged on the others. So each is
     drawn with replacement by itself, and a value counts as often as its search times its seed times the seed that its
-    search began with (Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 2007, arXiv:0712.1111). `values`
-    and `first` are those of `crossed_mean`.
+    search began with (Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 2007, arXiv:0712.1111).
     """
     searches, seeds = values.shape
     rng = np.random.default_rng(0)
@@ -42,9 +52,8 @@ def crossed_interval(values: Floats, first: NDArray[np.intp], resamples: int = R
     known = ~np.isnan(values)
     total = (weights * (by_seed @ np.where(known, values, 0.0).T)).sum(axis=1)
     count = (weights * (by_seed @ known.T.astype(np.float64))).sum(axis=1)
-    found = total[count > 0] / count[count > 0]  # a resample may hold no seed that a search of it is judged on
-    low, high = np.quantile(found, [0.025, 0.975])
-    return float(low), float(high)
+    found: Floats = total[count > 0] / count[count > 0]  # a resample may hold no seed that a search is judged on
+    return found
 
 
 def crossed_mean(values: Floats) -> float:

@@ -3,8 +3,7 @@
 105 settings of learning rate, alpha and gamma, each axis evenly spaced on a logarithmic scale, from far too low to too
 high a learning rate and from next to no mixing to strong mixing. `tiny_resnet` with 4 channels, 27 epochs (no crop, no
 flip: the trials are short). A seed draws its own images, so that curves of one seed are paired. `curve_maker.py` makes
-tables of eight seeds. The first one, `fashion_curves.parquet`, is older: three seeds of 1,001 Fashion-MNIST images,
-validated on 999, recorded by a sweep of `SPACE` (sampler grid, nothing stopped early) in an hour of two cores.
+the tables.
 """
 
 import json
@@ -13,14 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from optuna.distributions import CategoricalDistribution
 
 from benchmarks.simulation import Floats
-from tune_mixup.search_space import SearchSpace
 
 FOLDER = Path(__file__).resolve().parent / "data"
-TABLE = FOLDER / "fashion_curves.parquet"
-EPOCHS, SEEDS = 27, (0, 1, 2)
+EPOCHS = 27
 AXES = {
     "optimizer.lr": tuple(round(0.01 * 2.5**step, 6) for step in range(7)),
     "mixing.alpha": tuple(round(0.05 * 3.0**step, 6) for step in range(5)),
@@ -37,16 +33,9 @@ COMMON = {
     "mixing.name": "generalized_mixup",
     "training.epochs": EPOCHS,
     "training.batch_size": 50,
+    "training.compile": "model",
 }
-"""What all tables have in common."""
-SPACE = SearchSpace(
-    fixed={"data.name": "fashion_mnist", "data.train_limit": 2000, **COMMON},
-    free={
-        "seed": CategoricalDistribution(SEEDS),  # first, so that an unfinished table has whole grids
-        **{key: CategoricalDistribution(values) for key, values in AXES.items()},
-    },
-    defaults={"sampler": "grid", "scheduler": "none", "metric": "val_accuracy"},
-)
+"""What all tables have in common. Compiled, for an epoch then takes two thirds of the time."""
 MEASURED = {"val_accuracy": 5, "val_nll": 4, "train_loss": 4}
 """Columns beside parameters, seed and epoch -> decimals kept; epochs that diverged have none of them."""
 KEYS = ["seed", *AXES, "epoch"]
@@ -63,7 +52,7 @@ class Table(NamedTuple):
     """How the table was made: command, settings, machine, versions, date."""
 
 
-def read_table(path: Path = TABLE) -> Table:
+def read_table(path: Path) -> Table:
     """A recorded table, with the seeds that all settings were trained on. Raises FileNotFoundError where it is not."""
     frame, about = read_rows(path)
     settings = frame[list(AXES)].drop_duplicates().sort_values(list(AXES))
@@ -72,6 +61,27 @@ def read_table(path: Path = TABLE) -> Table:
     accuracy = frame["val_accuracy"].fillna(0.0).to_numpy(np.float64).reshape(len(settings), whole.sum(), EPOCHS)
     points = [{key: float(row[key]) for key in AXES} for row in settings.to_dict("records")]
     return Table(points, accuracy, about)
+
+
+def describe(table: Table) -> dict[str, Any]:
+    """What decides how hard a table is: how far its settings lie apart, and how far seeds move one, in points.
+
+    `seed_sd` is the standard deviation of one seed's final accuracy among the better half of the settings (poor ones
+    vary far more, and nobody takes one for the best), with what moves all settings of a seed alike taken out.
+    """
+    final = 100 * table.accuracy[:, :, -1]
+    settings, seeds = final.shape
+    means = np.sort(final.mean(axis=1))[::-1]
+    rivals = final[np.argsort(-final.mean(axis=1), kind="stable")[: settings // 2]]
+    rest = rivals - rivals.mean(axis=1, keepdims=True) - rivals.mean(axis=0) + rivals.mean()
+    return {
+        "settings": settings,
+        "seeds": seeds,
+        "best": round(float(means[0]), 3),
+        "median": round(float(np.median(means)), 3),
+        "best_tenth_spread": round(float(means[0] - means[settings // 10 - 1]), 3),
+        "seed_sd": round(float(np.sqrt((rest**2).sum() / ((len(rivals) - 1) * (seeds - 1)))), 3),
+    }
 
 
 def read_rows(path: Path) -> tuple[Any, dict[str, Any]]:

@@ -14,12 +14,13 @@ from benchmarks.honest_search import (
     OURS_WITHOUT,
     RANDOM,
     RAY_TUNED,
+    SYNE_TUNED,
     TPE,
     Contender,
     Handed,
 )
 from benchmarks.recorded_curves import Table
-from benchmarks.session_search import GRACE, swept
+from benchmarks.session_search import GRACE, RUNGS, swept
 from benchmarks.simulation import Search
 from benchmarks.table_search import Optunas, Rays
 
@@ -32,6 +33,7 @@ def contenders(syne_tune: str | None) -> dict[str, Contender]:
     found: dict[str, Contender] = {
         OURS: ours,
         OURS_WITHOUT: partial(ours, finalists_share=0.0),
+        **{f"ours, rungs of {kind}": partial(ours, rungs=kind) for kind in RUNGS if kind != "medians"},
         RANDOM: _of(partial(Optunas, sampler=RandomSampler, pruner=NopPruner)),
         TPE: _of(partial(Optunas, sampler=TPESampler, pruner=NopPruner)),
         RAY_TUNED: _of(partial(Rays, grace_period=GRACE, reduction_factor=FACTOR)),
@@ -46,14 +48,12 @@ def contenders(syne_tune: str | None) -> dict[str, Contender]:
             raise ValueError(f"--syne-tune: got {syne_tune}, must be an interpreter that has Syne Tune 0.13")
         from benchmarks.syne_tune_search import SyneTunes
 
-        found["Syne Tune's ASHA, tuned"] = _of(
-            partial(SyneTunes, python=syne_tune, grace_period=GRACE, reduction_factor=FACTOR)
-        )
+        found[SYNE_TUNED] = _of(partial(SyneTunes, python=syne_tune, grace_period=GRACE, reduction_factor=FACTOR))
     return found
 
 
 def ours(table: Table, seed: int, budget: int, **options: Any) -> Handed:
-    """Our sweep as a user gets it; `options` are those of `options.KEYS` that differ."""
+    """Our sweep as a user gets it; `options` are those of `swept` that differ."""
     with swept(table, seed, budget, **options) as search:
         return _handed(search, budget)
 

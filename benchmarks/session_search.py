@@ -7,11 +7,12 @@ budget could hold, each stopped at the first chance. All else is a sweep's defau
 
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from typing_extensions import override
 
 from benchmarks.options import configured
@@ -28,6 +29,12 @@ from tune_mixup.sweep_config import SweepConfig
 GRACE = math.ceil(EPOCHS / 3)
 """The first epoch after which ours stops a trial of so many epochs."""
 Point = tuple[float, ...]
+RUNGS: dict[str, Callable[[Floats], list[float]]] = {
+    "medians": medians,
+    "single epochs": lambda accuracy: list(accuracy.tolist()),
+    "best so far": lambda accuracy: list(np.maximum.accumulate(accuracy).tolist()),
+}
+"""What a rung may compare: accuracy after each epoch -> the value of each. Medians of five are a sweep's default."""
 
 
 class Swept(Search):
@@ -38,9 +45,10 @@ class Swept(Search):
     many seeds as it has trainings.
     """
 
-    def __init__(self, table: Table, seed: int, session: Session) -> None:
+    def __init__(self, table: Table, seed: int, session: Session, rungs: str) -> None:
         super().__init__(table, seed)
         self.session = session
+        self.rungs = RUNGS[rungs]
         self.begins: list[Begin] = []
         """Trial -> what the session said of it."""
         self._turns: dict[Point, int] = {}
@@ -63,7 +71,8 @@ class Swept(Search):
 
     @override
     def watch(self, accuracy: Floats) -> list[float]:
-        return medians(accuracy)  # of which a sweep's default metric is the last
+        # A sweep's default metric is the median, and the last epoch's is what trials are ranked by.
+        return [*self.rungs(accuracy)[:-1], medians(accuracy)[-1]]
 
     @override
     def judge(self, trial: int, epoch: int, value: float) -> bool:
@@ -84,14 +93,17 @@ class Swept(Search):
 
 
 @contextmanager
-def swept(table: Table, seed: int, budget: int, **options: Any) -> Iterator[Swept]:
-    """A sweep that has `budget` epochs, in a folder that lasts as long as the block; `options` as in `KEYS`."""
+def swept(table: Table, seed: int, budget: int, *, rungs: str = "medians", **options: Any) -> Iterator[Swept]:
+    """A sweep that has `budget` epochs, in a folder that lasts as long as the block.
+
+    Its rungs compare what `RUNGS` says; `options` as in `KEYS`.
+    """
     config = promised(seed, budget, **options)
     with tempfile.TemporaryDirectory() as folder:
         record = SweepRecord.create(
             Path(folder), config.name, config.model_dump(mode="json"), direction=config.direction
         )
-        yield Swept(table, seed, Session.open(record, config))
+        yield Swept(table, seed, Session.open(record, config), rungs)
 
 
 def promised(seed: int, budget: int, **options: Any) -> SweepConfig:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from benchmarks import curve_maker
 from benchmarks.curve_maker import TABLES, Trial, grid, make, train, trials
-from benchmarks.recorded_curves import AXES, EPOCHS, MEASURED, read_rows, read_table, write_rows
+from benchmarks.recorded_curves import AXES, EPOCHS, MEASURED, Table, describe, read_rows, read_table, write_rows
 from tune_mixup import Trainer, TrialConfig
 
 ABOUT = {"fixed": {"data.name": "synthetic"}}
@@ -161,3 +161,14 @@ def test_two_processes_make_a_table(tmp_path):
     assert list(frame["seed"]) == [0] * 3 + [1] * 3 + [2] * 3 and list(frame["epoch"]) == [1, 2, 3] * 3
     expected = [row["val_accuracy"] for trial in both for row in train(trial)]
     assert frame["val_accuracy"].tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_what_a_table_is_like():
+    """Settings a tenth of a point apart, seeds that move all alike by up to two points and each by one, at random."""
+    rng = np.random.default_rng(0)
+    own = rng.normal(0, 0.01, (105, 8))
+    final = 0.8 - 0.001 * np.arange(105)[:, None] + 0.02 * rng.uniform(-1, 1, 8) + own - own.mean(axis=1, keepdims=True)
+    about = describe(Table([{}] * 105, np.repeat(final[:, :, None], 3, axis=2), {}))
+    assert about["settings"] == 105 and about["seeds"] == 8
+    assert about["best"] - about["median"] == pytest.approx(5.2) and about["best_tenth_spread"] == pytest.approx(0.9)
+    assert about["seed_sd"] == pytest.approx(1.0, rel=0.1)

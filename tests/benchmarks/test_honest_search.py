@@ -8,26 +8,26 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import honest_search
+from benchmarks import honest_results, honest_search
+from benchmarks.bootstrap import crossed_mean
+from benchmarks.honest_results import best_on_held_back, fold, judge, results, worth
 from benchmarks.honest_search import (
     BUDGETS,
-    DRAWN,
     LIMIT,
+    MAIN,
     ORACLE,
     OURS,
     RANDOM,
-    best_on_held_back,
+    RAY_TUNED,
+    SYNE_TUNED,
     first_shown,
     handed,
-    judge,
-    results,
     shown,
     split,
-    worth,
 )
 from benchmarks.recorded_curves import AXES, EPOCHS, MEASURED, Table, write_rows
 from benchmarks.search_contenders import contenders
-from benchmarks.session_search import GRACE, promised, swept
+from benchmarks.session_search import GRACE, RUNGS, promised, swept
 from tune_mixup.record.merit import Merits
 from tune_mixup.record.study import facts_of
 
@@ -35,7 +35,7 @@ PLACES = list(itertools.product(range(7), range(5), range(3)))
 SETTINGS = [{key: values[at] for (key, values), at in zip(AXES.items(), place, strict=True)} for place in PLACES]
 SEEDS = 8
 BUDGET = 20 * EPOCHS
-TWO = (10, 15)
+TWO = (5, 10)
 EVERYONE = contenders(None)
 
 
@@ -103,6 +103,18 @@ def test_ours_has_finals_on_other_seeds_of_the_table_and_hands_on_their_winner(t
         assert epochs == search.spent == 2 * BUDGET
 
 
+@pytest.mark.parametrize("rungs", RUNGS)
+def test_rungs_compare_what_is_said_and_the_ranking_stays(rungs, table):
+    with swept(shown(table, 5), 5, BUDGET, rungs=rungs) as search:
+        watched = search.watch(np.array([5.0, 1, 3, 2, 4, 9, 8]))
+    expected = {
+        "medians": [5, 3, 3, 2.5, 3, 3, 4],
+        "single epochs": [5, 1, 3, 2, 4, 9, 4],
+        "best so far": [5, 5, 5, 5, 5, 9, 4],
+    }
+    assert watched == expected[rungs]
+
+
 def test_without_finalists_no_setting_is_trained_again(table):
     with swept(shown(table, 5), 5, BUDGET, finalists_share=0.0) as search:
         search.run(lambda now: now.spent >= BUDGET)
@@ -118,8 +130,9 @@ def test_the_promise_of_ours_is_in_hours_and_its_grace_is_that_of_the_tuned_rule
 
 @pytest.fixture
 def two_budgets(monkeypatch):
-    monkeypatch.setattr(honest_search, "BUDGETS", TWO)
-    monkeypatch.setattr(honest_search, "ROWS_AT", 15)
+    for module in (honest_search, honest_results):
+        monkeypatch.setattr(module, "BUDGETS", TWO)
+        monkeypatch.setattr(module, "ROWS_AT", 10)
 
 
 @pytest.fixture(scope="module")
@@ -132,14 +145,14 @@ def found(table):
 
 def test_the_limit_bounds_all_and_the_oracle_what_it_chooses_from(two_budgets, table, found):
     judged = judge(table, found)
-    for at in range(len(TWO)):
-        means = {name: np.nanmean(values[at], axis=1) for name, values in judged.items()}
+    for budget in TWO:
+        means = {name: np.nanmean(values[budget], axis=1) for name, values in judged.items()}
         assert (means[LIMIT] >= means[ORACLE] - 1e-12).all() and (means[ORACLE] >= means[RANDOM] - 1e-12).all()
         assert (means[LIMIT] >= means[OURS] - 1e-12).all()
 
 
 def test_what_a_search_is_worth_is_the_mean_over_the_seeds_held_back(table, found):
-    settings = [one[1].setting for one in found[OURS]]
+    settings = [one[10].setting for one in found[OURS]]
     values = worth(table, settings)
     for seed, setting in enumerate(settings):
         for which in range(SEEDS):
@@ -151,23 +164,67 @@ def test_what_a_search_is_worth_is_the_mean_over_the_seeds_held_back(table, foun
     )
 
 
+def means_of(table, found, name, budget):
+    return np.mean(
+        [
+            table.accuracy[one[budget].setting, list(split(seed, SEEDS).held_back), -1].mean()
+            for seed, one in enumerate(found[name])
+        ]
+    )
+
+
 def test_the_rows_and_the_figure(two_budgets, table, found):
     made = results({"digits": found}, {"digits": table}, without=["somebody"])
     assert made["searches"] == 4 and made["without"] == ["fashion_mnist", "cifar10", "somebody"]
     lines = {line["measurement"]: line for line in made["rows"]}
-    assert len(lines) == len(TWO) + 2
-    for budget, at in zip(TWO, range(len(TWO)), strict=True):
-        line = next(each for each in made["rows"] if f"digits, {budget} full runs" in each["measurement"])
-        mine, theirs = (
-            np.mean([table.accuracy[one[at].setting, list(split(seed, SEEDS).held_back), -1].mean()
-                     for seed, one in enumerate(found[name])])
-            for name in (OURS, RANDOM)
-        )  # fmt: skip
-        assert line["ours"] == pytest.approx(100 * mine) and line["other"] == pytest.approx(100 * theirs)
-        assert line["value"] == pytest.approx(100 * (mine - theirs), abs=1e-3) and line["value_unit"] == "points"
-    methods = made["tables"]["digits"]["methods"]
+    assert len(lines) == 3 + 2 + len(TWO)  # what ours had to reach; the oracle and the limit; and random
+    accuracy = "accuracy on unseen seeds of what is handed on, against random, full runs"
+    for mine, theirs, end in [(5, 5, ""), (10, 10, ""), (5, 10, " with 10")]:
+        line = lines[f"digits, {mine} full runs' epochs: {accuracy}{end}"]
+        expected = means_of(table, found, OURS, mine), means_of(table, found, RANDOM, theirs)
+        assert line["ours"] == pytest.approx(100 * expected[0]) and line["other"] == pytest.approx(100 * expected[1])
+        assert line["value"] == pytest.approx(100 * (expected[0] - expected[1]), abs=1e-3)
+        assert line["value_unit"] == "points" and line["target"] == (">= 0 points" if end else None)
+    times = lines["digits: epochs to what random's 10 full runs come to on unseen seeds, random / ours"]
+    curve = {budget: means_of(table, found, OURS, budget) for budget in TWO}
+    assert times["value"] == pytest.approx(fold(curve, means_of(table, found, RANDOM, 10)), abs=1e-3)
+    whole = lines["digits, 5 full runs' epochs: searches that end without a trial trained to the end"]
+    assert whole["value"] == 0 and whole["met"]
+    about = made["tables"]["digits"]
+    methods = about["methods"]
     assert methods[LIMIT][0]["regret"]["mean"] == 0 and methods[RANDOM][0]["gain_over_random"]["interval"] == [0, 0]
+    assert about["without_a_whole_trial"] == {OURS: {5: 0, 10: 0}, RANDOM: {5: 0, 10: 0}}
     assert list(made["plots"][0]["panels"][0]["series"]) == [OURS, RANDOM, ORACLE]
+
+
+def test_how_many_times_fewer_epochs_follows_from_where_the_curve_passes():
+    curve = {10: 0.5, 20: 0.6, 40: 0.6, 80: 0.7}
+    for wanted, budget in [(0.4, 10), (0.5, 10), (0.55, math.sqrt(200)), (0.6, 20), (0.65, math.sqrt(3200)), (0.8, 80)]:
+        assert fold(curve, wanted) == pytest.approx(40 / budget)
+    assert fold({10: 0.5, 20: 0.4, 40: 0.6, 80: 0.6}, 0.45) == 4
+    assert fold({10: 0.4, 20: 0.3, 40: 0.5, 80: 0.6}, 0.4) == 4
+
+
+def test_a_search_without_a_whole_trial_is_counted(two_budgets, table, found):
+    less = {
+        **found,
+        OURS: [{budget: one._replace(whole=()) for budget, one in found[OURS][0].items()}, *found[OURS][1:]],
+    }
+    made = results({"digits": less}, {"digits": table}, without=[])
+    assert made["tables"]["digits"]["without_a_whole_trial"][OURS] == {5: 1, 10: 1}
+    line = next(line for line in made["rows"] if "without a trial" in line["measurement"])
+    assert (line["value"], line["met"]) == (1, False)
+
+
+def test_the_better_of_two_is_told_by_its_interval(table):
+    """The limit is better than the worst setting by what the table says, in the middle of an interval above 0."""
+    values = {name: worth(table, [place] * 40) for name, place in [("good", 63), ("poor", 0)]}
+    mean, (low, high) = (lambda found: (found["mean"], found["interval"]))(
+        honest_results._points(values["good"] - values["poor"])
+    )
+    assert 0 < low < mean < high and mean == pytest.approx(
+        100 * (crossed_mean(values["good"]) - crossed_mean(values["poor"])), abs=1e-3
+    )
 
 
 @pytest.mark.slow
@@ -182,9 +239,18 @@ def test_the_whole_measurement(two_budgets, monkeypatch, tmp_path, table):
     monkeypatch.setattr(honest_search, "path_of", lambda name: tmp_path / name)
     monkeypatch.setattr(honest_search, "ProcessPoolExecutor", InThisProcess)
     (made,) = honest_search.measure(searches=2)
-    assert made["without"] == ["fashion_mnist", "cifar10", "Syne Tune's ASHA"]
-    assert set(made["tables"]["digits"]["methods"]) == {*EVERYONE, ORACLE, LIMIT} > set(DRAWN)
-    assert set(made["plots"][0]["panels"][0]["series"]) == set(DRAWN)
+    assert made["without"] == ["fashion_mnist", "cifar10", SYNE_TUNED]
+    methods = made["tables"]["digits"]["methods"]
+    assert set(methods) == {*EVERYONE, ORACLE, LIMIT}
+    for name, cells in methods.items():
+        assert [cell["full_runs"] for cell in cells] == list(TWO if name in (*MAIN, ORACLE, LIMIT) else TWO[1:]), name
+    assert set(made["plots"][0]["panels"][0]["series"]) == {*MAIN, ORACLE} - {SYNE_TUNED}
+    assert {
+        line["measurement"].split(", against ")[-1] for line in made["rows"] if line["target"] == ">= 0 points"
+    } == {
+        f"{RANDOM} with 10",
+        RAY_TUNED,
+    }
     json.dumps(made)
 
 
