@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from benchmarks.baselines.search_task import Finish, SearchTask
 
@@ -17,22 +17,12 @@ def ours(task: SearchTask, storage: Path, fast: Mapping[str, object] = FAST) -> 
     On GPUs it finds out for itself how many trials share one.
     """
     from benchmarks.options import AS_OTHERS, keyed
-
-    rungs = {"grace_epochs": task.grace_epochs, "reduction_factor": task.reduction_factor}
-    return _sweep(task, storage, {**fast, **keyed({**rungs, **AS_OTHERS})})
-
-
-def ours_by_default(task: SearchTask, storage: Path) -> list[Finish]:
-    """Our sweep as it comes, with rungs, strata, smoothing and a control group of its own."""
-    return _sweep(task, storage, FAST)
-
-
-def _sweep(task: SearchTask, storage: Path, settings: Mapping[str, Any]) -> list[Finish]:
     from tune_mixup import sweep
 
+    rungs = {"grace_epochs": task.grace_epochs, "reduction_factor": task.reduction_factor}
     done = sweep(
         task.space,
-        settings,
+        {**fast, **keyed({**rungs, **AS_OTHERS})},
         root=storage,
         name="ours",
         trials=len(task.space.baselines),
@@ -58,15 +48,18 @@ def _sweep(task: SearchTask, storage: Path, settings: Mapping[str, Any]) -> list
     return sorted(found)
 
 
-def plain_tune(task: SearchTask, storage: Path) -> list[Finish]:
-    """Ray Tune as its documentation shows it, in the Ray that is there or else a local one."""
+def plain_tune(task: SearchTask, storage: Path, *, reuse_actors: bool = False) -> list[Finish]:
+    """Ray Tune as its documentation shows it, in the Ray that is there or else a local one.
+
+    `reuse_actors` lets a process take one trial after another, which Tune does only when it is asked to.
+    """
     import ray
 
     from benchmarks.baselines import plain_tune
 
     if not ray.is_initialized():
         start_ray(task.slots)
-    return plain_tune.search(task, storage=storage)
+    return plain_tune.search(task, storage=storage, reuse_actors=reuse_actors)
 
 
 def optuna_pool(task: SearchTask, storage: Path) -> list[Finish]:
@@ -76,9 +69,11 @@ def optuna_pool(task: SearchTask, storage: Path) -> list[Finish]:
     return optuna_pool.search(task, storage=storage)
 
 
+REUSED = "plain Ray Tune, actors reused"
 CONTENDERS: dict[str, Callable[[SearchTask, Path], list[Finish]]] = {
     "ours": ours,
     "plain Ray Tune": plain_tune,
+    REUSED: partial(plain_tune, reuse_actors=True),
     "Optuna pool": optuna_pool,
 }
 
@@ -99,5 +94,5 @@ def start_our_ray(slots: int) -> None:
     start_ray(slots)
 
 
-RAYS: dict[str, Callable[[int], None]] = {"ours": start_our_ray, "plain Ray Tune": start_ray}
+RAYS: dict[str, Callable[[int], None]] = {"ours": start_our_ray, "plain Ray Tune": start_ray, REUSED: start_ray}
 """For measurements that leave the start of Ray out."""

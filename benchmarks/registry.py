@@ -116,10 +116,6 @@ CELLS: dict[str, Cell] = {
             "24 configurations under ASHA, trials per hour, against Optuna pool",
             "the same, best validation accuracy, against plain Ray Tune",
             "the same, best validation accuracy, against Optuna pool",
-            "ours with its own rungs: wall time of the 24, against plain Ray Tune",
-            "ours with its own rungs: wall time of the 24, against Optuna pool",
-            "ours with its own rungs: best validation accuracy, against plain Ray Tune",
-            "ours with its own rungs: best validation accuracy, against Optuna pool",
         ),
     ),
     "worker_memory": Cell(

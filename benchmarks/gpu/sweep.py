@@ -16,8 +16,8 @@ import ray
 from optuna.distributions import FloatDistribution
 
 from benchmarks import contenders
-from benchmarks.baselines import plain_tune
 from benchmarks.baselines.search_task import Finish, SearchTask
+from benchmarks.contenders import REUSED
 from benchmarks.gpu import Result, Size
 from benchmarks.gpu.ladder import RUNGS
 from benchmarks.gpu.timing import on_random_images
@@ -32,7 +32,6 @@ FREE: dict[str, FloatDistribution] = {
     "optimizer.lr": FloatDistribution(0.01, 0.4, log=True),
     "optimizer.weight_decay": FloatDistribution(1e-5, 1e-2, log=True),
 }
-REUSED = "plain Ray Tune, actors reused"
 TARGET = 6
 """Times the trials per GPU-hour of plain Ray Tune with actors reused."""
 
@@ -116,10 +115,13 @@ def _ours(task: SearchTask, storage: Path, size: Size) -> list[Finish]:
     return contenders.ours(task, storage, fast)
 
 
+def _plain(name: str) -> Callable[[SearchTask, Path, Size], list[Finish]]:
+    return lambda task, storage, size: contenders.CONTENDERS[name](task, storage)
+
+
 CONTENDERS: dict[str, Callable[[SearchTask, Path, Size], list[Finish]]] = {
     "ours": _ours,
-    REUSED: lambda task, storage, size: plain_tune.search(task, storage=storage, reuse_actors=True),
-    "plain Ray Tune": lambda task, storage, size: plain_tune.search(task, storage=storage),
+    **{name: _plain(name) for name in (REUSED, "plain Ray Tune")},
 }
 
 

@@ -4,7 +4,7 @@ from optuna.distributions import FloatDistribution
 
 from benchmarks.baselines import optuna_pool, plain_tune
 from benchmarks.baselines.search_task import SearchTask
-from benchmarks.contenders import ours, ours_by_default
+from benchmarks.contenders import ours
 from benchmarks.race import FREE, search_task
 from benchmarks.rivals import Rival
 from tune_mixup.search_space import SearchSpace
@@ -56,7 +56,6 @@ def test_the_pool_runs_the_task(tmp_path):
 @pytest.mark.slow
 def test_ours_runs_the_task(ray_session, tmp_path, global_state_kept):
     check(ours(TASK, tmp_path / "plain"))
-    check(ours_by_default(TASK, tmp_path / "default"))
 
 
 def test_points_of_a_race_depend_on_its_seed_and_lie_in_the_space(monkeypatch, tmp_path):
