@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tune_mixup.mixing.sinkhorn import doubly_stochastic
+from tune_mixup.mixing.sinkhorn import doubly_stochastic, swept
 
 SMALLEST_CONFUSION = 1e-30
 """Confusions below this count as this: every pair of different classes keeps a positive weight."""
@@ -66,12 +66,15 @@ def uniform_pairing(num_classes: int, diagonal: float) -> Tensor:
     return diagonal * eye + (1 - diagonal) / (num_classes - 1) * (1 - eye)
 
 
-def pairing_matrix(confusion: Tensor, gamma: float, *, diagonal: float, power_diagonal: bool) -> Tensor:
+def pairing_matrix(
+    confusion: Tensor, gamma: float, *, diagonal: float, power_diagonal: bool, sweeps: int | None = None
+) -> Tensor:
     """How often a class is paired with another: confusion to the power gamma, entry by entry, made doubly stochastic.
 
     `confusion` is row-stochastic, on the CPU. With `power_diagonal` the diagonal is powered like the rest (gamma = 0
     gives 1 / K everywhere); without it only the confusions are, and each row is scaled to `diagonal` on the diagonal
-    and 1 - `diagonal` beside it before balancing (gamma = 0 gives `uniform_pairing`).
+    and 1 - `diagonal` beside it before balancing (gamma = 0 gives `uniform_pairing`). Balancing is exact, or with
+    `sweeps` that many rounds of Sinkhorn's, after which only the columns sum to 1 exactly.
     """
     num_classes = len(confusion)
     if gamma == 0:
@@ -82,4 +85,4 @@ def pairing_matrix(confusion: Tensor, gamma: float, *, diagonal: float, power_di
         log_wrong = F.log_softmax(log_weights.masked_fill(eye, -torch.inf), dim=1) + math.log1p(-diagonal)
         log_diagonal = math.log(diagonal) if diagonal > 0 else -math.inf
         log_weights = log_wrong.masked_fill(eye, log_diagonal)
-    return doubly_stochastic(log_weights)
+    return doubly_stochastic(log_weights) if sweeps is None else swept(log_weights, sweeps)

@@ -16,8 +16,8 @@ its centre."""
 def squeeze_into(images: Tensor, box: Box, interpolation: Interpolation) -> Tensor:
     """Each of `images` [B, C, H, W] resized to the box (edges [] or [B]) and put there: [B, C, H, W].
 
-    The same pixels as torch's `interpolate` of that mode, without antialiasing, for images of float32 or less. Outside of the box, and everywhere for
-    a box without area, the result is some pixels of the image.
+    The same pixels as torch's `interpolate` of that mode, without antialiasing, for images of float32 or less. Outside
+    of the box, and everywhere for a box without area, the result is some pixels of the image.
     """
     small = images
     for dim, (start, end) in ((2, (box.top, box.bottom)), (3, (box.left, box.right))):
