@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-GOLDEN = Path(__file__).resolve().parents[2] / ".." / "shared" / "golden"
+GOLDEN = Path(__file__).resolve().parents[1] / ".." / "shared" / "golden"
 
 
 def cases(*files: str, **wanted: Any) -> Iterator[tuple[dict[str, Any], dict[str, np.ndarray]]]:
