@@ -15,6 +15,7 @@ from tune_mixup.data.base import Split, TrainingData
 from tune_mixup.data.batches import order_of_appearance
 from tune_mixup.loss import CrossEntropy
 from tune_mixup.mixing.base import MixedBatch
+from tune_mixup.mixing.confusion_partners import ConfusionPartners
 from tune_mixup.mixing.cutmix import CutMix
 from tune_mixup.mixing.generalized_mixup import GeneralizedMixup
 from tune_mixup.mixing.pairing import draw_by_slot, slot_weights
@@ -320,3 +321,10 @@ def test_the_variant_has_identities_of_its_own():
     assert len(identities | {TrialConfig.from_dotted(PUBLISHED, more).identity() for more in others}) == 8
     unused = TrialConfig.from_dotted(PUBLISHED, {"mixing.step_size": 3})
     assert unused.identity() == TrialConfig.from_dotted(PUBLISHED).identity()
+
+
+def test_a_captured_step_of_one_variant_does_not_serve_the_other():
+    """The two draw by other operations, while gamma and mu only change what is in the state."""
+    rule = ConfusionPartners()
+    assert {"gamma", "mu"} <= rule.changeable
+    assert not {"variant", "pairing"} & rule.changeable
