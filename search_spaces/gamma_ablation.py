@@ -3,8 +3,8 @@
     tune-mixup sweep gamma_ablation --max-epochs 100 --gpus-per-trial 0.25
 
 A grid: nothing else varies and nothing is stopped early. gamma 0 is standard mixup on the same stratified batches;
-`rows: permuted` is the control that reproduces the published code's misalignment, so that what confusion guides can be
-told from what any uneven pairing does. At gamma 0 the rows are all alike and the control is left out.
+`rows: permuted` is a control, not the released code's own map of rows: what confusion guides can be told from what any
+uneven pairing does. At gamma 0 the rows are all alike and the control is left out.
 """
 
 from optuna.distributions import CategoricalDistribution

@@ -3,8 +3,8 @@
     tune-mixup sweep generalized_mixup --trials 64 --max-epochs 100 --gpus-per-trial 0.25
 
 gamma: the report "From Confusion to Clarity: Generalized mixup" tries 2^-4 to 2 and finds 0.125 to 0.25 best (Table 1).
-growth_factor and step_size: its code documents growth by 1.5 every 20 epochs but never applies it; the values here are
-what its authors meant to run. mu: the report uses 0.5, its code 0.9. The optimizer is the report's.
+growth_factor and step_size: its code documents growth by 1.5 every 20 epochs but applies it in single epochs only; the
+values here are what its authors meant to run. mu: the report uses 0.5, its code 0.9. The optimizer is the report's.
 With 100 classes set training.batch_size to a multiple of 100.
 """
 

@@ -4,7 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from tune_mixup import __version__
+from tune_mixup import TrialConfig, __version__
 from tune_mixup.reading import parse_yaml
 from tune_mixup.sweep_config import plan
 
@@ -79,3 +79,25 @@ def test_the_space_of_the_documentation_is_one(tmp_path):
     assert {point["training.batch_size"] for point in points} == {32, 64, 128, 256}
     assert all(("mixing.probability" in point) == (point["mixing.alpha"] >= 0.5) for point in points)
     assert config.invalid_points().points == 0
+
+
+def test_the_published_protocol_of_the_documentation_is_a_configuration():
+    blocks = re.findall(r"```yaml\n(.*?)```", text("docs/methods.md"), flags=re.DOTALL)
+    (written,) = (block for block in blocks if "variant: published" in block)
+    config = TrialConfig.parse(parse_yaml(written))
+    assert config.schedule.drops(config.training.epochs) == (51, 76)
+    assert [epoch for epoch in range(100) if config.mixing.gamma_at(epoch) == 0.125 * 1.5] == [20, 40, 60, 80]
+    assert {config.mixing.gamma_at(epoch) for epoch in range(100)} == {0.125, 0.125 * 1.5}
+    hundred = {"data": {"name": "cifar100", "batches": "fixed"}, "training": {"epochs": 100, "batch_size": 1000}}
+    TrialConfig.parse({**parse_yaml(written), **hundred})
+
+
+def test_every_claim_about_published_code_names_a_test_that_exists():
+    claims = re.findall(r"^\|.*\| `(tests/[\w/]+\.py)`, `(test_\w+)` \|$", text("docs/methods.md"), flags=re.MULTILINE)
+    rows = text("docs/methods.md").split("## What equals published code")[1].split("## Losses")[0].count("\n| ") - 1
+    assert len(claims) == rows > 10
+    for file, test in claims:
+        assert f"\ndef {test}(" in text(file), f"{file} has no {test}"
+    recorded = [path for path in ROOT.glob("tests/**/test_published_*.py") if "from golden import" in path.read_text()]
+    named = {file for file, _ in claims}
+    assert {str(path.relative_to(ROOT)) for path in recorded} <= named

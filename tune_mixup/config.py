@@ -19,7 +19,7 @@ from tune_mixup.mixing.erm import Erm
 from tune_mixup.models import AnyModel
 from tune_mixup.models.tiny_resnet import TinyResNet
 from tune_mixup.optimizer import AnyOptimizer, Sgd
-from tune_mixup.parts import with_default_names
+from tune_mixup.parts import FOR_IDENTITY, with_default_names
 from tune_mixup.schedule import AnySchedule, Cosine
 from tune_mixup.schema import Schema, flatten, nest
 
@@ -82,7 +82,12 @@ class TrialConfig(Schema):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.mixing.needs_stratified_batches and self.data.batches != "stratified":
+        if self.mixing.needs_fixed_batches and self.data.batches != "fixed":
+            raise ValueError(
+                f"data.batches: got {self.data.batches!r}, but mixing.name={self.mixing.name} goes by the place in the "
+                "batch and needs 'fixed'; set data.batches=fixed or draw partners another way (variant=intended)"
+            )
+        if self.mixing.needs_stratified_batches and self.data.batches == "shuffled":
             raise ValueError(
                 f"data.batches: got {self.data.batches!r}, but mixing.name={self.mixing.name} pairs classes within a "
                 "batch and needs 'stratified'; set data.batches=stratified or draw partners another way "
@@ -157,7 +162,9 @@ class TrialConfig(Schema):
         Settings that train identically share it.
         """
         simplest = self.model_copy(update={"mixing": self.mixing.canonical(), "loss": self.loss.canonical()})
-        values = simplest.model_dump(mode="json", exclude={"seed": True, "data": {"root": True, "path": True}})
+        values = simplest.model_dump(
+            mode="json", exclude={"seed": True, "data": {"root": True, "path": True}}, context=FOR_IDENTITY
+        )
         if not self.training.metrics:  # which came later than the first identities
             del values["training"]["metrics"]
         if self.data.fingerprint is None:  # likewise

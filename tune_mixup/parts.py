@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from inspect import isabstract
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
-from pydantic import GetCoreSchemaHandler, ValidationError
+from pydantic import GetCoreSchemaHandler, SerializationInfo, SerializerFunctionWrapHandler, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 from typing_extensions import override
@@ -20,10 +20,15 @@ from tune_mixup.faults import shown
 from tune_mixup.importing import WRITTEN_LIKE, import_path, imported, is_import_path
 from tune_mixup.schema import NAMELESS, ONE_LINE, Schema, suggest
 
+FOR_IDENTITY = "identity"
+"""As the context of `model_dump`: leave out the settings that `came_later` and are as they are by default."""
+
 
 class Part(Schema):
     """Settings of one of several; a class that declares no `name` is called by its import path."""
 
+    came_later: ClassVar[frozenset[str]] = frozenset()
+    """Settings that were added when identities were in use: at their defaults they do not change one."""
     name: str = ""
 
     @property
@@ -88,7 +93,9 @@ class PartOf:
         return part.name if listed is type(part) else import_path(type(part))
 
     def __get_pydantic_core_schema__(self, source: type[Part], handler: GetCoreSchemaHandler) -> CoreSchema:
-        written = core_schema.wrap_serializer_function_ser_schema(self._write, schema=core_schema.any_schema())
+        written = core_schema.wrap_serializer_function_ser_schema(
+            self._write, info_arg=True, schema=core_schema.any_schema()
+        )
         return core_schema.no_info_plain_validator_function(partial(self._read, source), serialization=written)
 
     def _read(self, base: type[Part], given: object) -> Part:
@@ -111,8 +118,12 @@ class PartOf:
         # The class has been found by its name, which may be spelled otherwise than its own.
         return found.model_validate({key: value for key, value in given.items() if key != "name"})
 
-    def _write(self, part: Any, write: core_schema.SerializerFunctionWrapHandler) -> Any:
+    def _write(self, part: Any, write: SerializerFunctionWrapHandler, info: SerializationInfo) -> Any:
         written = write(part)
+        if info.context == FOR_IDENTITY:
+            fields = type(part).model_fields
+            as_before = {key for key in part.came_later if getattr(part, key) == fields[key].default}
+            written = {key: value for key, value in written.items() if key not in as_before}
         return {**written, "name": self.key(part)} if "name" in written else written
 
 

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tune_mixup.data.batches import check_batches, epoch_batches
+from tune_mixup.data.batches import check_batches, epoch_batches, order_of_appearance
 
 
 def seeded(seed):
@@ -45,6 +45,25 @@ def test_stratified_batches_hold_each_class_equally_often(data, seed):
     assert len(set(batches.flatten().tolist())) == batches.numel()
     for batch in batches:
         assert torch.bincount(targets[batch], minlength=num_classes).tolist() == [per_class] * num_classes
+
+
+@given(labelled(), st.integers(0, 2**31))
+@settings(deadline=None, max_examples=60)
+def test_batches_sorted_by_class_hold_what_stratified_ones_do(data, seed):
+    targets, counts, per_class = data
+    order = torch.randperm(len(counts), generator=seeded(seed + 1))
+    options = {"batch_size": per_class * len(counts), "num_classes": len(counts), "stratified": True}
+    batches = draw(targets, seed, **options, class_order=order)
+    assert len(batches) == min(counts) // per_class
+    assert len(set(batches.flatten().tolist())) == batches.numel()
+    for batch in batches:
+        assert targets[batch].tolist() == [label for label in order.tolist() for _ in range(per_class)]
+    mixed = draw(targets, seed, **options)
+    assert torch.equal(mixed.sort(1).values, batches.sort(1).values)
+
+
+def test_classes_are_ordered_by_their_first_example():
+    assert order_of_appearance(torch.tensor([3, 3, 0, 4, 0, 1, 3]), 6).tolist() == [3, 0, 4, 1, 2, 5]
 
 
 @given(labelled(), st.integers(0, 2**31))

@@ -51,7 +51,7 @@ def numbers(split):
         ({"train_limit": 0}, ["train_limit", "0", "greater than 0"]),
         ({"train_limit": True}, ["train_limit", "True", "whole number"]),
         ({"train_limit": 10.5}, ["train_limit", "10.5", "whole number"]),
-        ({"batches": "sorted"}, ["batches", "'sorted'", "'shuffled' or 'stratified'"]),
+        ({"batches": "sorted"}, ["batches", "'sorted'", "'shuffled', 'stratified' or 'fixed'"]),
         ({"unbalanced": "ignore"}, ["unbalanced", "'ignore'", "'drop' or 'cycle'"]),
         ({"augment": {"crop_padding": -1}}, ["augment.crop_padding", "-1", "greater than or equal to 0"]),
         ({"augment": {"padding_mode": "wrap"}}, ["augment.padding_mode", "'wrap'", "'zeros' or 'reflect'"]),
@@ -169,6 +169,24 @@ def test_trials_of_one_process_share_their_tensors():
     assert load(Named(), seed=1, device=CPU) is not first
     assert load(Named(validation_fraction=0.2), seed=0, device=CPU) is not first
     assert load_test(Named(), device=CPU) is load_test(Named(augment=Augment(flip=True)), device=CPU)
+
+
+class LateFirst(Named):
+    """Class 2 is the first that the whole set shows, once, and 0 and 1 follow."""
+
+    @override
+    def read_train(self):
+        targets = torch.tensor([2] + [0] * 20 + [1] * 20 + [2] * 3)
+        return Split(torch.zeros(len(targets), 2, 3, 3, dtype=torch.uint8), targets), ("ant", "bee", "cow")
+
+
+def test_the_order_of_classes_is_that_of_the_whole_set_whichever_split_is_drawn():
+    orders = set()
+    for seed in range(12):
+        data = load(LateFirst(), seed=seed, device=CPU)
+        assert data.class_order == (2, 0, 1)
+        orders.add(tuple(dict.fromkeys(data.train.targets.tolist())))
+    assert orders == {(2, 0, 1), (0, 1, 2)}  # what the split leaves has its first example or has it not
 
 
 def test_no_more_than_two_splits_are_kept():

@@ -3,7 +3,14 @@ import numpy as np
 import pytest
 import torch
 
-from tune_mixup.mixing.confusion import pairing_matrix, row_stochastic, soft_counts, uniform_pairing
+from tune_mixup.mixing.confusion import (
+    add_rows,
+    multiply,
+    pairing_matrix,
+    row_stochastic,
+    soft_counts,
+    uniform_pairing,
+)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -37,6 +44,33 @@ def test_counts_with_one_lam_per_example():
     lam = torch.rand(30, generator=generator(9))
     expected = reference.soft_counts(logits.numpy(), own.tolist(), other.tolist(), lam.tolist())
     np.testing.assert_allclose(soft_counts(logits, own, other, lam).numpy(), expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("add_up", [add_rows, multiply])
+@pytest.mark.parametrize(("size", "num_classes"), [(1, 2), (40, 3), (100, 10), (50, 200)])
+def test_both_ways_of_adding_up_equal_a_double_loop(add_up, size, num_classes):
+    """That of the CPU and that of a GPU, both on the CPU; softmax and zeros are the loop's own."""
+    logits, own, other = random_batch(size, num_classes)
+    other[::5] = own[::5]
+    lam = torch.rand(size, dtype=torch.float64, generator=generator(9))
+    wrong = torch.tensor([
+        [0.0 if c in (own[i], other[i]) else float(np.exp(z)) / float(np.exp(logits[i].numpy()).sum())
+         for c, z in enumerate(logits[i].tolist())]
+        for i in range(size)
+    ], dtype=torch.float64)  # fmt: skip
+    expected = reference.soft_counts(logits.numpy(), own.tolist(), other.tolist(), lam.tolist())
+    np.testing.assert_allclose(add_up(wrong, own, other, lam[:, None]).numpy(), expected, atol=1e-10)
+
+
+def test_a_gpu_multiplies_and_a_cpu_adds(monkeypatch):
+    """Which of the two is called goes by the device alone; "meta" stands for any that is no CPU."""
+    logits, own, other = (tensor.to("meta") for tensor in random_batch(6, 4))
+    called = []
+    for name in ("add_rows", "multiply"):
+        monkeypatch.setattr(f"tune_mixup.mixing.confusion.{name}", lambda *args, name=name: called.append(name))
+    soft_counts(logits, own, other, torch.tensor(0.5, device="meta"))
+    soft_counts(*random_batch(6, 4), torch.tensor(0.5))
+    assert called == ["multiply", "add_rows"]
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])

@@ -246,9 +246,16 @@ def test_counts_are_exact_under_autocast():
     np.testing.assert_allclose(output.state["counts"].numpy(), expected, atol=1e-10)
 
 
-@pytest.mark.parametrize("pairing", ["birkhoff", "sequential", "independent"])
-def test_restored_training_equals_uninterrupted_training(pairing):
-    mixer = GeneralizedMixup(gamma=1.0, growth_factor=2.0, step_size=1, pairing=pairing, rows="permuted")
+@pytest.mark.parametrize(
+    "drawing",
+    [
+        *({"pairing": p, "rows": "permuted"} for p in ("birkhoff", "sequential", "independent")),
+        {"variant": "published"},
+    ],
+    ids=str,
+)
+def test_restored_training_equals_uninterrupted_training(drawing):
+    mixer = GeneralizedMixup(gamma=1.0, growth_factor=2.0, step_size=1, **drawing)
     losses, whole, _, _ = train(mixer, epochs=3)
     first, state, network, _ = train(mixer, epochs=2)
     file = io.BytesIO()
@@ -284,6 +291,17 @@ SAME = [
     ({"gamma": 9.0}, {"gamma": 8.0}),
     ({"gamma": 12.0, "max_gamma": 16.0}, {"gamma": 12.0, "max_gamma": 12.0}),
     ({"gamma": 2.0, "growth_factor": 0.5, "max_gamma": 3.0}, {"gamma": 2.0, "growth_factor": 0.5}),
+    ({"variant": "published", "growth_factor": 1.0, "step_size": 1}, {"variant": "published"}),
+    ({"variant": "published", "gamma": 0.0, "mu": 0.1, "max_gamma": 2.0}, {"variant": "published", "gamma": 0.0}),
+    ({"variant": "published", "mu": 1.0, "growth_factor": 2.0}, {"variant": "published", "gamma": 0.0}),
+    (
+        {"variant": "published", "gamma": 8.0, "growth_factor": 3.0, "step_size": 1},
+        {"variant": "published", "gamma": 9.0},
+    ),
+    (
+        {"variant": "published", "gamma": 2.0, "growth_factor": 0.5, "max_gamma": 3.0, "step_size": 1},
+        {"variant": "published", "gamma": 2.0, "growth_factor": 0.5, "step_size": 1},
+    ),
 ]
 
 
@@ -326,6 +344,10 @@ DIFFERENT = [
     {"gamma": 4.0, "growth_factor": 2.0, "step_size": 2},
     {"gamma": 12.0, "max_gamma": 16.0},
     {"gamma": 12.0, "growth_factor": 0.5, "step_size": 1},
+    {"gamma": 4.0, "variant": "published"},
+    {"gamma": 0.0, "variant": "published"},
+    {"gamma": 4.0, "variant": "published", "mu": 0.0},
+    {"gamma": 4.0, "variant": "published", "growth_factor": 2.0, "step_size": 2},
 ]
 
 

@@ -40,6 +40,8 @@ SETTINGS = {name: mixer() for name, mixer in MIXERS.items()} | {
     "generalized sequential": GeneralizedMixup(pairing="sequential"),
     "generalized independent": GeneralizedMixup(pairing="independent"),
     "generalized permuted": GeneralizedMixup(rows="permuted", power_diagonal=False, diagonal=0.1),
+    "generalized published": GeneralizedMixup(variant="published", gamma=1.0),
+    "cutmix by published confusion": CutMix(partners=ConfusionPartners(variant="published")),
     "manifold per sample": ManifoldMixup(per="sample", layers=(1, 2)),
     "saliencymix per sample": SaliencyMix(per="sample", probability=0.5),
     "saliencymix official": SaliencyMix(variant="official"),

@@ -11,7 +11,7 @@ from scipy import stats
 from tune_mixup.mixing.boxes import Box, box_of_scale
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.resizemix import ResizeMix
-from tune_mixup.mixing.squeeze import squeeze_into
+from tune_mixup.mixing.squeeze import nearest_source, squeeze_into
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -68,6 +68,24 @@ def test_the_same_pixels_as_torch_for_every_size_of_box(interpolation):
         for width in (1, 2, 5, 13, 26, 27):
             got = squeezed(images, (0, height, 0, width), interpolation)[..., :height, :width]
             torch.testing.assert_close(got, F.interpolate(images, (height, width), mode=interpolation))
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
+@pytest.mark.parametrize(("length", "size"), [(96, 74), (224, 46), (256, 255), (240, 232)])
+def test_the_same_pixels_as_torch_on_large_images(interpolation, length, size):
+    images = torch.rand(1, 1, length, 5, generator=generator())
+    got = squeezed(images, (0, size, 0, 3), interpolation)[..., :size, :3]
+    torch.testing.assert_close(got, F.interpolate(images, (size, 3), mode=interpolation))
+
+
+def test_the_same_source_pixel_as_torch_from_every_size_to_every_size():
+    sizes, places = torch.arange(8, 257), torch.arange(256)
+    seen = places < sizes[:, None]
+    for length in range(8, 257):
+        got = nearest_source(places, length, sizes[:, None]).clamp(0, length - 1)
+        ramp = torch.arange(length, dtype=torch.float32)[None, None]
+        expected = [F.interpolate(ramp, size)[0, 0].long() for size in sizes.tolist()]
+        assert torch.equal(got[seen], torch.cat(expected)), length
 
 
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])

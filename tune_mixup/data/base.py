@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tune_mixup.activity import doing
 from tune_mixup.data.augment import Augment, measure, prepare
-from tune_mixup.data.batches import Unbalanced
+from tune_mixup.data.batches import Unbalanced, order_of_appearance
 from tune_mixup.data.fingerprint import DIGITS, of_tensors
 from tune_mixup.data.stratify import split
 from tune_mixup.parts import Part
@@ -74,8 +74,9 @@ class Dataset(Part, ABC):
     """Subtracted from the pixels (0..1), per channel; empty: measured on the training split."""
     std: PerChannel | None = None
     """Pixels (0..1) are divided by it, per channel, > 0; empty: measured on the training split."""
-    batches: Literal["shuffled", "stratified"] = "shuffled"
-    """Whether batches are drawn at random or hold every class equally often."""
+    batches: Literal["shuffled", "stratified", "fixed"] = "shuffled"
+    """shuffled: drawn at random each epoch; stratified: likewise, with every class equally often; fixed: such batches
+    drawn once, the same in every epoch and sorted by class, as the released code of generalized mixup has them."""
     unbalanced: Unbalanced = "drop"
     """How stratified batches treat unequal classes: the epoch ends with the smallest, or small ones come again."""
     fingerprint: str | None = Field(default=None, pattern=f"^[0-9a-f]{{{DIGITS}}}$")
@@ -140,6 +141,8 @@ class TrainingData:
     class_names: tuple[str, ...]
     fingerprint: str = ""
     """Of the content of the whole data set, its test split apart; empty where there are no images."""
+    class_order: tuple[int, ...] = ()
+    """The classes in the order in which the whole training set first shows them, whatever the split has left of it."""
     _prepared: dict[tuple[int, str], Tensor] = field(default_factory=dict, repr=False)
 
     def prepared(self, augment: Augment) -> Tensor:
@@ -229,6 +232,7 @@ def _load(dataset: Dataset, seed: int, device: torch.device) -> TrainingData:
         std=_per_channel("std", dataset.std, measured_std).to(device),
         class_names=class_names,
         fingerprint=fingerprint,
+        class_order=tuple(order_of_appearance(whole.targets, len(class_names)).tolist()),
     )
 
 

@@ -1,4 +1,6 @@
-"""Which examples meet in a batch: shuffled, or with every class equally often, drawn afresh every epoch.
+"""Which examples meet in a batch: shuffled, or with every class equally often.
+
+The generator decides; whether every epoch has one of its own is the caller's choice.
 
 Shapes: N training examples, K classes, B batch size, k = B / K examples of a class in a stratified batch.
 """
@@ -22,10 +24,12 @@ def epoch_batches(
     stratified: bool,
     unbalanced: Unbalanced,
     generator: Generator,
+    class_order: Tensor | None = None,
 ) -> Tensor:
     """Indices of one epoch's examples, int64 [batches, B], on the device of targets int64 [N].
 
-    A last, partial batch is dropped. Stratified batches hold exactly k examples of every class in random places. With
+    A last, partial batch is dropped. Stratified batches hold exactly k examples of every class, in random places, or
+    class after class in `class_order`, a permutation int64 [K] on the device, where that is given. With
     `drop` no example comes twice in an epoch; with `cycle` the examples of one class come equally often (give or
     take one), and twice in one batch only when the class has fewer than k. Raises as `check_batches`.
     """
@@ -41,9 +45,18 @@ def epoch_batches(
     per_class = batch_size // num_classes
     turn = torch.arange(num_batches * per_class, device=device).reshape(num_batches, 1, per_class)
     grouped = shuffle_by_class(targets, generator=generator)
-    by_class = grouped[first[:, None] + turn % counts[:, None]].reshape(num_batches, batch_size)
+    by_class = grouped[first[:, None] + turn % counts[:, None]]
+    if class_order is not None:
+        return by_class[:, class_order].reshape(num_batches, batch_size)
     places = torch.rand(num_batches, batch_size, device=device, generator=generator).argsort(1)
-    return by_class.gather(1, places)
+    return by_class.reshape(num_batches, batch_size).gather(1, places)
+
+
+def order_of_appearance(targets: Tensor, num_classes: int) -> Tensor:
+    """The classes in the order in which targets int64 [N] first name them, int64 [K]; those that never come last."""
+    places = torch.arange(len(targets), device=targets.device)
+    never = torch.full((num_classes,), len(targets), device=targets.device)
+    return never.scatter_reduce(0, targets, places, "amin").argsort(stable=True)
 
 
 def check_batches(

@@ -78,7 +78,12 @@ class Mixer(Part, ABC):
 
     @property
     def needs_stratified_batches(self) -> bool:
-        """Whether every batch must hold each class equally often (`data.batches = stratified`)."""
+        """Whether every batch must hold each class equally often (`data.batches = stratified`, or `fixed`)."""
+        return False
+
+    @property
+    def needs_fixed_batches(self) -> bool:
+        """Whether a place in the batch must always hold the same class (`data.batches = fixed`)."""
         return False
 
     @property

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tune_mixup.mixing.sinkhorn import doubly_stochastic
+from tune_mixup.mixing.sinkhorn import doubly_stochastic, swept
 
 SMALLEST_CONFUSION = 1e-30
 """Confusions below this count as this: every pair of different classes keeps a positive weight."""
@@ -22,14 +22,25 @@ def soft_counts(logits: Tensor, own: Tensor, other: Tensor, lam: Tensor) -> Tens
     `own`. Each row's softmax, without its own two classes, is added to row `own` times lam and to row `other` times
     1 - lam. A row whose logits are not finite adds nothing. float64 throughout, which autocast and TF32 leave alone.
     """
-    num_classes = logits.shape[1]
     wrong = logits.double().softmax(1).nan_to_num_(nan=0.0)
     wrong = wrong.scatter_(1, torch.stack([own, other], 1), 0.0)
     weight = lam.double().expand(len(logits))[:, None]
-    if logits.device.type == "cpu":  # several times as fast there; a GPU would add up in another order each time
-        counts = wrong.new_zeros(num_classes, num_classes)
-        return counts.index_add_(0, own, weight * wrong).index_add_(0, other, (1 - weight) * wrong)
-    classes = torch.arange(num_classes, device=logits.device)
+    add_up = add_rows if logits.device.type == "cpu" else multiply
+    return add_up(wrong, own, other, weight)
+
+
+def add_rows(wrong: Tensor, own: Tensor, other: Tensor, weight: Tensor) -> Tensor:
+    """Rows `wrong` [B, K] added up by class, `weight` [B, 1] of each to row `own`, the rest to `other`: [K, K].
+
+    Several times as fast as `multiply` on a CPU; a GPU would add up in another order each time.
+    """
+    counts = wrong.new_zeros(wrong.shape[1], wrong.shape[1])
+    return counts.index_add_(0, own, weight * wrong).index_add_(0, other, (1 - weight) * wrong)
+
+
+def multiply(wrong: Tensor, own: Tensor, other: Tensor, weight: Tensor) -> Tensor:
+    """The same as `add_rows`, as one product of matrices: on a GPU the same bits each time."""
+    classes = torch.arange(wrong.shape[1], device=wrong.device)
     blend = weight * (own[:, None] == classes) + (1 - weight) * (other[:, None] == classes)
     return blend.T @ wrong
 
@@ -55,12 +66,15 @@ def uniform_pairing(num_classes: int, diagonal: float) -> Tensor:
     return diagonal * eye + (1 - diagonal) / (num_classes - 1) * (1 - eye)
 
 
-def pairing_matrix(confusion: Tensor, gamma: float, *, diagonal: float, power_diagonal: bool) -> Tensor:
+def pairing_matrix(
+    confusion: Tensor, gamma: float, *, diagonal: float, power_diagonal: bool, sweeps: int | None = None
+) -> Tensor:
     """How often a class is paired with another: confusion to the power gamma, entry by entry, made doubly stochastic.
 
     `confusion` is row-stochastic, on the CPU. With `power_diagonal` the diagonal is powered like the rest (gamma = 0
     gives 1 / K everywhere); without it only the confusions are, and each row is scaled to `diagonal` on the diagonal
-    and 1 - `diagonal` beside it before balancing (gamma = 0 gives `uniform_pairing`).
+    and 1 - `diagonal` beside it before balancing (gamma = 0 gives `uniform_pairing`). Balancing is exact, or with
+    `sweeps` that many rounds of Sinkhorn's, after which only the columns sum to 1 exactly.
     """
     num_classes = len(confusion)
     if gamma == 0:
@@ -71,4 +85,4 @@ def pairing_matrix(confusion: Tensor, gamma: float, *, diagonal: float, power_di
         log_wrong = F.log_softmax(log_weights.masked_fill(eye, -torch.inf), dim=1) + math.log1p(-diagonal)
         log_diagonal = math.log(diagonal) if diagonal > 0 else -math.inf
         log_weights = log_wrong.masked_fill(eye, log_diagonal)
-    return doubly_stochastic(log_weights)
+    return doubly_stochastic(log_weights) if sweeps is None else swept(log_weights, sweeps)

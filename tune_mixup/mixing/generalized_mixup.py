@@ -6,14 +6,19 @@ Algorithm 1. Here `M` is the pairing matrix: confusion to the power gamma, made 
 Differs from the published code:
 
 - Rows follow the class. There, slot s of a class-sorted batch used row s whatever class it held, so that no CIFAR-10
-  class was paired by its own row; `rows=permuted` brings such a mismatch back, as a control.
-- Batches are drawn anew and shuffled each epoch. There, the same examples met in every epoch, sorted by class.
+  class was paired by its own row.
 - gamma grows cumulatively, gamma * growth_factor ** (epoch // step_size). There, growth lasted for single epochs.
 - The diagonal of the confusion matrix holds 1 / K by default, as the report says. There, 0.1 for every K.
 - Pairing is exact on average (`pairing=birkhoff`). There, classes drew in a fixed order and the last got the rest;
   `pairing=sequential` is that rule, with the order drawn anew for each batch.
+- The matrix is balanced exactly. There, by 100 rounds.
+- Batches are drawn anew and shuffled each epoch. There, the same examples met in every epoch, sorted by class.
 - Classes without counts get a uniform row. There, a row of NaN.
 - Settings are chosen on validation data, which is not this module's doing. There, on the test set.
+
+`variant=published` does the first five as the released code does, on the batches of `data.batches=fixed`, which are
+drawn as there. The row of NaN it has not. `rows=permuted` is something else: a control that pairs each class by the row
+of another, drawn by the seed, and all else as intended.
 """
 
 from typing import ClassVar, Literal, Self

@@ -120,6 +120,12 @@ class Mixture(BatchMixer):
 
     @property
     @override
+    def needs_fixed_batches(self) -> bool:
+        """Whether a member does."""
+        return any(member.needs_fixed_batches for member in self._active.values())
+
+    @property
+    @override
     def min_stages(self) -> int:
         """What the most demanding member asks for."""
         return max(member.min_stages for member in self._active.values())

@@ -35,6 +35,12 @@ class PairMixer(BatchMixer):
         """Whether the rule needs them."""
         return self.partner_rule.needs_stratified_batches
 
+    @property
+    @override
+    def needs_fixed_batches(self) -> bool:
+        """Whether the rule needs them."""
+        return self.partner_rule.needs_fixed_batches
+
     @override
     def check_data(self, *, height: int, width: int, num_classes: int) -> None:
         """Raises ValueError for a number of classes that the rule can't pair."""

@@ -62,6 +62,34 @@ def draw_sequential(pairing: Tensor, classes: Tensor, *, generator: Generator) -
     return torch.empty_like(own).scatter(0, own, met[:size])
 
 
+def draw_by_slot(pairing: Tensor, classes: Tensor, *, generator: Generator) -> Tensor:
+    """Partners as the released code draws them: without replacement, slot after slot in their order, by `slot_weights`.
+
+    Slot s is the s-th of K equal parts of the batch. Its members draw one by one among the examples that are left; the
+    last slots get what remains. Raises ValueError when B is not a multiple of K.
+    """
+    num_slots = len(pairing)
+    per_slot, rest = divmod(len(classes), num_slots)
+    if rest:
+        raise ValueError(
+            f"a batch of {len(classes)} can't be {num_slots} slots of equal size, as variant=published needs; use a "
+            f"batch size that is a multiple of {num_slots}, or variant=intended"
+        )
+    arrival = _exponential((num_slots, len(classes)), generator) / slot_weights(pairing, classes)
+    used = torch.zeros(len(classes), dtype=torch.bool, device=classes.device)
+    met = []
+    for slot in range(num_slots):
+        first = arrival[slot].masked_fill(used, torch.inf).topk(per_slot, largest=False).indices
+        used = used.index_fill(0, first, True)
+        met.append(first)
+    return torch.cat(met)
+
+
+def slot_weights(pairing: Tensor, classes: Tensor) -> Tensor:
+    """What each slot's members weigh the examples by, [K, B] > 0: slot s uses row s, whichever class stands there."""
+    return pairing[:, classes].clamp_min(SMALLEST_WEIGHT)
+
+
 def draw_independent(pairing: Tensor, classes: Tensor, *, generator: Generator) -> Tensor:
     """Partners with replacement: a class from the row of the own class, among those present, then any member of it.
 

@@ -34,6 +34,11 @@ class Partners(Part, ABC):
         """Whether every batch must hold each class equally often."""
         return False
 
+    @property
+    def needs_fixed_batches(self) -> bool:
+        """Whether a place in the batch must always hold the same class."""
+        return False
+
     def canonical(self) -> "Partners":
         """The simplest rule that draws exactly like this one."""
         return self

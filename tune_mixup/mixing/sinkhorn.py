@@ -22,10 +22,7 @@ def doubly_stochastic(log_weights: Tensor) -> Tensor:
     `log_weights` float64 [K, K] on the CPU, below infinity; minus infinity (a weight of 0) is allowed where enough
     others remain, as on the diagonal. Returns float64 [K, K].
     """
-    columns = torch.zeros(len(log_weights), dtype=torch.float64)
-    for _ in range(NUM_SWEEPS):
-        rows = _row_scale(log_weights, columns)
-        columns = _column_scale(log_weights, rows)
+    rows, columns = _sweep(log_weights, NUM_SWEEPS)
     for _ in range(MAX_NEWTON_STEPS):
         matrix = _scaled(log_weights, rows, columns)
         if float((matrix.sum(1) - 1).abs().max()) < TOLERANCE:
@@ -33,6 +30,11 @@ def doubly_stochastic(log_weights: Tensor) -> Tensor:
         rows = _newton_step(log_weights, rows, columns, matrix)
         columns = _column_scale(log_weights, rows)
     return round_to_margins(_scaled(log_weights, rows, columns))
+
+
+def swept(log_weights: Tensor, sweeps: int) -> Tensor:
+    """What so many sweeps alone make of exp(log_weights): its columns sum to 1, its rows nearly; `sweeps` >= 1."""
+    return _scaled(log_weights, *_sweep(log_weights, sweeps))
 
 
 def round_to_margins(matrix: Tensor) -> Tensor:
@@ -45,6 +47,14 @@ def round_to_margins(matrix: Tensor) -> Tensor:
     rows_lack = (1 - matrix.sum(1)).clamp_min(0.0)
     columns_lack = (1 - matrix.sum(0)).clamp_min(0.0)
     return matrix + torch.outer(rows_lack, columns_lack / columns_lack.sum().clamp_min(torch.finfo(matrix.dtype).tiny))
+
+
+def _sweep(log_weights: Tensor, sweeps: int) -> tuple[Tensor, Tensor]:
+    columns = torch.zeros(len(log_weights), dtype=torch.float64)
+    for _ in range(sweeps):
+        rows = _row_scale(log_weights, columns)
+        columns = _column_scale(log_weights, rows)
+    return rows, columns
 
 
 def _row_scale(log_weights: Tensor, columns: Tensor) -> Tensor:

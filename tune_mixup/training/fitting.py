@@ -23,11 +23,14 @@ def load_fitting(config: TrialConfig, *, device: torch.device) -> TrainingData:
 
 def draw_batches(config: TrialConfig, data: TrainingData, epoch: int) -> torch.Tensor:
     """The epoch's batches: indices into the training split, int64 [num_batches, batch_size], on the data's device."""
+    targets = data.train.targets
+    fixed = config.data.batches == "fixed"
     return epoch_batches(
-        data.train.targets,
+        targets,
         batch_size=config.training.batch_size,
         num_classes=data.num_classes,
-        stratified=config.data.batches == "stratified",
+        stratified=config.data.batches != "shuffled",
         unbalanced=config.data.unbalanced,
-        generator=generator(config.seed, "batches", epoch, data.train.targets.device),
+        generator=generator(config.seed, "batches", 0 if fixed else epoch, targets.device),
+        class_order=torch.tensor(data.class_order, device=targets.device) if fixed else None,
     )
