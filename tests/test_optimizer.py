@@ -85,7 +85,7 @@ def layers():
 
 
 ONE_STEP = {"sgd": 0.95, "adamw": 0.95, "adam": 0.5}
-"""Where a weight of 1 is after a step of rate 0.5 with decay 0.1 and no gradient. Adam divides the decay by its size."""
+"""Where a weight of 1 is after a step of rate 0.5 with decay 0.1 and no gradient. Adam steps by its sign."""
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

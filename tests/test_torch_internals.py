@@ -220,7 +220,7 @@ print(len(asked), "torch._dynamo" in sys.modules)
 
 @pytest.mark.parametrize(("how", "expected"), [("quiet", ["0", "False"]), ("loud", ["2", "True"])])
 def test_a_quiet_update_imports_no_compiler_and_asks_for_no_gpu(how, expected):
-    """That the usual one does both (the GPU is asked for by Adam and AdamW) shows that the quiet one is still needed."""
+    """That the usual one does both shows that the quiet one is still needed; SGD asks for no GPU."""
     done = subprocess.run([sys.executable, "-c", QUIETLY, how], capture_output=True, text=True)
     assert done.stdout.split() == expected, done.stderr
 
