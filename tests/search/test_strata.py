@@ -144,7 +144,7 @@ def test_a_seat_is_rungs_group_and_control():
 
 @pytest.mark.parametrize("milestones", [[31, 75], [0.31, 0.75]])
 def test_a_rung_just_before_a_milestone_moves_behind_it(milestones):
-    """Without them they are 10 and 30; the rate falls at epoch 31, and the first epoch at the lower rate is the 32nd."""
+    """Without them they are 10 and 30; the first epoch at the lower rate is number 31, that is the 32nd."""
     stepped = {"training.epochs": 100, "schedule.name": "multistep", "schedule.milestones": milestones}
     config = plan(space=space_of(CategoricalDistribution((0.1, 4.0)), **stepped), grace_epochs=10)
     assert Seats(config).of(3, config.trial({"mixing.alpha": 0.1})).rungs == (10, 32)
