@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from tune_mixup.optimizer import OPTIMIZERS, AdamW, AnyOptimizer, Sgd
+from tune_mixup.optimizer import OPTIMIZERS, Adam, AdamW, AnyOptimizer, Sgd
 from tune_mixup.schema import Schema
 
 STEPS = 6
@@ -60,6 +60,19 @@ def test_adamw_follows_its_formula(weight_decay):
     np.testing.assert_allclose(run(settings, np.linspace(-1, 1, 5)), expected, rtol=1e-10)
 
 
+@pytest.mark.parametrize("weight_decay", [0.0, 0.05])
+def test_adam_follows_its_formula(weight_decay):
+    weight, mean, square, expected = np.linspace(-1, 1, 5), np.zeros(5), np.zeros(5), []
+    for step, gradient in enumerate(gradients(), start=1):
+        gradient = gradient + weight_decay * weight
+        mean = 0.8 * mean + 0.2 * gradient
+        square = 0.95 * square + 0.05 * gradient**2
+        weight = weight - 0.1 * mean / (1 - 0.8**step) / (np.sqrt(square / (1 - 0.95**step)) + 1e-3)
+        expected.append(weight)
+    settings = Adam(lr=0.1, beta1=0.8, beta2=0.95, eps=1e-3, weight_decay=weight_decay)
+    np.testing.assert_allclose(run(settings, np.linspace(-1, 1, 5)), expected, rtol=1e-10)
+
+
 @pytest.fixture
 def layers():
     """A convolution, a batch norm and a linear layer, all ones."""
@@ -71,6 +84,10 @@ def layers():
     return modules
 
 
+ONE_STEP = {"sgd": 0.95, "adamw": 0.95, "adam": 0.5}
+"""Where a weight of 1 is after a step of rate 0.5 with decay 0.1 and no gradient. Adam steps by its sign."""
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("decay_norms", [True, False])
 def test_biases_and_norms_decay_only_when_asked(name, decay_norms, layers):
@@ -78,7 +95,7 @@ def test_biases_and_norms_decay_only_when_asked(name, decay_norms, layers):
     Trial.parse({"optimizer": values}).optimizer.build(layers.parameters()).step()
     for parameter in layers.parameters():
         decays = decay_norms or parameter.ndim > 1
-        torch.testing.assert_close(parameter.detach(), torch.full_like(parameter, 0.95 if decays else 1.0))
+        torch.testing.assert_close(parameter.detach(), torch.full_like(parameter, ONE_STEP[name] if decays else 1.0))
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -117,10 +134,22 @@ def test_the_defaults_are_the_published_protocol():
     }
 
 
+def test_adam_defaults_are_the_published_speech_protocol():
+    assert dict(Adam()) == {
+        "name": "adam",
+        "lr": 1e-3,
+        "beta1": 0.9,
+        "beta2": 0.999,
+        "eps": 1e-8,
+        "weight_decay": 1e-4,
+        "decay_norms": True,
+    }
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"name": "lamb"}, "optimizer.name: got 'lamb', which is not known; known: adamw, sgd"),
+        ({"name": "lamb"}, "optimizer.name: got 'lamb', which is not known; known: adam, adamw, sgd"),
         ({"lr": 0.1}, "optimizer.name: is missing; "),
         ({"name": "sgd", "lr": 0.0}, "optimizer.lr: got 0.0, must be greater than 0"),
         ({"name": "sgd", "lr": float("nan")}, "optimizer.lr: got nan, must be a finite number"),
@@ -128,6 +157,8 @@ def test_the_defaults_are_the_published_protocol():
         ({"name": "sgd", "weight_decay": -1e-4}, "optimizer.weight_decay: got -0.0001, must be greater than or equal"),
         ({"name": "sgd", "momentum": 0.0, "nesterov": True}, "optimizer: nesterov is on and momentum is 0; give a"),
         ({"name": "sgd", "beta1": 0.9}, "optimizer.beta1: there is no such setting here"),
+        ({"name": "adam", "beta1": -0.1}, "optimizer.beta1: got -0.1, must be greater than or equal to 0"),
+        ({"name": "adam", "momentum": 0.9}, "optimizer.momentum: there is no such setting here"),
         ({"name": "adamw", "beta2": 1.0}, "optimizer.beta2: got 1.0, must be less than 1"),
         ({"name": "adamw", "eps": 0.0}, "optimizer.eps: got 0.0, must be greater than 0"),
     ],
@@ -138,7 +169,10 @@ def test_bad_settings_are_refused_by_their_dotted_key(values, message):
 
 
 @pytest.mark.parametrize("decay_norms", [True, False])
-@pytest.mark.parametrize("values", [{"name": "sgd"}, {"name": "sgd", "nesterov": True}, {"name": "adamw", "eps": 1e-3}])
+@pytest.mark.parametrize(
+    "values",
+    [{"name": "sgd"}, {"name": "sgd", "nesterov": True}, {"name": "adam", "eps": 1e-3}, {"name": "adamw", "eps": 1e-3}],
+)
 def test_rates_and_decays_from_tensors_do_what_numbers_do(values, decay_norms):
     """In double precision; 1/4 and 1/16 are exact in single precision, in which the tensors are."""
     settings = Trial.parse({"optimizer": {**values, "decay_norms": decay_norms}}).optimizer

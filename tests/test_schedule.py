@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tune_mixup.config import TrialConfig
 from tune_mixup.schedule import AnySchedule, Constant, Cosine, MultiStep
 from tune_mixup.schema import Schema
 
@@ -76,6 +77,12 @@ def test_constant_is_one():
         ((0.5, 0.75), 2, (1,)),
         ((0.5, 0.75), 1, ()),
         ((0.001,), 10, (1,)),
+        ((100, 150), 200, (100, 150)),
+        ((51, 76), 100, (51, 76)),
+        ((101, 151), 200, (101, 151)),  # mixup's own code, which looks after the epoch
+        ((60, 120, 160), 200, (60, 120, 160)),
+        ((500, 1000, 1500), 2000, (500, 1000, 1500)),
+        ((1,), 2, (1,)),
     ],
 )
 def test_multistep_drops_at_the_published_epochs(milestones, total_epochs, drops):
@@ -84,6 +91,29 @@ def test_multistep_drops_at_the_published_epochs(milestones, total_epochs, drops
     rates = per_epoch(schedule, total_epochs)
     assert rates[0] == 1
     assert tuple(epoch for epoch in range(1, total_epochs) if rates[epoch] < rates[epoch - 1]) == drops
+
+
+def test_milestones_in_epochs_are_the_first_epochs_at_the_lower_rate():
+    rates = per_epoch(MultiStep(milestones=(2, 3), factor=0.5), 5)
+    assert rates == [1.0, 1.0, 0.5, 0.25, 0.25]
+    per_step = factors(MultiStep(milestones=(2, 3), factor=0.5, per="step"), 5)
+    assert per_step == [rate for rate in rates for _ in range(STEPS_PER_EPOCH)]
+
+
+def test_milestones_in_epochs_stay_where_they_are_whatever_the_length():
+    assert [MultiStep(milestones=(20,)).drops(epochs) for epochs in (21, 40, 100)] == [(20,)] * 3
+    assert [MultiStep(milestones=(0.5,)).drops(epochs) for epochs in (21, 40, 100)] == [(11,), (20,), (50,)]
+
+
+def test_a_milestone_that_never_comes_is_refused():
+    MultiStep(milestones=(100, 150)).check(151)
+    with pytest.raises(
+        ValueError, match=r"schedule.milestones: got \[100, 150\], must be less than 150, the number of"
+    ):
+        MultiStep(milestones=(100, 150)).check(150)
+    settings = {"schedule.name": "multistep", "schedule.milestones": [5, 20], "training.epochs": 10}
+    with pytest.raises(ValueError, match=r"^schedule.milestones: got \[5, 20\], must be less than 10"):
+        TrialConfig.from_dotted(settings)
 
 
 def test_epochs_from_a_milestone_on_run_at_the_lower_rate():
@@ -109,6 +139,7 @@ schedules = st.one_of(
         final_lr_fraction=st.floats(0, 1),
     ),
     st.builds(Constant, warmup_epochs=st.floats(0, 20), per=st.sampled_from(["step", "epoch"])),
+    st.builds(MultiStep, milestones=st.sets(st.integers(1, 20), min_size=1).map(lambda found: tuple(sorted(found)))),
     st.builds(
         MultiStep,
         warmup_epochs=st.floats(0, 20),
@@ -152,6 +183,19 @@ def test_milestones_come_as_lists_from_files_and_stay_hashable():
     assert hash(parsed) == hash(MultiStep(milestones=(0.25, 0.5)))
 
 
+@pytest.mark.parametrize("milestones", [[100, 150], [0.5, 0.75]])
+def test_milestones_are_written_as_they_were_given(milestones):
+    config = TrialConfig.from_dotted(
+        {"schedule.name": "multistep", "schedule.milestones": milestones, "training.epochs": 200}
+    )
+    written = config.plain()["schedule"]["milestones"]
+    assert written == milestones and [type(one) for one in written] == [type(one) for one in milestones]
+    assert TrialConfig.parse(config.plain()) == config
+
+
+RISING = r"schedule.milestones: got \[.*, must be rising whole epochs from 1 on such as .* fractions of all epochs"
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -160,10 +204,21 @@ def test_milestones_come_as_lists_from_files_and_stay_hashable():
         ({"name": "cosine", "warmup_epochs": -1.0}, "schedule.warmup_epochs: got -1.0, must be greater than or equal"),
         ({"name": "cosine", "final_lr_fraction": 1.5}, "schedule.final_lr_fraction: got 1.5, must be less than or"),
         ({"name": "cosine", "milestones": [0.5]}, "schedule.milestones: there is no such setting here"),
-        ({"name": "multistep", "milestones": [0.5, 1.0]}, "schedule.milestones.1: got 1.0, must be less than 1"),
-        ({"name": "multistep", "milestones": [0.75, 0.5]}, "schedule.milestones: got .*, must be rising fractions"),
-        ({"name": "multistep", "milestones": [0.5, 0.5]}, "schedule.milestones: got .*, must be rising fractions"),
-        ({"name": "multistep", "milestones": []}, "schedule.milestones: got .*, must be rising fractions"),
+        ({"name": "multistep", "milestones": [0.5, 1.0]}, RISING),
+        ({"name": "multistep", "milestones": [0.0, 0.5]}, RISING),
+        ({"name": "multistep", "milestones": [1, 0.5]}, RISING),
+        ({"name": "multistep", "milestones": [0.5, 100]}, RISING),
+        ({"name": "multistep", "milestones": [100.0, 150.0]}, RISING),
+        ({"name": "multistep", "milestones": [0, 100]}, RISING),
+        ({"name": "multistep", "milestones": [-1, 100]}, RISING),
+        ({"name": "multistep", "milestones": [150, 100]}, RISING),
+        ({"name": "multistep", "milestones": [100, 100]}, RISING),
+        ({"name": "multistep", "milestones": [1, True]}, "schedule.milestones.1: got True, must be a whole number or"),
+        ({"name": "multistep", "milestones": ["100"]}, "schedule.milestones.0: got '100', must be a whole number or"),
+        ({"name": "multistep", "milestones": [math.nan]}, "schedule.milestones.0: got nan, must be .* a finite number"),
+        ({"name": "multistep", "milestones": [0.75, 0.5]}, RISING),
+        ({"name": "multistep", "milestones": [0.5, 0.5]}, RISING),
+        ({"name": "multistep", "milestones": []}, RISING),
         (
             {"name": "multistep", "milestones": 0.5},
             "schedule.milestones: got 0.5, must be a list, also where it has one entry",

@@ -97,9 +97,9 @@ def with_outside(paths: Sequence[str]) -> dict[str, Metric]:
     return metrics
 
 
-def directions(metrics: Mapping[str, Metric]) -> dict[str, Direction]:
-    """What validation reports of `metrics`, and which way is better; `_median` is over a trial's last epochs."""
-    return {f"val_{name}{ending}": metric.direction for ending in ("", "_median") for name, metric in metrics.items()}
+def directions(metrics: Mapping[str, Metric], split: str = "val") -> dict[str, Direction]:
+    """What a trial reports of `metrics` on a split, and which way is better; `_median` is over its last epochs."""
+    return {f"{split}_{name}{end}": metric.direction for end in ("", "_median") for name, metric in metrics.items()}
 
 
 def measure(metrics: Mapping[str, Metric], logits: Tensor, targets: Tensor) -> dict[str, float]:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, field_validator
 from typing_extensions import override
 
+from tune_mixup.faults import shown
 from tune_mixup.parts import Part, PartOf
 
 FIRST_WARMUP_FACTOR = 0.01
@@ -81,30 +82,42 @@ class Cosine(Schedule):
         return self.final_lr_fraction + (1 - self.final_lr_fraction) * falling
 
 
-Milestone = Annotated[float, Field(gt=0, lt=1)]
-
-
 class MultiStep(Schedule):
-    """The rate is multiplied by `factor` at each milestone, a fraction of all epochs rounded to a whole epoch.
+    """The rate is multiplied by `factor` at each milestone: a whole epoch, or a fraction of all epochs rounded to one.
 
     A milestone at epoch m means that epochs m and later, counted from 0, run at the lower rate; at least epoch 0 runs
-    at the full one. The published code for generalized mixup drops at 0.51 and 0.76 of 100 epochs.
+    at the full one. Published protocols give epochs, such as 100 and 150 of 200; fractions hold for any number of them.
     """
 
     name: Literal["multistep"] = "multistep"
     milestones: Annotated[
-        tuple[Milestone, ...], BeforeValidator(lambda given: tuple(given) if isinstance(given, list) else given)
+        tuple[int | float, ...], BeforeValidator(lambda given: tuple(given) if isinstance(given, list) else given)
     ] = (0.5, 0.75)
-    """Where the rate drops: rising fractions of all epochs, in (0, 1)."""
+    """Where the rate drops, rising: whole epochs from 1 such as 100 150, or fractions of all epochs, in (0, 1)."""
     factor: float = Field(default=0.1, gt=0, lt=1)
     """What the rate is multiplied by at each milestone: in (0, 1), no unit."""
 
     @field_validator("milestones")
     @classmethod
-    def _milestones_rise(cls, milestones: tuple[float, ...]) -> tuple[float, ...]:
-        if not milestones or list(milestones) != sorted(set(milestones)):
-            raise ValueError(f"got {list(milestones)}, must be rising fractions such as [0.5, 0.75]")
+    def _milestones_rise(cls, milestones: tuple[int | float, ...]) -> tuple[int | float, ...]:
+        epochs = all(isinstance(one, int) and one >= 1 for one in milestones)
+        fractions = all(isinstance(one, float) and 0 < one < 1 for one in milestones)
+        if not milestones or list(milestones) != sorted(set(milestones)) or not (epochs or fractions):
+            raise ValueError(
+                f"got {shown(list(milestones))}, must be rising whole epochs from 1 on such as [100, 150], "
+                "or rising fractions of all epochs in (0, 1) such as [0.5, 0.75]"
+            )
         return milestones
+
+    @override
+    def check(self, total_epochs: int) -> None:
+        """Raises ValueError also for a milestone in epochs that the training does not come to."""
+        super().check(total_epochs)
+        if any(epoch >= total_epochs for epoch in self.milestones):  # fractions are below any number of epochs
+            raise ValueError(
+                f"schedule.milestones: got {shown(list(self.milestones))}, must be less than {total_epochs}, the "
+                "number of epochs in all; train for longer, or give earlier milestones or fractions of all epochs"
+            )
 
     @override
     def drops(self, total_epochs: int) -> tuple[int, ...]:
@@ -117,7 +130,10 @@ class MultiStep(Schedule):
         return float(self.factor**passed)
 
     def _milestone_epochs(self, total_epochs: int) -> list[int]:
-        return [max(1, math.floor(fraction * total_epochs + 0.5)) for fraction in self.milestones]
+        return [
+            given if isinstance(given, int) else max(1, math.floor(given * total_epochs + 0.5))
+            for given in self.milestones
+        ]
 
 
 SCHEDULES: dict[str, type[Schedule]] = {"cosine": Cosine, "multistep": MultiStep, "constant": Constant}

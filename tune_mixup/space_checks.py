@@ -84,12 +84,15 @@ def most_epochs(space: SearchSpace) -> int:
 def objectives(space: SearchSpace) -> dict[str, Direction]:
     """What trials report -> its direction; the metrics are ours and those of the fixed `training.metrics`.
 
-    Raises ValueError for a metric that can't be imported.
+    A space that holds nothing out, which only a retraining may have, reports them of the test split. Raises ValueError
+    for a metric that can't be imported.
     """
     try:
-        return directions(with_outside(added_metrics(space)))
+        metrics = with_outside(added_metrics(space))
     except ValueError as error:
         raise ValueError(f"training.metrics: {error}") from None
+    held_out = flatten(space.fixed).get("data.validation_fraction")
+    return directions(metrics) | (directions(metrics, "test") if held_out == 0 else {})
 
 
 def added_metrics(space: SearchSpace) -> tuple[str, ...]:

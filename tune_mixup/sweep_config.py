@@ -218,6 +218,11 @@ class SweepConfig(Parts):
     def _check_trial(self, trial: TrialConfig) -> None:
         """Raise ValueError for settings of a trial that do not go with the sweep's."""
         training = trial.training
+        if trial.data.measured_split == "test":
+            raise ValueError(
+                "data.validation_fraction: got 0, which leaves nothing to rank trials by but the test split; hold out "
+                "more than 0, or take 0 with `train` or with `evaluate` once the sweep is done"
+            )
         if training.compile == "graph" and not self.gpus_per_trial:
             raise ValueError(
                 "training.compile: got 'graph', which captures a CUDA graph, but trials use no GPU; give "

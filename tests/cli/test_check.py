@@ -194,6 +194,19 @@ def test_bad_input_is_one_line(command, space, tmp_path, arguments, words):
     assert list(tmp_path.iterdir()) == [space]
 
 
+@pytest.mark.parametrize("verb", ["check", "sweep"])
+def test_a_sweep_that_holds_nothing_out_is_refused(command, tmp_path, verb):
+    words = "data.validation_fraction: got 0, which leaves nothing to rank trials by but the test split; hold out more"
+    whole = ["--set", "data.validation_fraction=0", "--data-root", tmp_path / "none"]
+    assert words in command.refused(verb, "benchmark_cifar10", *whole)
+    assert words in command.refused(verb, "quickstart", *whole, "--metric", "val_nll")
+    held = 'free={"data.validation_fraction": FloatDistribution(0.0, 0.5), '
+    searched = SPACE.replace("free={", held).replace('({"mixing.name"', '() and ({"mixing.name"')
+    (tmp_path / "mine.py").write_text(searched)
+    assert words in command.refused(verb, "mine.py", "--set", "mixing.name=mixup")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.py"]
+
+
 @pytest.mark.parametrize(
     "text, words",
     [

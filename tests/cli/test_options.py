@@ -159,6 +159,9 @@ def test_commands_to_go_on_with_name_the_root_where_it_is_not_the_default(tmp_pa
     assert command_for("resume", Path("sweeps/gm")) == "tune-mixup resume gm"
     retraining = Path("sweeps/gm/evaluations/2-trials-3-seeds-0123abcd")  # of which nobody knows but us
     assert command_for("resume", retraining) == "tune-mixup evaluate gm --top 2 --seeds 3"
+    whole = Path("sweeps/gm/evaluations/2-trials-3-seeds-whole-0123abcd")
+    expected = "tune-mixup evaluate gm --top 2 --seeds 3 --set data.validation_fraction=0"
+    assert command_for("resume", whole) == expected
     expected = f"tune-mixup export gm --root '{tmp_path}/my sweeps' --top 3"
     assert command_for("export", tmp_path / "my sweeps/gm", " --top 3") == expected
 

@@ -62,7 +62,7 @@ def test_evaluate_retrains_the_best_complete_trials(command, start_sweep, monkey
     record = start_sweep(trials=TRIALS)
     calls = []
 
-    def evaluate(path, trials, *, seeds, address, listener):
+    def evaluate(path, trials, *, seeds, whole, address, listener):
         calls.append((path.resolve(), trials, seeds, address))
         listener(progress(message="t0000 begins"))
         return pd.DataFrame(
@@ -79,6 +79,24 @@ def test_evaluate_retrains_the_best_complete_trials(command, start_sweep, monkey
         assert end["rows"][1] == {"trial": 0, "n": 2, "test_accuracy_mean": 0.5, "test_accuracy_sd": None}
     else:
         assert "test split was opened, which" in " ".join(command.out.split())
+
+
+@pytest.mark.parametrize("given", [0, 0.0])
+def test_evaluate_as_published(command, start_sweep, monkeypatch, given):
+    start_sweep(trials=TRIALS)
+    calls = []
+
+    def evaluate(path, trials, *, seeds, whole, address, listener):
+        calls.append(whole)
+        return pd.DataFrame({"trial": trials, "n": 3, "failed": 0, "test_accuracy_median_mean": [0.75, 0.5]})
+
+    monkeypatch.setattr("tune_mixup.cluster.evaluation.evaluate", evaluate)
+    assert command("evaluate", "gm", "--set", f"data.validation_fraction={given}") == 0
+    assert "Nothing was held out; a median is that of the test metric" in " ".join(command.out.split())
+    assert command("evaluate", "gm", "--set", "data.validation_fraction=0", "--columns", "test_accuracy_median") == 0
+    assert "0.75" in command.out
+    assert command("evaluate", "gm") == 0
+    assert calls == [True, True, False] and "Nothing was held out" not in command.out
 
 
 @pytest.mark.parametrize("as_json", [False, True])
@@ -115,7 +133,7 @@ def test_evaluate_until_sure(command, start_sweep, monkeypatch, progress, as_jso
 def test_an_evaluation_of_which_nothing_ended_is_a_failed_run(command, start_sweep, monkeypatch):
     start_sweep(trials=TRIALS)
 
-    def evaluate(path, trials, *, seeds, address, listener):
+    def evaluate(path, trials, *, seeds, whole, address, listener):
         return pd.DataFrame({"trial": trials, "n": 0, "failed": seeds})
 
     monkeypatch.setattr("tune_mixup.cluster.evaluation.evaluate", evaluate)
@@ -127,7 +145,7 @@ def test_an_evaluation_of_which_nothing_ended_is_a_failed_run(command, start_swe
 def test_an_interrupted_evaluation_says_how_to_go_on(command, start_sweep, monkeypatch):
     start_sweep(trials=TRIALS)
 
-    def evaluate(path, trials, *, seeds, address, listener):
+    def evaluate(path, trials, *, seeds, whole, address, listener):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("tune_mixup.cluster.evaluation.evaluate", evaluate)
@@ -155,6 +173,13 @@ def test_an_interrupted_evaluation_says_how_to_go_on(command, start_sweep, monke
         (["evaluate", "gm", "--margin", "0.1"], "--margin is for --until-sure; give both, or leave it out"),
         (["evaluate", "gm", "--until-sure", "--seeds", "2"], "--seeds: got 2, must be at least 3 with --until-sure"),
         (["evaluate", "gm", "--until-sure", "--top", "1"], "a race needs two settings, got 1; give a larger --top"),
+        (["evaluate", "gm", "--set", "mixing.alpha=1"], "--set mixing.alpha: got 1, but evaluate retrains settings as"),
+        (["evaluate", "gm", "--set", "data.validation_fraction=0.2"], "it takes data.validation_fraction=0 only"),
+        (["evaluate", "gm", "--set", "data.validation_fraction=false"], "got False, but evaluate retrains"),
+        (
+            ["evaluate", "gm", "--until-sure", "--set", "data.validation_fraction=0"],
+            "--until-sure decides by validation",
+        ),
         (["evaluate", "gm", "--until-sure", "--error", "2"], "--error: got 2.0, must be above 0 and below 1"),
     ],
 )

@@ -105,6 +105,17 @@ def test_a_trial_is_trained_interrupted_and_continued(command, space, tmp_path, 
     assert "another configuration" in command.refused("train", "--space", space, "--seed", 5, "--out", whole)
 
 
+def test_where_nothing_is_held_out_the_test_split_is_measured_and_that_is_said(command, space, tmp_path):
+    arguments = ["train", "--space", space, "--set", "data.validation_fraction=0", "--out", tmp_path / "one"]
+    assert command(*arguments) == 0
+    lines = results(command.out)
+    pattern = r"epoch \d/3  train_loss [\d.]+  train_accuracy [\d.]+  test_accuracy [\d.]+  test_nll .* s"
+    assert all(re.fullmatch(pattern, line) for line in lines[1:4])
+    assert lines[-2].startswith("Nothing was held out, so the test split was measured after each epoch. Test numbers")
+    assert any(line.startswith("test_accuracy_median ") for line in lines) and "val_" not in command.out
+    assert not any(key.startswith("val_") for row in numbers(tmp_path / "one") for key in row)
+
+
 def test_json_lines_for_machines(command, tmp_path):
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(PLAIN))
     assert command("train", "--config", "a.yaml", "--out", "out", "--json") == 0

@@ -50,6 +50,7 @@ START = {
     "train": ["train", "--space", "quickstart", "--out", "out"],
     "gallery": ["gallery", "--to", "a.png"],
     "bench": ["bench"],
+    "evaluate": ["evaluate", "quickstart"],
 }
 """How the verbs begin that have `--set`."""
 

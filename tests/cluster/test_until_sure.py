@@ -52,7 +52,9 @@ class World:
                 raise Killed
             self.trained.append((rate, seed))
         score = self.level[rate] + self.noise * math.sin(1000 * rate * seed)
-        return {"epoch": epoch, "val_accuracy": score, "val_nll": 1 - score, "diverged": 0}
+        measured = {"accuracy": score, "nll": 1 - score, "accuracy_median": score - 0.125}
+        split = config.data.measured_split
+        return {"epoch": epoch, "diverged": 0} | {f"{split}_{key}": value for key, value in measured.items()}
 
 
 @pytest.fixture
@@ -165,6 +167,27 @@ def test_what_was_trained_is_there_for_another_race_and_for_a_plain_evaluation(s
     assert len(world.trained) == 15, "the first look has the three seeds of the evaluation"
     race(record, rule=Rule(3, most=20, error=0.04, margin=1e-6))
     assert len(world.trained) == 15 + 9, "its look after 5 spends nothing, so that it goes on to 8"
+
+
+def test_an_evaluation_as_published_has_the_medians_of_the_test_metric(swept, world):
+    record = swept()
+    rows = evaluation.evaluate(record.path, [0, 2], seeds=2, whole=True, listener=lambda progress: None)
+    assert world.trained == [(0.02, 2), (0.02, 3), (0.04, 2), (0.04, 3)]
+    assert rows["test_accuracy_mean"].tolist() == [0.25, 0.25]  # as `measure` has it, after the last epoch
+    for place, (rate, level) in enumerate(((0.02, 0.3), (0.04, 0.9))):
+        medians = [level + 0.01 * math.sin(1000 * rate * seed) - 0.125 for seed in (2, 3)]
+        assert rows["test_accuracy_median_mean"][place] == pytest.approx(sum(medians) / 2)
+        assert rows["test_accuracy_median_sd"][place] == pytest.approx(abs(medians[0] - medians[1]) / 2**0.5)
+    assert not any(name.startswith("val_") for name in rows) and "search_val_accuracy" in rows
+    (whole,) = (one for one in record.folder.evaluations.iterdir() if one.is_dir())
+    held = SweepConfig.from_record(SweepRecord.open(whole).folder.config())
+    assert held.metric == "test_accuracy" and held.trial(held.space.baselines[0]).data.validation_fraction == 0
+    assert [opening["trial"] for opening in record.folder.openings()] == [0, 2]
+    assert "--top 2 --seeds 2 --set data.validation_fraction=0" in command_for("resume", whole)
+    evaluation.evaluate(record.path, [0, 2], seeds=2, whole=True, listener=lambda progress: None)
+    assert len(world.trained) == 4, "the same command trains nothing again"
+    evaluation.evaluate(record.path, [0, 2], seeds=2, listener=lambda progress: None)
+    assert len(world.trained) == 8, "but what holds something out is another training"
 
 
 def test_an_evaluation_that_the_version_before_began_is_found_again(swept, world):

@@ -12,6 +12,7 @@ import torch
 from typing_extensions import override
 
 from tune_mixup.data import DATASETS, Augment, Dataset, Split, base, load, load_test
+from tune_mixup.data.base import DataFault
 from tune_mixup.data.cifar import Cifar10
 from tune_mixup.data.digits import Digits
 from tune_mixup.data.fashion_mnist import FashionMnist
@@ -43,7 +44,7 @@ def numbers(split):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"validation_fraction": 0.0}, ["validation_fraction", "0.0", "greater than 0"]),
+        ({"validation_fraction": -0.1}, ["validation_fraction", "-0.1", "greater than or equal to 0"]),
         ({"validation_fraction": 1.0}, ["validation_fraction", "1.0", "less than 1"]),
         ({"validation_fraction": math.nan}, ["validation_fraction", "nan", "finite"]),
         ({"validation_fraction": math.inf}, ["validation_fraction", "inf", "finite"]),
@@ -116,6 +117,36 @@ def test_train_and_validation_are_the_training_set_split_by_class(seed):
     whole = Named().read_train()[0]
     for split in (data.train, data.validation):
         assert split.targets.tolist() == whole.targets[numbers(split)].tolist()
+
+
+class WithTest(Named):
+    def read_validation(self):
+        whole = self.read_train()[0]
+        return Split(whole.images[:9], whole.targets[:9])
+
+    def read_test(self):
+        whole = self.read_train()[0]
+        return Split(whole.images[7:47], whole.targets[7:47])
+
+
+@pytest.mark.parametrize("limit", [None, 30])
+def test_where_nothing_is_held_out_the_test_split_is_what_is_measured(limit):
+    """Also where the data come with a validation set."""
+    data = load(WithTest(validation_fraction=0, train_limit=limit), seed=0, device=CPU)
+    assert len(set(numbers(data.train))) == (limit or 60)
+    assert numbers(data.validation) == list(range(7, 47))
+    held = load(WithTest(), seed=0, device=CPU)
+    assert numbers(held.validation) == list(range(9)) and data.fingerprint == held.fingerprint
+
+
+def test_a_test_split_that_is_missing_is_a_fault_of_the_data(monkeypatch):
+    def missing(self):
+        raise FileNotFoundError("no test file")
+
+    monkeypatch.setattr(WithTest, "read_test", missing)
+    load(WithTest(), seed=0, device=CPU)
+    with pytest.raises(DataFault, match="no test file"):
+        load(WithTest(validation_fraction=0), seed=0, device=CPU)
 
 
 def test_the_seed_decides_the_split_and_the_limit():

@@ -15,6 +15,9 @@ SETTINGS = {name: model() for name, model in MODELS.items()} | {
     # The full width is the same code and takes seconds; its topology is checked by the parameter counts.
     "wide_resnet": WideResNet(depth=10, width=1),
     "wide_resnet puzzlemix": WideResNet(depth=10, width=1, variant="puzzlemix"),
+    "wide_resnet fmix": WideResNet(depth=10, width=1, variant="fmix"),
+    "wide_resnet saliencymix": WideResNet(depth=10, width=1, variant="saliencymix"),
+    "wide_resnet openmixup": WideResNet(depth=10, width=1, variant="openmixup"),
 }
 
 

@@ -1,5 +1,7 @@
 """The published definitions: parameter counts, and forward passes written out from the description."""
 
+from typing import NamedTuple
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -47,6 +49,9 @@ def resnext29_count(num_classes: int) -> int:
         (WideResNet(), 3, 10, 36_479_194),
         (WideResNet(), 3, 100, 36_536_884),
         (WideResNet(width=2), 3, 10, 1_467_610),
+        (WideResNet(variant="fmix"), 3, 10, 36_479_194),
+        (WideResNet(variant="saliencymix"), 3, 100, 36_536_884),
+        (WideResNet(width=8, variant="openmixup"), 3, 100, 23_409_092),
         (WideResNet(variant="puzzlemix"), 3, 100, 36_546_980),
         (PUZZLEMIX_16_8, 3, 10, 10_965_866),
         (PUZZLEMIX_16_8, 3, 100, 11_012_036),
@@ -66,7 +71,8 @@ def test_parameter_counts_are_the_published_ones(model, channels, num_classes, e
 class Replay:
     """The layers of a network in the order they were made, for a forward pass written out by hand."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, eps: float = 1e-5) -> None:
+        self.eps = eps
         self.convolutions = iter([m for m in network.modules() if isinstance(m, nn.Conv2d)])
         self.norms = iter([m for m in network.modules() if isinstance(m, nn.BatchNorm2d)])
 
@@ -77,7 +83,7 @@ class Replay:
 
     def normalise(self, inputs):
         layer = next(self.norms)
-        return F.batch_norm(inputs, None, None, layer.weight, layer.bias, training=True)
+        return F.batch_norm(inputs, None, None, layer.weight, layer.bias, training=True, eps=self.eps)
 
 
 def randomise(network, seed=3):
@@ -134,28 +140,87 @@ def test_preact_resnet18_as_puzzlemix_has_it(stem_stride, build):
     torch.testing.assert_close(network(inputs), logits)
 
 
-@pytest.mark.parametrize("variant", ["plain", "puzzlemix"])
-def test_wide_resnet_as_published(variant, build):
-    network = randomise(build(WideResNet(depth=16, width=2, variant=variant)))
-    inputs = inputs_for(3, 3, 32, 32)
-    replay = Replay(network)
+class Wide(NamedTuple):
+    """What the code of a published wide residual network says, read beside ours."""
+
+    bias: bool = False
+    second_strides: bool = False
+    activated: str = ""
+    """Stages whose projection sees the activated tensor."""
+    dropout: float = 0.0
+    slope: float = 0.0
+    eps: float = 1e-5
+    momentum: float = 0.1
+    last_momentum: float = 0.1
+    pooled: int = 8
+    """Rows and columns of the last 8 x 8 pixels that the mean is taken over."""
+
+
+WIDE = {
+    "plain": Wide(),
+    "puzzlemix": Wide(bias=True, second_strides=True, last_momentum=0.9),
+    "fmix": Wide(activated="012", pooled=7),
+    "saliencymix": Wide(activated="012", dropout=0.3),
+    "openmixup": Wide(bias=True, activated="0", slope=0.1, eps=1e-3, momentum=1e-3, last_momentum=1e-3),
+}
+
+
+def wide_by_hand(network, inputs, form):
+    replay = Replay(network, eps=form.eps)
+
+    def activate(hidden):
+        normalised = replay.normalise(hidden)
+        return torch.where(normalised > 0, normalised, form.slope * normalised)
+
     hidden = replay.convolve(inputs, 1, 3)
     for stage in range(3):
         for block in range(2):
             stride = 2 if stage and not block else 1
-            first, second = (stride, 1) if variant == "plain" else (1, stride)
-            out = replay.convolve(torch.relu(replay.normalise(hidden)), first, 3)
-            out = replay.convolve(torch.relu(replay.normalise(out)), second, 3)
+            first, second = (1, stride) if form.second_strides else (stride, 1)
+            activated = activate(hidden)
+            out = activate(replay.convolve(activated, first, 3))
+            if form.dropout:
+                out = F.dropout(out, form.dropout)
+            out = replay.convolve(out, second, 3)
+            around = activated if str(stage) in form.activated else hidden
             projected = not block  # the first block of each stage widens
-            hidden = out + (replay.convolve(hidden, stride, 1) if projected else hidden)
-    hidden = torch.relu(replay.normalise(hidden))
+            hidden = out + (replay.convolve(around, stride, 1) if projected else hidden)
+    hidden = activate(hidden)[:, :, : form.pooled, : form.pooled]
     classifier = network.head[-1]
-    logits = F.avg_pool2d(hidden, 8).flatten(1) @ classifier.weight.T + classifier.bias
-    torch.testing.assert_close(network(inputs), logits)
+    return hidden.mean(dim=(2, 3)) @ classifier.weight.T + classifier.bias
+
+
+@pytest.mark.parametrize("variant", WIDE)
+def test_wide_resnet_as_published(variant, build):
+    form = WIDE[variant]
+    network = randomise(build(WideResNet(depth=16, width=2, variant=variant)))
+    inputs = inputs_for(3, 3, 32, 32)
+    with torch.random.fork_rng(devices=[]):  # from which dropout draws
+        torch.manual_seed(6)
+        expected = wide_by_hand(network, inputs, form)
+        torch.manual_seed(6)
+        torch.testing.assert_close(network(inputs), expected)
     biases = [module.bias is not None for module in network.modules() if isinstance(module, nn.Conv2d)]
-    assert set(biases) == {variant == "puzzlemix"}
-    momenta = [module.momentum for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    assert momenta == [0.1] * (len(momenta) - 1) + [0.9 if variant == "puzzlemix" else 0.1]
+    assert set(biases) == {form.bias}
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert [norm.momentum for norm in norms] == [form.momentum] * (len(norms) - 1) + [form.last_momentum]
+    assert {norm.eps for norm in norms} == {form.eps}
+
+
+def test_wide_resnets_drop_features_in_training_only(build):
+    network = build(WideResNet(depth=10, width=1, variant="saliencymix")).eval()
+    assert torch.equal(network(inputs_for(2, 3, 32, 32)), network(inputs_for(2, 3, 32, 32)))
+
+
+@pytest.mark.parametrize(("side", "seen"), [(28, 7), (32, 7), (12, 3), (64, 14)])
+def test_fmix_pools_whole_windows_of_seven(side, seen, build):
+    """7 x 7 of the 7 x 7 that Fashion-MNIST leaves and of CIFAR's 8 x 8; all where there are fewer."""
+    network = build(WideResNet(depth=10, width=1, variant="fmix")).eval()
+    features = inputs_for(2, 64, side // 4, side // 4)
+    classifier = network.head[-1]
+    normalised = torch.relu(features / (1 + 1e-5) ** 0.5)
+    expected = normalised[:, :, :seen, :seen].mean(dim=(2, 3)) @ classifier.weight.T + classifier.bias
+    torch.testing.assert_close(network.head(features), expected)
 
 
 @pytest.mark.parametrize(("variant", "shape"), [("cifar", (3, 32, 32)), ("speech", (1, 160, 101))])
@@ -250,3 +315,16 @@ def test_classifiers_start_as_published(build):
     fan_out = build(WideResNet(depth=10, width=4), num_classes=50).head[-1]
     assert spread(fan_out) == pytest.approx((2 / 50) ** 0.5, rel=0.05)
     assert not fan_in.bias.any() and not fan_out.bias.any()
+
+
+@pytest.mark.parametrize("variant", ["fmix", "saliencymix", "openmixup"])
+def test_wide_convolutions_are_kaiming_normal_by_fan_out(variant, build):
+    network = build(WideResNet(depth=10, width=4, variant=variant), num_classes=100)
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    for layer in convolutions:
+        assert layer.weight.numel() < 2000 or spread(layer) == pytest.approx(fan_out_spread(layer), rel=0.1)
+        assert layer.bias is None or not layer.bias.any()
+    classifier = network.head[-1]
+    as_torch = (1 / 3 / 256) ** 0.5  # uniform in plus and minus 1 / sqrt(256)
+    assert spread(classifier) == pytest.approx(0.01 if variant == "openmixup" else as_torch, rel=0.05)
+    assert not classifier.bias.any()

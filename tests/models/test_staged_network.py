@@ -87,6 +87,7 @@ def test_a_config_finds_each_model_by_its_name(name):
         ({"name": "tiny_resnet", "width": "16"}, "model.width: got '16', must be a whole number"),
         ({"name": "preact_resnet18", "variant": "caffe"}, "model.variant: got 'caffe', must be 'facebook' or"),
         ({"name": "preact_resnet18", "stem_stride": 2}, "model: stem_stride is 2, but variant facebook has a stem of"),
+        ({"name": "wide_resnet", "variant": "wrn"}, "model.variant: got 'wrn', must be 'plain', 'puzzlemix', 'fmix',"),
         ({"name": "wide_resnet", "depth": 27}, "model: depth is 27, but three equal stages need 6 n \\+ 4; take"),
     ],
 )

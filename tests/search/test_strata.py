@@ -140,3 +140,11 @@ def test_a_seat_is_rungs_group_and_control():
     assert not Seats(config.replace(stopping={"control_fraction": 0.0})).of(3, weak).spared
     raises = [LongerGrace(from_trial=4, epochs=11, why=""), LongerGrace(from_trial=7, epochs=31, why="")]
     assert [seats.of(number, strong, raises).rungs for number in (3, 4, 6, 7)] == [(10, 30), (30,), (30,), ()]
+
+
+@pytest.mark.parametrize("milestones", [[31, 75], [0.31, 0.75]])
+def test_a_rung_just_before_a_milestone_moves_behind_it(milestones):
+    """Without them they are 10 and 30; the first epoch at the lower rate is number 31, that is the 32nd."""
+    stepped = {"training.epochs": 100, "schedule.name": "multistep", "schedule.milestones": milestones}
+    config = plan(space=space_of(CategoricalDistribution((0.1, 4.0)), **stepped), grace_epochs=10)
+    assert Seats(config).of(3, config.trial({"mixing.alpha": 0.1})).rungs == (10, 32)

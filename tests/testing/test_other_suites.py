@@ -20,6 +20,7 @@ OPTIMIZER_SETTINGS = {name: optimizer() for name, optimizer in OPTIMIZERS.items(
 SCHEDULE_SETTINGS = {name: schedule() for name, schedule in SCHEDULES.items()} | {
     "cosine per step": Cosine(per="step", warmup_epochs=2.5, final_lr_fraction=0.1),
     "constant after a warm-up": Constant(warmup_epochs=4),
+    "milestones in epochs": MultiStep(milestones=(1, 3, 6)),
     "many milestones": MultiStep(milestones=(0.01, 0.02, 0.5, 0.99), factor=0.9),
 }
 

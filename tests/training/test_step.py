@@ -97,7 +97,7 @@ def test_a_captured_step_trains_to_the_bit_as_the_eager_one(name, captures):
         assert torch.equal(tensor, captured.mixer_state[key]), key
 
 
-@pytest.mark.parametrize("optimizer", [{"optimizer__name": "sgd"}, {"optimizer__name": "adamw"}])
+@pytest.mark.parametrize("optimizer", [{"optimizer__name": name} for name in OPTIMIZERS])
 def test_weight_decay_is_the_same_up_to_rounding(optimizer, captures):
     changes = {**optimizer, "optimizer__lr": 0.01, "optimizer__weight_decay": 0.02, "schedule__name": "cosine"}
     eager, captured = Trainer(config(**changes)).run(), Trainer(graphed(**changes)).run()
@@ -153,7 +153,7 @@ def test_two_trials_at_a_time_do_not_share_a_step(captures):
     assert timeless(first.history) == timeless(Trainer(config(training__epochs=3)).run()[:1])
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_resumed_trial_goes_on_bit_for_bit_in_a_warm_process(optimizer, captures, tmp_path):
     settings = graphed(mixing__name="generalized_mixup", optimizer__name=optimizer)
     whole = Trainer(settings).run()

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tune_mixup.config import TrialConfig
+from tune_mixup.data import load_test
 from tune_mixup.mixing import MIXERS
 from tune_mixup.training.divergence import why_diverged
 from tune_mixup.training.trainer import Trainer
@@ -224,6 +225,22 @@ def test_medians_are_over_the_last_epochs():
         window = [h["val_accuracy"] for h in history[max(0, row - 2) : row + 1]]
         assert history[row]["val_accuracy_median"] == np.median(window)
     assert all(h["val_nll_median"] == h["val_nll"] for h in Trainer(config(training__median_epochs=1)).run())
+
+
+def test_as_published_all_is_trained_on_and_the_test_split_measured():
+    whole = config(data__validation_fraction=0, training__median_epochs=3)
+    trainer = Trainer(whole)
+    assert len(trainer.data.train.targets) == 400
+    test = load_test(whole.data, device=torch.device("cpu"))
+    seen = []
+    while not trainer.done:
+        report = trainer.train_epoch()
+        predicted = trainer.step.network.logits(test.images).argmax(1)
+        seen.append((predicted == test.targets).double().mean().item())
+        assert report["test_accuracy"] == pytest.approx(seen[-1], abs=1e-6)
+        assert report["test_accuracy_median"] == pytest.approx(np.median(seen[-3:]), abs=1e-6)
+        assert not any(key.startswith("val_") for key in report)
+    assert trainer.test()["accuracy"] == trainer.history[-1]["test_accuracy"]
 
 
 def evaluated(history):

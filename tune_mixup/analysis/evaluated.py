@@ -30,11 +30,15 @@ def table(
     return render(read, "table", note="\n".join(notes), screen=Screen(width, spare))
 
 
-def names_of(board: pd.DataFrame, metric: str) -> list[str]:
-    """The columns of the table for a sweep with this leaderboard, before anything is measured."""
+def names_of(board: pd.DataFrame, metric: str, *, whole: bool = False) -> list[str]:
+    """The columns of the table for a sweep with this leaderboard, before anything is measured.
+
+    `whole`: where nothing is held out.
+    """
     columns = [str(name) for name in board.columns]
     metrics = [name.removeprefix("val_") for name in columns if name.startswith("val_")]
-    both = [f"{split}_{name}" for name in metrics if not name.endswith("_median") for split in ("val", "test")]
+    names = [name for name in metrics if not name.endswith("_median")]
+    both = [key for name in names for key in (f"test_{name}_median" if whole else f"val_{name}", f"test_{name}")]
     parameters = [name for name in columns if "." in name]
     return ["trial", f"search_{metric}", "n", "failed", *both, *parameters]
 
@@ -46,7 +50,7 @@ def giving_up(names: list[str], metric: str) -> list[str]:
     last go first.
     """
     test = "test_" + metric.removeprefix("val_").removesuffix("_median")
-    own = [f"val_{test.removeprefix('test_')}", f"search_{metric}"]
+    own = [f"val_{test.removeprefix('test_')}", f"{test}_median", f"search_{metric}"]
     counts = ["failed", "n"]
     others = [name for name in names if name.startswith(("val_", "test_")) and name not in (test, *own)]
     parameters = [name for name in names if name not in ("trial", test, *own, *others, *counts)]

@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,10 +11,13 @@ import typer
 
 from tune_mixup.activity import doing
 from tune_mixup.cli.errors import Interrupted
-from tune_mixup.cli.options import Address, Force, Json, Name, Root, sweep_path
+from tune_mixup.cli.options import Address, Force, Json, Name, Root, parse_settings, sweep_path
 from tune_mixup.cli.tables import Columns, Wide, screen_width
 from tune_mixup.display import display
+from tune_mixup.faults import cut, shown
 from tune_mixup.record.names import command_for, named, trial_name
+
+WHOLE = "Nothing was held out; a median is that of the test metric over the last training.median_epochs epochs. "
 
 
 def leaderboard(
@@ -104,6 +108,12 @@ def evaluate(
     margin: Annotated[
         float | None, typer.Option(metavar="D", help="A smaller difference of the metric is a tie: 0.002.")
     ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Only data.validation_fraction=0: train on all training images."
+        ),
+    ] = None,
     columns: Columns = None,
     wide: Wide = False,
     root: Root = Path("sweeps"),
@@ -111,6 +121,9 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Retrain the best settings on fresh seeds and open the test split, which is written down."""
+    whole = _whole(parse_settings(set_))
+    if whole and until_sure:
+        raise ValueError("--until-sure decides by validation, for which data.validation_fraction=0 leaves nothing")
     path = sweep_path(name, root)
 
     from tune_mixup.analysis import leaderboard as analysis
@@ -126,7 +139,7 @@ def evaluate(
     record = load_sweep(path).record
     board = analysis.leaderboard(record, top)
     metric = str(record.folder.config()["metric"])
-    picked = None if columns is None else chosen(names_of(board, metric), columns)
+    picked = None if columns is None else chosen(names_of(board, metric, whole=whole), columns)
     best = [int(number) for number in board.loc[board["state"] == "COMPLETE", "trial"]]
     if not best:
         raise ValueError(
@@ -150,7 +163,7 @@ def evaluate(
                 from tune_mixup.cluster.race import race
 
             if rule is None:
-                frame = run(path, best, seeds=number, address=address, listener=listener)
+                frame = run(path, best, seeds=number, whole=whole, address=address, listener=listener)
             else:
                 raced = race(path, best, rule, address=address, listener=listener)
                 frame, out = raced.rows, {"race": {**raced.plain(), "words": raced.words(metric)}}
@@ -158,7 +171,8 @@ def evaluate(
         raise Interrupted("interrupted; the same command goes on with what is left") from None
     note = (
         f"Each setting was trained on {fresh if rule is None else 'fresh seeds'} to the full budget; n of them ended, "
-        f"sd is over these. The test split was opened, which {record.folder.evaluations} remembers."
+        f"sd is over these. {WHOLE if whole else ''}"
+        f"The test split was opened, which {record.folder.evaluations} remembers."
     )
     if as_json:
         print(json.dumps({"event": "end", "rule": note, "rows": rows(frame), **out}, allow_nan=False))
@@ -167,3 +181,14 @@ def evaluate(
         print("\n" + table(frame, metric, note=shown, columns=picked, width=screen_width(wide=wide)))
     if not frame["n"].any():
         raise RuntimeError(f"all {frame['failed'].sum()} trainings failed; what each of them failed by is said above")
+
+
+def _whole(settings: Mapping[str, Any]) -> bool:
+    """Whether nothing is to be held out. Raises ValueError for any other setting."""
+    for key, value in settings.items():
+        if key != "data.validation_fraction" or isinstance(value, bool) or value != 0:
+            raise ValueError(
+                f"--set {cut(key)}: got {shown(value)}, but evaluate retrains settings as they were searched; it takes "
+                "data.validation_fraction=0 only"
+            )
+    return bool(settings)

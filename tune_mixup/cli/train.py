@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from tune_mixup.search_space import SearchSpace
     from tune_mixup.training.trainer import Trainer
 
+NUMBERS = {
+    "val": "Validation numbers",
+    "test": "Nothing was held out, so the test split was measured after each epoch. Test numbers",
+}
+"""What the numbers at the end are, by the split that was measured."""
+
 
 def train(
     out: Annotated[
@@ -43,7 +49,7 @@ def train(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train one configuration, without Ray; the test split stays closed."""
+    """Train one configuration, without Ray; the test split stays closed unless nothing is held out for validation."""
     from tune_mixup.record.targets import check_trial as check_folder
 
     settings = parse_settings(set_, data_root, seed=seed)
@@ -58,8 +64,9 @@ def train(
     if as_json:
         print(json.dumps({"event": "end", "folder": str(out), "config": trial.plain(), "metrics": last}))
     elif not trainer.diverged:
-        print("\n".join(f"{key:20} {value:.4g}" for key, value in last.items() if key.startswith("val_")))
-        print(f"Validation numbers after epoch {last['epoch']}; configuration, epochs and checkpoint are in")
+        split = trial.data.measured_split
+        print("\n".join(f"{key:20} {value:.4g}" for key, value in last.items() if key.startswith(f"{split}_")))
+        print(f"{NUMBERS[split]} after epoch {last['epoch']}; configuration, epochs and checkpoint are in")
         print(f"  {out}")
     if trainer.diverged:
         raise RuntimeError(f"diverged in epoch {last['epoch']}: {why_diverged(last)}; try a lower optimizer.lr")
@@ -163,6 +170,6 @@ class _Lines:
 
     def __call__(self, report: "Epoch") -> None:
         place = f"epoch {report['epoch']:{len(str(self.epochs))}}/{self.epochs}"
-        shown = [key for key in report if key.startswith(("train_", "val_")) and not key.endswith("_median")]
+        shown = [key for key in report if key.startswith(("train_", "val_", "test_")) and not key.endswith("_median")]
         metrics = "  ".join(f"{key} {report[key]:.4f}" for key in shown) or "diverged"
         print(f"{place}  {metrics}  lr {report['lr']:.4g}  {report['epoch_s']:.1f} s", flush=True)

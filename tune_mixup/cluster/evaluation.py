@@ -43,6 +43,7 @@ def evaluate(
     trials: Sequence[int],
     *,
     seeds: int = 3,
+    whole: bool = False,
     address: str | None = None,
     listener: Listener | None = None,
 ) -> "pd.DataFrame":
@@ -50,15 +51,18 @@ def evaluate(
 
     One row per trial: the score that the search saw, how many of the seeds ended (n) and failed, mean and standard
     deviation (n - 1; missing for n = 1) of the new validation and test metrics, and the searched parameters by dotted
-    key. Each opening is written to the sweep's record. `listener` hears of the sweep's trials by their names. Raises
-    ValueError for no trials, for `seeds` below 1 and for numbers that the sweep does not have.
+    key. `whole` is the published protocol: nothing is held out of the training images, and in place of validation
+    metrics there are the medians of the test metrics over the last `training.median_epochs` epochs. Each opening is
+    written to the sweep's record. `listener` hears of the sweep's trials by their names. Raises ValueError for no
+    trials, for `seeds` below 1 and for numbers that the sweep does not have.
     """
     record = SweepRecord.open(path)
     config = SweepConfig.from_record(record.folder.config())
     if seeds < 1 or not trials:
         raise ValueError(f"evaluate: got {len(trials)} trials and {seeds} seeds, must be at least one of each")
     fresh = fresh_seeds(record, seeds)
-    retraining = plan(record, config, trials, fresh, partial(retraining_name, len(trials), seeds))
+    name = partial(retraining_name, len(trials), seeds, whole=whole)
+    retraining = plan(record, config, trials, fresh, name, whole=whole)
     measured: dict[Path, dict[str, float]] = {}
     with showing(listener) as shown:
         retraining.run(address, shown, then=lambda: measured.update(measure([retraining])))
@@ -127,21 +131,34 @@ class Retraining:
 
 
 def plan(
-    record: SweepRecord, config: SweepConfig, trials: Sequence[int], seeds: range, name: Callable[[str], str]
+    record: SweepRecord,
+    config: SweepConfig,
+    trials: Sequence[int],
+    seeds: range,
+    name: Callable[[str], str],
+    *,
+    whole: bool = False,
 ) -> Retraining:
-    """Each setting on each seed, as points of the same space with a free seed.
+    """Each setting on each seed, as points of the same space with a free seed; `whole`: nothing is held out.
 
     The sweep that has these points already goes on, whatever it is called. Otherwise it is called what `name` makes
     of their mark.
     """
+    changes = {"data.validation_fraction": 0.0} if whole else {}
     params = {trial: params_of(record, trial) for trial in trials}
-    points = tuple({**params[trial], "seed": seed} for trial in trials for seed in seeds)
-    mark = hashlib.sha256(json.dumps(points, sort_keys=True).encode()).hexdigest()[:8]
+    space = config.space.fix(changes) if changes else config.space
+    points = tuple(
+        {**{key: value for key, value in params[trial].items() if key not in changes}, "seed": seed}
+        for trial in trials
+        for seed in seeds
+    )
+    told = [*points, changes] if changes else points
+    mark = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
     known = [one for one in sorted(record.folder.evaluations.glob(f"*-{mark}")) if is_sweep(one)]
     folder = known[0] if known else record.folder.evaluations / name(mark)
-    space = config.space
     made = config.replace(
         name=folder.name,
+        metric=config.metric.replace("val_", "test_", 1) if whole else config.metric,
         space=space.replace(
             fixed={key: value for key, value in space.fixed.items() if key != "seed"},
             free={**space.free, "seed": CategoricalDistribution(tuple(seeds))},
@@ -231,11 +248,12 @@ def _row(
     row |= {"n": len(measured), "failed": promised - len(measured)}
     ends = {path: TrialFolder(path).read_epochs()[-1] for path in measured}
     for name in next(iter(measured.values()), {}):
-        for split, values in (
-            ("val", [float(ends[path][f"val_{name}"]) for path in measured]),
-            ("test", [metrics[name] for metrics in measured.values()]),
+        reported = f"val_{name}" if all(f"val_{name}" in end for end in ends.values()) else f"test_{name}_median"
+        for key, values in (
+            (reported, [float(end[reported]) for end in ends.values()]),
+            (f"test_{name}", [metrics[name] for metrics in measured.values()]),
         ):
-            row[f"{split}_{name}_mean"] = fmean(values)
-            row[f"{split}_{name}_sd"] = stdev(values) if len(values) > 1 else None
+            row[f"{key}_mean"] = fmean(values)
+            row[f"{key}_sd"] = stdev(values) if len(values) > 1 else None
     params = record.study.trial(trial).params
     return {**row, **{key: params.get(key) for key in config.space.free if key != "seed"}}

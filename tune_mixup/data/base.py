@@ -64,8 +64,9 @@ class Dataset(Part, ABC):
 
     root: Folder = Field(default_factory=_default_root)
     """Where data sets live on disk: the environment variable TUNE_MIXUP_DATA, else ~/data."""
-    validation_fraction: float = Field(default=0.1, gt=0, lt=1)
-    """Share of every class of the training set that is held out for validation."""
+    validation_fraction: float = Field(default=0.1, ge=0, lt=1)
+    """Share of every class of the training set that is held out for validation, where data come without a validation
+    set. 0: all is trained on, and what is measured is the test split, as published; `train` and `evaluate` only."""
     train_limit: int | None = Field(default=None, gt=0)
     """Use only so many examples of the training set, drawn before the validation split; empty: all."""
     augment: Augment = Augment()
@@ -97,6 +98,11 @@ class Dataset(Part, ABC):
         if value is not None and 0 in value:
             raise ValueError(f"got {value}, but pixels are divided by it; each must be greater than 0")
         return value
+
+    @property
+    def measured_split(self) -> Literal["val", "test"]:
+        """Which split a trial is measured on after its epochs, as its reports call it."""
+        return "val" if self.validation_fraction else "test"
 
     def known_shape(self) -> Shape | None:
         """The shape as it is known before anything is read; None where only the images can tell."""
@@ -131,7 +137,8 @@ class DataFault(ValueError):
 class TrainingData:
     """What a trial sees: train and validation, mean and std float32 [C, 1, 1] on the 0..1 scale, one device for all.
 
-    The tensors are shared by the trials of a process, so nobody writes into them.
+    Where nothing is held out, validation is the test split. The tensors are shared by the trials of a process, so
+    nobody writes into them.
     """
 
     train: Split
@@ -223,7 +230,8 @@ def _load(dataset: Dataset, seed: int, device: torch.device) -> TrainingData:
         generator=generator(seed, "split"),
     )
     train = Split(whole.images[train_index], whole.targets[train_index])
-    validation = own_validation or Split(whole.images[validation_index], whole.targets[validation_index])
+    held_out = own_validation or Split(whole.images[validation_index], whole.targets[validation_index])
+    validation = _read_test(dataset) if dataset.measured_split == "test" else held_out
     measured_mean, measured_std = measure(train.images)
     return TrainingData(
         train=_move(train, device),
@@ -245,6 +253,13 @@ def _read(dataset: Dataset) -> tuple[Split, tuple[str, ...], Split | None, str]:
     except (ValueError, OSError) as error:
         raise DataFault(str(error)) from error
     return whole, class_names, own_validation, known or of_tensors([*whole, *(own_validation or ())], class_names)
+
+
+def _read_test(dataset: Dataset) -> Split:
+    try:
+        return dataset.read_test()
+    except (ValueError, OSError) as error:
+        raise DataFault(str(error)) from error
 
 
 @lru_cache(maxsize=1)

@@ -9,7 +9,9 @@ from tune_mixup.faults import near, shown
 SWEEP = "sweep.yaml"
 EVALUATIONS = "evaluations"
 """The folder in a sweep's own of the sweeps that retrain its settings."""
-_RETRAINING = re.compile(r"([0-9]+)-trials-([0-9]+)-seeds-(?:([0-9.e-]+)-error-([0-9.e-]+)-margin-)?[0-9a-f]{8}")
+_RETRAINING = re.compile(
+    r"([0-9]+)-trials-([0-9]+)-seeds-(whole-)?(?:([0-9.e-]+)-error-([0-9.e-]+)-margin-)?[0-9a-f]{8}"
+)
 SCRATCH = "tm-tune-"
 """How the names of folders begin that Ray writes to while a sweep runs."""
 
@@ -55,13 +57,16 @@ def check_sweep_there(path: Path) -> None:
         raise ValueError(f"there is no sweep named {shown(path.name)} in {path.parent}{there}")
 
 
-def retraining_name(trials: int, seeds: int, mark: str, *, race: tuple[float, float] | None = None) -> str:
+def retraining_name(
+    trials: int, seeds: int, mark: str, *, whole: bool = False, race: tuple[float, float] | None = None
+) -> str:
     """What the sweep is called that retrains the settings of so many trials on so many seeds each.
 
-    `race`: error and margin of a race among them, of which this is a part. `mark` tells what is retrained.
+    `whole`: on all training images. `race`: error and margin of a race among them, of which this is a part. `mark`
+    tells what is retrained.
     """
     until_sure = "" if race is None else f"{race[0]}-error-{race[1]}-margin-".replace("+", "")
-    return f"{trials}-trials-{seeds}-seeds-{until_sure}{mark}"
+    return f"{trials}-trials-{seeds}-seeds-{'whole-' if whole else ''}{until_sure}{mark}"
 
 
 def command_for(verb: str, path: Path, rest: str = "") -> str:
@@ -71,9 +76,10 @@ def command_for(verb: str, path: Path, rest: str = "") -> str:
     """
     retraining = _RETRAINING.fullmatch(path.name)
     if retraining is not None and path.parent.name == EVALUATIONS:
-        top, seeds, error, margin = retraining.groups()
+        top, seeds, whole, error, margin = retraining.groups()
+        settings = "" if whole is None else " --set data.validation_fraction=0"
         race = "" if error is None else f" --until-sure --error {error} --margin {margin}"
-        return command_for("evaluate", path.parent.parent, f" --top {top} --seeds {seeds}{race}")
+        return command_for("evaluate", path.parent.parent, f" --top {top} --seeds {seeds}{race}{settings}")
     root = path.expanduser().resolve().parent
     where = "" if root == Path("sweeps").resolve() else f" --root {shlex.quote(str(root))}"
     return f"tune-mixup {verb} {path.name}{where}{rest}"

@@ -119,7 +119,8 @@ class Trainer:
         """Train one epoch, validate, keep what must be kept, and report.
 
         Keys: epoch, train_loss, train_accuracy (on the mixed batch: each target's weight where it is the top class),
-        val_accuracy, val_nll, val_ece and their `_median` over the last epochs, lr (of the last step), epoch_s,
+        val_accuracy, val_nll, val_ece and their `_median` over the last epochs (`test_` in place of `val_` where
+        nothing is held out, so that the test split is what is measured), lr (of the last step), epoch_s,
         images_per_s, diverged (0 or 1). A diverged epoch has no metrics, and a loss only where it is finite but has
         exploded: every value there is finite. An epoch after which no validation is due has no metrics either.
         """
@@ -145,8 +146,8 @@ class Trainer:
         if finite:
             report |= {"train_loss": loss, "train_accuracy": accuracy}
         if not diverged:
-            report |= {f"val_{name}": value for name, value in metrics.items()}
-            report |= {f"val_{name}_median": self._median(f"val_{name}", value) for name, value in metrics.items()}
+            measured = {f"{self.config.data.measured_split}_{name}": value for name, value in metrics.items()}
+            report |= measured | {f"{name}_median": self._median(name, value) for name, value in measured.items()}
         report |= {
             "lr": self.step.lr,
             "epoch_s": time.perf_counter() - began,
@@ -179,7 +180,7 @@ class Trainer:
         return measure(self.config.metrics, self.step.network.logits(split.images), split.targets)
 
     def test(self) -> dict[str, float]:
-        """Each metric on the test split. Only `tune-mixup evaluate` may call this, and it writes down that it did."""
+        """Each metric on the test split. Of a sweep's trials only `evaluate` may ask, and it writes down that it did."""
         return self.evaluate(load_test(self.config.data, device=self.device))
 
     def state_dict(self) -> dict[str, Any]:
