@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from tune_mixup.mixing import MIXERS
-from tune_mixup.mixing.base import exact_in_features, mix_rows, take_rows
+from tune_mixup.mixing.base import mix_rows, take_rows
+from tune_mixup.mixing.features import exact_in_features
 from tune_mixup.mixing.manifold_mixup import ManifoldMixup
 from tune_mixup.models.tiny_resnet import TinyResNet
 

@@ -6,6 +6,7 @@ from typing_extensions import override
 
 from tune_mixup.loss import CrossEntropy
 from tune_mixup.mixing import MIXERS
+from tune_mixup.mixing.alignmixup import AlignMixup
 from tune_mixup.mixing.confusion_partners import ConfusionPartners
 from tune_mixup.mixing.cutmix import CutMix
 from tune_mixup.mixing.erm import Erm
@@ -41,6 +42,8 @@ SETTINGS = {name: mixer() for name, mixer in MIXERS.items()} | {
     "generalized independent": GeneralizedMixup(pairing="independent"),
     "generalized permuted": GeneralizedMixup(rows="permuted", power_diagonal=False, diagonal=0.1),
     "manifold per sample": ManifoldMixup(per="sample", layers=(1, 2)),
+    "alignmixup per sample": AlignMixup(per="sample", layer=2, aligned=0.7),
+    "alignmixup published": AlignMixup(variant="published", normalised=True, sweeps=5),
     "saliencymix per sample": SaliencyMix(per="sample", probability=0.5),
     "saliencymix official": SaliencyMix(variant="official"),
     "saliencymix gradient": SaliencyMix(saliency="gradient"),
@@ -54,6 +57,7 @@ SETTINGS = {name: mixer() for name, mixer in MIXERS.items()} | {
     "mixture of kinds": Mixture(
         members={
             "deep": ManifoldMixup(),
+            "aligned": AlignMixup(),
             "guided": GeneralizedMixup(),
             "smoothmix": SmoothMix(),
             "cutmix": CutMix(partners=ConfusionPartners(pairing="sequential")),

@@ -47,8 +47,8 @@ def operations(changes):
 
 
 MOST = {
-    "cutmix": 249, "erm": 184, "fmix": 247, "generalized_mixup": 233, "gridmix": 281, "manifold_mixup": 236,
-    "mixture": 281, "mixup": 206, "resizemix": 270, "saliencymix": 298, "smoothmix": 218,
+    "alignmixup": 453, "cutmix": 249, "erm": 184, "fmix": 247, "generalized_mixup": 233, "gridmix": 281,
+    "manifold_mixup": 236, "mixture": 281, "mixup": 206, "resizemix": 270, "saliencymix": 298, "smoothmix": 218,
 }  # fmt: skip
 
 

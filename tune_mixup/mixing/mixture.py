@@ -10,6 +10,7 @@ Differs from openmixup: with repeats, a draw of plain training leaves the probab
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import accumulate
 from typing import Annotated, Any, Literal, Self
 
@@ -19,7 +20,17 @@ from torch import Generator, Tensor, nn
 from typing_extensions import override
 
 from tune_mixup.loss import Loss
-from tune_mixup.mixing.base import BatchMixer, MixedBatch, Mixer, Per, State, StepOutput, draw_size
+from tune_mixup.mixing.base import (
+    BatchMixer,
+    Blend,
+    MixedBatch,
+    Mixer,
+    Per,
+    State,
+    StepOutput,
+    draw_size,
+    interpolate,
+)
 from tune_mixup.mixing.cutmix import CutMix
 from tune_mixup.mixing.methods import METHODS
 from tune_mixup.mixing.mixup import Mixup
@@ -235,6 +246,7 @@ def select(chosen: Tensor, ours: MixedBatch, theirs: MixedBatch) -> MixedBatch:
     hidden = {
         depth: torch.where(rows, ours.hidden.get(depth, unmixed), theirs.hidden.get(depth, unmixed)) for depth in depths
     }
+    blends = {depth: _blend(depth, chosen, ours, theirs) for depth in sorted({*ours.blends, *theirs.blends})}
     mask = None
     if not hidden and (ours.mask is not None or theirs.mask is not None):
         mask = torch.where(images, _pixels(ours), _pixels(theirs))
@@ -245,7 +257,22 @@ def select(chosen: Tensor, ours: MixedBatch, theirs: MixedBatch) -> MixedBatch:
         torch.where(rows, ours.partner, theirs.partner),
         mask,
         hidden,
+        blends,
     )
+
+
+def _blend(depth: int, chosen: Tensor, ours: MixedBatch, theirs: MixedBatch) -> Blend:
+    """How features are blended at a depth where one of the two blends in a way of its own."""
+    one, other = (each.blends.get(depth, interpolate) for each in (ours, theirs))
+    # A batch that leaves the depth alone has lam = 1 there, with which any blend does so too.
+    if depth not in theirs.hidden:
+        return one
+    return other if depth not in ours.hidden else partial(_either, chosen, one, other)
+
+
+def _either(chosen: Tensor, one: Blend, other: Blend, rows: Tensor, partners: Tensor, lam: Tensor) -> Tensor:
+    """`one` where `chosen` bool [], else `other`: features are mixed by one method for the whole batch."""
+    return torch.where(chosen, one(rows, partners, lam), other(rows, partners, lam))
 
 
 def _pixels(mixed: MixedBatch) -> Tensor:
