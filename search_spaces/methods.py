@@ -1,4 +1,4 @@
-"""Which method? Plain training, mixup, CutMix, AlignMixup and generalized mixup, each with its own parameters.
+"""Which method? Plain training, mixup, CutMix, AlignMixup, AttentiveMix and generalized mixup, each with its own parameters.
 
     tune-mixup sweep methods --trials 64 --max-epochs 100 --gpus-per-trial 0.25
 
@@ -23,7 +23,9 @@ SPACE = SearchSpace(
         "training.batch_size": 250,
     },
     free={
-        "mixing.name": CategoricalDistribution(("erm", "mixup", "cutmix", "alignmixup", "generalized_mixup")),
+        "mixing.name": CategoricalDistribution(
+            ("erm", "mixup", "cutmix", "alignmixup", "attentivemix", "generalized_mixup")
+        ),
         "mixing.alpha": FloatDistribution(0.05, 4.0, log=True),
         "mixing.probability": FloatDistribution(0.3, 1.0),
         "mixing.aligned": FloatDistribution(0.3, 0.7),
@@ -34,7 +36,7 @@ SPACE = SearchSpace(
         "optimizer.weight_decay": FloatDistribution(5e-5, 1e-3, log=True),
     },
     conditions={
-        "mixing.alpha": {"mixing.name": ("mixup", "cutmix", "alignmixup", "generalized_mixup")},
+        "mixing.alpha": {"mixing.name": ("mixup", "cutmix", "alignmixup", "attentivemix", "generalized_mixup")},
         "mixing.probability": {"mixing.name": ("cutmix",)},
         "mixing.aligned": ALIGNED,
         "mixing.epsilon": ALIGNED,
@@ -46,6 +48,7 @@ SPACE = SearchSpace(
         {"mixing.name": "mixup", "mixing.alpha": 1.0, **OPTIMIZER},
         {"mixing.name": "cutmix", "mixing.alpha": 1.0, "mixing.probability": 0.5, **OPTIMIZER},
         {"mixing.name": "alignmixup", "mixing.alpha": 2.0, "mixing.aligned": 0.5, "mixing.epsilon": 0.1, **OPTIMIZER},
+        {"mixing.name": "attentivemix", "mixing.alpha": 2.0, **OPTIMIZER},
         {
             "mixing.name": "generalized_mixup",
             "mixing.alpha": 1.0,

@@ -146,6 +146,10 @@ class Mixer(Part, ABC):
         changed = any(reader in vars(kind) for kind in order[:named] for reader in readers)
         return frozenset() if changed else cls.in_state
 
+    def follow(self, model: nn.Module, state: State) -> State:
+        """The state with what it has of the network's weights as they are now; called on the first ones, too."""
+        return state
+
     @abstractmethod
     def step(
         self,
@@ -199,6 +203,7 @@ class BatchMixer(Mixer):
         generator: Generator,
         loss: Loss,
     ) -> StepOutput:
+        state = self.follow(model, state)
         mixed = self.blend(model, inputs, targets, state, epoch=epoch, generator=generator)
         logits = forward(model, mixed)
         state = self.observe(state, mixed, targets, logits.detach())

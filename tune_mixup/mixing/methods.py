@@ -1,6 +1,7 @@
 """Methods that mix a batch once, and so can be part of a mixture: name -> mixer. A new one is one line here."""
 
 from tune_mixup.mixing.alignmixup import AlignMixup
+from tune_mixup.mixing.attentivemix import AttentiveMix
 from tune_mixup.mixing.base import BatchMixer
 from tune_mixup.mixing.cutmix import CutMix
 from tune_mixup.mixing.erm import Erm
@@ -21,6 +22,7 @@ METHODS: dict[str, type[BatchMixer]] = {
     "alignmixup": AlignMixup,
     "smoothmix": SmoothMix,
     "saliencymix": SaliencyMix,
+    "attentivemix": AttentiveMix,
     "gridmix": GridMix,
     "resizemix": ResizeMix,
     "fmix": FMix,
