@@ -1,4 +1,4 @@
-"""Which method? Plain training, mixup, CutMix, AlignMixup, AttentiveMix and generalized mixup, each with its own parameters.
+"""Which method? Plain training, mixup and four of its descendants under one search, each with its own parameters.
 
     tune-mixup sweep methods --trials 64 --max-epochs 100 --gpus-per-trial 0.25
 
@@ -10,6 +10,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from tune_mixup.search_space import SearchSpace
 
+MIXED = ("mixup", "cutmix", "alignmixup", "attentivemix", "generalized_mixup")
 ALIGNED = {"mixing.name": ("alignmixup",)}
 GENERALIZED = {"mixing.name": ("generalized_mixup",)}
 OPTIMIZER = {"optimizer.lr": 0.1, "optimizer.weight_decay": 1e-4}
@@ -23,9 +24,7 @@ SPACE = SearchSpace(
         "training.batch_size": 250,
     },
     free={
-        "mixing.name": CategoricalDistribution(
-            ("erm", "mixup", "cutmix", "alignmixup", "attentivemix", "generalized_mixup")
-        ),
+        "mixing.name": CategoricalDistribution(("erm", *MIXED)),
         "mixing.alpha": FloatDistribution(0.05, 4.0, log=True),
         "mixing.probability": FloatDistribution(0.3, 1.0),
         "mixing.aligned": FloatDistribution(0.3, 0.7),
@@ -36,7 +35,7 @@ SPACE = SearchSpace(
         "optimizer.weight_decay": FloatDistribution(5e-5, 1e-3, log=True),
     },
     conditions={
-        "mixing.alpha": {"mixing.name": ("mixup", "cutmix", "alignmixup", "attentivemix", "generalized_mixup")},
+        "mixing.alpha": {"mixing.name": MIXED},
         "mixing.probability": {"mixing.name": ("cutmix",)},
         "mixing.aligned": ALIGNED,
         "mixing.epsilon": ALIGNED,

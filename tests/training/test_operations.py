@@ -48,7 +48,8 @@ def operations(changes):
 
 MOST = {
     "alignmixup": 453, "attentivemix": 302, "cutmix": 249, "erm": 184, "fmix": 247, "generalized_mixup": 233,
-    "gridmix": 281, "manifold_mixup": 236, "mixture": 281, "mixup": 206, "resizemix": 270, "saliencymix": 298, "smoothmix": 218,
+    "gridmix": 281, "manifold_mixup": 236, "mixture": 281, "mixup": 206, "resizemix": 270, "saliencymix": 298,
+    "smoothmix": 218,
 }  # fmt: skip
 
 
