@@ -58,6 +58,31 @@ def test_published_batches_are_the_recorded_ones(number, direction):
     torch.testing.assert_close(loss, arrays[f"loss_direction{direction}"], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("number", range(7))
+def test_where_features_are_averaged_next_the_published_alignment_does_nothing_in_one_direction(number):
+    """Its columns sum to 1, so the mean over places stays; in the other one it changes by the rows' sums alone."""
+    settings, arrays = case(number, *FILES)
+    own, lam = arrays["features"], settings["lam"]
+    mean_own, mean_other = own.mean((2, 3)), own[arrays["perm"].long()].mean((2, 3))
+    without = (lam * mean_own + (1 - lam) * mean_other) @ arrays["fc_w"].T + arrays["fc_b"]
+    torch.testing.assert_close(arrays["logits_direction0"], without, rtol=1e-5, atol=1e-5)
+    weighed = (own.flatten(2) * arrays["assignment_row_sums"][:, None]).mean(2)
+    by_rows = (lam * weighed + (1 - lam) * mean_other) @ arrays["fc_w"].T + arrays["fc_b"]
+    torch.testing.assert_close(arrays["logits_direction1"], by_rows, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_settled_at_a_last_stage_that_is_averaged_next_it_is_manifold_mixup(seed):
+    """And not at an earlier one."""
+    model = network()
+    for layer, same in ((3, True), (2, False)):
+        mixed = blend(AlignMixup(aligned=1.0, layer=layer), model, seed)
+        plain = blend(ManifoldMixup(layers=(layer,)), model, seed)
+        assert torch.equal(mixed.soft_targets, plain.soft_targets)
+        apart = (forward(model, mixed) - forward(model, plain)).abs().max().item()
+        assert (apart < 1e-5) == same, (layer, apart)
+
+
 def test_the_published_images_are_those_of_the_input_branch():
     settings, arrays = case(7, *FILES)
     mixed = mix_rows(arrays["perm"].long(), torch.tensor(settings["lam"]), arrays["images"])
@@ -125,9 +150,9 @@ def test_batches_are_shared_out_and_so_are_the_directions(aligned):
         behind = bool((mixed.hidden[3] != 1).any())
         assert behind == torch.equal(mixed.inputs, inputs)
         counts["aligned"] += behind
-        counts["carried"] += bool(mixed.blends[3].args[0])
-    for found, share in ((counts["aligned"], aligned), (counts["carried"], 0.5)):
-        assert abs(found - 600 * share) <= 4 * math.sqrt(600 * share * (1 - share))
+        counts["carried"] += behind and bool(mixed.blends[3].args[0])
+    for found, of, share in ((counts["aligned"], 600, aligned), (counts["carried"], counts["aligned"], 0.5)):
+        assert abs(found - of * share) <= 4 * math.sqrt(of * share * (1 - share))
 
 
 def test_a_draw_of_the_input_is_mixup_bit_for_bit():
@@ -208,9 +233,9 @@ def test_the_plan_is_made_in_single_precision_under_autocast():
 def test_in_a_mixture_it_is_as_it_is_alone():
     """Beside a method that mixes the same stage, and itself with another temperature."""
     members = {
-        "cold": AlignMixup(aligned=1.0, epsilon=0.01),
-        "hot": AlignMixup(aligned=1.0, epsilon=100.0),
-        "manifold_mixup": ManifoldMixup(layers=(3,)),
+        "cold": AlignMixup(aligned=1.0, epsilon=0.01, layer=2),
+        "hot": AlignMixup(aligned=1.0, epsilon=100.0, layer=2),
+        "manifold_mixup": ManifoldMixup(layers=(2,)),
     }
     mixer, model, (inputs, targets) = Mixture(members=members), network(), batch()
     seen = set()
@@ -224,7 +249,7 @@ def test_in_a_mixture_it_is_as_it_is_alone():
         seen.add(which)
         torch.testing.assert_close(forward(model, mixed), forward(model, alone[which]))
     assert seen == {0, 1, 2}
-    assert mixer.min_stages == 3
+    assert mixer.min_stages == 2
     with_cutmix = Mixture(members={"alignmixup": AlignMixup(), "cutmix": {"name": "cutmix"}})
     assert blend(with_cutmix, model).mask is None
 

@@ -12,6 +12,10 @@ Differs from the paper, as its released code does: the autoencoder is absent. Di
   100 of them). Maps of 512 channels are so far apart that this is long before they have settled: a place then gets many
   times its features, or none.
 - lam = 1 leaves features where they are.
+
+Where the mean over places is all that follows (`pooled_linear` right behind the last stage, as in ResNets), an
+alignment whose sums are 1 changes no logit: the settled variant is then manifold mixup of that stage, and the published
+one differs from it by sums that are not 1, in one of its two directions. Align after an earlier stage (`layer`) there.
 """
 
 from functools import partial
