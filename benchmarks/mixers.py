@@ -19,6 +19,7 @@ from benchmarks.rows import row
 from tune_mixup.loss import CrossEntropy
 from tune_mixup.mixing import MIXERS
 from tune_mixup.mixing.base import BatchMixer, Mixer, State
+from tune_mixup.mixing.first_state import first_state
 from tune_mixup.models import MODELS
 from tune_mixup.seeding import generator
 
@@ -48,7 +49,8 @@ class Step:
         self.device = batch[0].device
         self.loss = CrossEntropy()
         self.generator = generator(0, "mix", device=self.device)
-        self.state: State = mixer.init(NUM_CLASSES, device=self.device, generator=generator(0, "init"))
+        made = generator(0, "init")
+        self.state: State = first_state(mixer, network, NUM_CLASSES, device=self.device, generator=made)
 
     def __call__(self) -> None:
         inputs, targets = self.batch

@@ -1,4 +1,4 @@
-"""Which method? Plain training, mixup, CutMix and generalized mixup under one search, each with its own parameters.
+"""Which method? Plain training, mixup and four of its descendants under one search, each with its own parameters.
 
     tune-mixup sweep methods --trials 64 --max-epochs 100 --gpus-per-trial 0.25
 
@@ -10,6 +10,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from tune_mixup.search_space import SearchSpace
 
+MIXED = ("mixup", "cutmix", "alignmixup", "attentivemix", "generalized_mixup")
+ALIGNED = {"mixing.name": ("alignmixup",)}
 GENERALIZED = {"mixing.name": ("generalized_mixup",)}
 OPTIMIZER = {"optimizer.lr": 0.1, "optimizer.weight_decay": 1e-4}
 
@@ -22,17 +24,21 @@ SPACE = SearchSpace(
         "training.batch_size": 250,
     },
     free={
-        "mixing.name": CategoricalDistribution(("erm", "mixup", "cutmix", "generalized_mixup")),
+        "mixing.name": CategoricalDistribution(("erm", *MIXED)),
         "mixing.alpha": FloatDistribution(0.05, 4.0, log=True),
         "mixing.probability": FloatDistribution(0.3, 1.0),
+        "mixing.aligned": FloatDistribution(0.3, 0.7),
+        "mixing.epsilon": FloatDistribution(0.05, 0.5, log=True),
         "mixing.gamma": FloatDistribution(0.0625, 2.0, log=True),
         "mixing.mu": FloatDistribution(0.0, 0.95),
         "optimizer.lr": FloatDistribution(0.01, 0.4, log=True),
         "optimizer.weight_decay": FloatDistribution(5e-5, 1e-3, log=True),
     },
     conditions={
-        "mixing.alpha": {"mixing.name": ("mixup", "cutmix", "generalized_mixup")},
+        "mixing.alpha": {"mixing.name": MIXED},
         "mixing.probability": {"mixing.name": ("cutmix",)},
+        "mixing.aligned": ALIGNED,
+        "mixing.epsilon": ALIGNED,
         "mixing.gamma": GENERALIZED,
         "mixing.mu": GENERALIZED,
     },
@@ -40,6 +46,8 @@ SPACE = SearchSpace(
         {"mixing.name": "erm", **OPTIMIZER},
         {"mixing.name": "mixup", "mixing.alpha": 1.0, **OPTIMIZER},
         {"mixing.name": "cutmix", "mixing.alpha": 1.0, "mixing.probability": 0.5, **OPTIMIZER},
+        {"mixing.name": "alignmixup", "mixing.alpha": 2.0, "mixing.aligned": 0.5, "mixing.epsilon": 0.1, **OPTIMIZER},
+        {"mixing.name": "attentivemix", "mixing.alpha": 2.0, **OPTIMIZER},
         {
             "mixing.name": "generalized_mixup",
             "mixing.alpha": 1.0,

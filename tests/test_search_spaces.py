@@ -67,6 +67,8 @@ def test_every_method_that_can_be_tuned_has_a_space_of_its_own():
     [
         ("cutmix", {"alpha": (0.1, 2), "probability": (0.3, 1)}),
         ("manifold_mixup", {"alpha": (0.5, 4)}),
+        ("attentivemix", {"alpha": (1, 4)}),
+        ("alignmixup", {"alpha": (1, 2), "aligned": (0.3, 0.7), "epsilon": (0.05, 0.5)}),
         ("smoothmix", {"min_sigma": (0.1, 0.3), "max_sigma": (0.4, 0.7)}),
         ("saliencymix", {"alpha": (0.1, 2), "probability": (0.3, 1)}),
         ("gridmix", {"alpha": (0.2, 2), "min_holes": (2, 4), "max_holes": (6, 12)}),
@@ -97,9 +99,10 @@ def test_the_benchmark_has_the_protocol_of_the_published_table():
 
 
 ALPHAS = {"mixup": 1.0, "cutmix": 0.2, "manifold_mixup": 2.0, "saliencymix": 0.2, "gridmix": 0.2, "resizemix": 1.0}
+LATER_ALPHAS = {"fmix": 0.2, "alignmixup": 2.0, "attentivemix": 2.0}
 
 
-@pytest.mark.parametrize(("method", "alpha"), [*ALPHAS.items(), ("fmix", 0.2)])
+@pytest.mark.parametrize(("method", "alpha"), [*ALPHAS.items(), *LATER_ALPHAS.items()])
 def test_the_benchmark_starts_from_the_tables_settings(method, alpha):
     config = plan("benchmark_cifar10")
     (point,) = (point for point in config.space.baselines if point["mixing.name"] == method)

@@ -6,6 +6,8 @@ from typing_extensions import override
 
 from tune_mixup.loss import CrossEntropy
 from tune_mixup.mixing import MIXERS
+from tune_mixup.mixing.alignmixup import AlignMixup
+from tune_mixup.mixing.attentivemix import AttentiveMix
 from tune_mixup.mixing.confusion_partners import ConfusionPartners
 from tune_mixup.mixing.cutmix import CutMix
 from tune_mixup.mixing.erm import Erm
@@ -19,6 +21,7 @@ from tune_mixup.mixing.partners import DerangedPartners
 from tune_mixup.mixing.resizemix import ResizeMix
 from tune_mixup.mixing.saliencymix import SaliencyMix
 from tune_mixup.mixing.smoothmix import SmoothMix
+from tune_mixup.mixing.teachers import EmaTeacher
 from tune_mixup.testing import MixerContract
 from tune_mixup.testing.batches import generator, linear
 from tune_mixup.testing.batches import trained_batch as batch
@@ -43,6 +46,10 @@ SETTINGS = {name: mixer() for name, mixer in MIXERS.items()} | {
     "generalized published": GeneralizedMixup(variant="published", gamma=1.0),
     "cutmix by published confusion": CutMix(partners=ConfusionPartners(variant="published")),
     "manifold per sample": ManifoldMixup(per="sample", layers=(1, 2)),
+    "alignmixup per sample": AlignMixup(per="sample", layer=2, aligned=0.7),
+    "alignmixup published": AlignMixup(variant="published", normalised=True, sweeps=5),
+    "attentivemix per sample": AttentiveMix(per="sample", teacher=EmaTeacher(momentum=0.5)),
+    "attentivemix published": AttentiveMix(variant="published"),
     "saliencymix per sample": SaliencyMix(per="sample", probability=0.5),
     "saliencymix official": SaliencyMix(variant="official"),
     "saliencymix gradient": SaliencyMix(saliency="gradient"),
@@ -56,6 +63,8 @@ SETTINGS = {name: mixer() for name, mixer in MIXERS.items()} | {
     "mixture of kinds": Mixture(
         members={
             "deep": ManifoldMixup(),
+            "aligned": AlignMixup(),
+            "attentive": AttentiveMix(),
             "guided": GeneralizedMixup(),
             "smoothmix": SmoothMix(),
             "cutmix": CutMix(partners=ConfusionPartners(pairing="sequential")),
@@ -64,7 +73,7 @@ SETTINGS = {name: mixer() for name, mixer in MIXERS.items()} | {
     "mixture of one": Mixture(members={"fmix": FMix()}),
 }
 every_mixer = pytest.mark.parametrize("mixer", SETTINGS.values(), ids=SETTINGS.keys())
-MISLABELLED = {"smoothmix openmixup"}
+MISLABELLED = {"smoothmix openmixup", "attentivemix published"}
 """What reproduces published code whose labels do not weigh as much as the pixels."""
 ONE_ROW = FMix(variant="official", per="sample")
 """What can't mix images of one row, and says so."""
@@ -92,7 +101,7 @@ def test_every_mixer_is_registered_under_its_own_name():
     assert {name: mixer().name for name, mixer in MIXERS.items()} == {name: name for name in MIXERS}
 
 
-MASKED = {"cutmix", "smoothmix", "saliencymix", "gridmix", "resizemix", "fmix"}
+MASKED = {"attentivemix", "cutmix", "smoothmix", "saliencymix", "gridmix", "resizemix", "fmix"}
 
 
 @pytest.mark.parametrize("name", [name for name, mixer in SETTINGS.items() if mixer.name in MASKED])
@@ -114,9 +123,9 @@ def test_other_generators_give_other_batches(mixer):
 
 @every_mixer
 def test_what_is_remembered_is_worth_a_snapshot(mixer):
-    """Settings that the state holds, such as alpha, are not remembered: they stay as they were."""
+    """Settings that the state holds, such as alpha, are not remembered; a teacher's weights are too many."""
     state = batch(mixer).state
-    remembered = [name for name in state if name.rpartition(".")[2] != "alpha"]
+    remembered = [name for name in state if name.rpartition(".")[2] not in ("alpha", "teacher")]
     assert bool(remembered) == bool(mixer.snapshot(state))
 
 

@@ -40,8 +40,8 @@ def test_the_minor_share_at_the_ends():
 @pytest.mark.parametrize("alpha", [0.1, 1.0, 4.0])
 def test_methods_with_a_beta_have_its_minor_share(alpha):
     expected = mean_minor_share(alpha)
-    mixers = [MIXERS[name](alpha=alpha) for name in ("mixup", "fmix", "generalized_mixup", "manifold_mixup")]
-    assert [mixer.strength() for mixer in mixers] == [expected] * 4
+    names = ("mixup", "fmix", "generalized_mixup", "manifold_mixup", "alignmixup")
+    assert [MIXERS[name](alpha=alpha).strength() for name in names] == [expected] * 5
     for method in (CutMix, SaliencyMix):
         assert method(alpha=alpha, probability=0.4).strength() == pytest.approx(0.4 * expected)
 

@@ -16,6 +16,7 @@ from tune_mixup.config import TrialConfig
 from tune_mixup.data.augment import normalise
 from tune_mixup.data.base import TrainingData, load
 from tune_mixup.mixing.base import BatchMixer, MixedBatch, Mixer
+from tune_mixup.mixing.first_state import first_state
 from tune_mixup.record.targets import check_file, write_file
 from tune_mixup.seeding import generator
 
@@ -106,7 +107,8 @@ def examples(
     mixer.check_data(height=height, width=width, num_classes=data.num_classes)
     inputs = normalise(data.train.images[index], data.mean, data.std)
     targets = torch.eye(data.num_classes)[data.train.targets[index]]
-    state = mixer.init(data.num_classes, device=inputs.device, generator=generator(seed, "init", epoch=1))
+    made = generator(seed, "init", epoch=1)
+    state = first_state(mixer, model, data.num_classes, device=inputs.device, generator=made)
 
     def mix(epoch: int) -> MixedBatch:
         return mixer.blend(model, inputs, targets, state, epoch=0, generator=generator(seed, "mix", epoch=epoch))

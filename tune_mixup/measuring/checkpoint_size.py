@@ -10,6 +10,7 @@ from torch.overrides import TorchFunctionMode
 from typing_extensions import override
 
 from tune_mixup.config import TrialConfig
+from tune_mixup.mixing.first_state import first_state
 from tune_mixup.optimizer import AnyOptimizer
 from tune_mixup.torch_internals import updated_quietly
 
@@ -29,7 +30,9 @@ def expected_bytes(config: TrialConfig, *, channels: int, num_classes: int) -> i
         model = config.model.build(channels=channels, num_classes=outputs)
     shapes = [parameter.shape for parameter in model.parameters()]
     kept = kept_by(config.optimizer, shapes)
-    mixer = config.mixing.canonical().init(outputs, device=torch.device("cpu"), generator=torch.Generator())
+    mixer = first_state(
+        config.mixing.canonical(), model, outputs, device=torch.device("cpu"), generator=torch.Generator()
+    )
     parts: list[Mapping[Any, Any]] = [model.state_dict(), *(kept[shape] for shape in shapes), mixer]
     form = {place: {key: _hollow(value) for key, value in part.items()} for place, part in enumerate(parts)}
     values = sum(_bytes(value) for part in parts for value in part.values())

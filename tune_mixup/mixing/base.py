@@ -8,7 +8,7 @@ Shapes: B batch, K classes, C channels, H x W pixels. `lam` weighs the row's *ow
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal, NamedTuple
@@ -38,6 +38,8 @@ Alpha = Annotated[float, Field(ge=0), AfterValidator(_drawable)]
 """Both parameters of lam's Beta distribution: 0 (no mixing), or from `SMALLEST_ALPHA` up; no unit."""
 Per = Literal["batch", "sample"]
 """What gets its own lam, and its own mask where there is one."""
+Blend = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""From own rows [B, ...], other rows and lam [] or [B] to blended rows; exactly the own ones where lam is 1."""
 
 
 class MixedBatch(NamedTuple):
@@ -45,7 +47,7 @@ class MixedBatch(NamedTuple):
 
     `mask` float32 [1 or B, 1, H, W] in [0, 1]: each pixel's weight of the own image, where a method mixes by pixel.
     `hidden` depth -> float32 [] or [B]: the weight of the own features after that stage of the network, where a method
-    mixes features; the partner's have the rest.
+    mixes features; the partner's have the rest. `blends` depth -> how they are blended, if not by `interpolate`.
     """
 
     inputs: Tensor
@@ -54,6 +56,7 @@ class MixedBatch(NamedTuple):
     partner: Tensor
     mask: Tensor | None = None
     hidden: Mapping[int, Tensor] = MappingProxyType({})
+    blends: Mapping[int, Blend] = MappingProxyType({})
 
 
 class StepOutput(NamedTuple):
@@ -148,6 +151,10 @@ class Mixer(Part, ABC):
         changed = any(reader in vars(kind) for kind in order[:named] for reader in readers)
         return frozenset() if changed else cls.in_state
 
+    def follow(self, model: nn.Module, state: State) -> State:
+        """The state with what it has of the network's weights as they are now; called on the first ones, too."""
+        return state
+
     @abstractmethod
     def step(
         self,
@@ -201,6 +208,7 @@ class BatchMixer(Mixer):
         generator: Generator,
         loss: Loss,
     ) -> StepOutput:
+        state = self.follow(model, state)
         mixed = self.blend(model, inputs, targets, state, epoch=epoch, generator=generator)
         logits = forward(model, mixed)
         state = self.observe(state, mixed, targets, logits.detach())
@@ -223,7 +231,10 @@ class InputMixer(BatchMixer):
 
 def forward(model: nn.Module, mixed: MixedBatch) -> Tensor:
     """The logits [B, K] of a mixed batch, with its features mixed where it says so."""
-    edits = {depth: partial(mix_rows, mixed.partner, lam) for depth, lam in mixed.hidden.items()}
+    edits = {
+        depth: partial(mix_rows, mixed.partner, lam, blend=mixed.blends.get(depth, interpolate))
+        for depth, lam in mixed.hidden.items()
+    }
     logits: Tensor = model(mixed.inputs, edits=edits) if edits else model(mixed.inputs)
     return logits
 
@@ -274,9 +285,9 @@ def interpolate(own: Tensor, other: Tensor, lam: Tensor) -> Tensor:
     return own * weight + other * (1 - weight)
 
 
-def mix_rows(partner: Tensor, lam: Tensor, rows: Tensor) -> Tensor:
-    """`rows` [B, ...] interpolated with those of their partners, int64 [B]; lam as in `interpolate`."""
-    return interpolate(rows, take_rows(rows, partner), lam)
+def mix_rows(partner: Tensor, lam: Tensor, rows: Tensor, *, blend: Blend = interpolate) -> Tensor:
+    """`rows` [B, ...] blended with those of their partners, int64 [B]; lam as in `interpolate`."""
+    return blend(rows, take_rows(rows, partner), lam)
 
 
 def take_rows(rows: Tensor, index: Tensor) -> Tensor:
@@ -288,13 +299,3 @@ def take_rows(rows: Tensor, index: Tensor) -> Tensor:
     if rows.ndim == 4 and not rows.is_contiguous() and rows.is_contiguous(memory_format=torch.channels_last):
         return rows.permute(0, 2, 3, 1)[index].permute(0, 3, 1, 2)
     return rows[index]
-
-
-def exact_in_features(lam: Tensor) -> Tensor:
-    """lam as features of a lower precision can be weighed by: under autocast a whole number of 256ths, else as it is.
-
-    lam and 1 - lam are then exact in bf16 and fp16, so that features and targets are mixed with the same numbers.
-    """
-    if not torch.is_autocast_enabled(lam.device.type):
-        return lam
-    return (lam * 256).round() / 256

@@ -23,11 +23,11 @@ from tune_mixup.mixing.base import (
     Per,
     State,
     draw_size,
-    exact_in_features,
     mean_minor_share,
     mix_rows,
     sample_lam,
 )
+from tune_mixup.mixing.features import exact_in_features
 from tune_mixup.mixing.mixup import Mixup
 from tune_mixup.mixing.paired import Partnered
 

@@ -1,5 +1,7 @@
 """Methods that mix a batch once, and so can be part of a mixture: name -> mixer. A new one is one line here."""
 
+from tune_mixup.mixing.alignmixup import AlignMixup
+from tune_mixup.mixing.attentivemix import AttentiveMix
 from tune_mixup.mixing.base import BatchMixer
 from tune_mixup.mixing.cutmix import CutMix
 from tune_mixup.mixing.erm import Erm
@@ -17,8 +19,10 @@ METHODS: dict[str, type[BatchMixer]] = {
     "mixup": Mixup,
     "cutmix": CutMix,
     "manifold_mixup": ManifoldMixup,
+    "alignmixup": AlignMixup,
     "smoothmix": SmoothMix,
     "saliencymix": SaliencyMix,
+    "attentivemix": AttentiveMix,
     "gridmix": GridMix,
     "resizemix": ResizeMix,
     "fmix": FMix,

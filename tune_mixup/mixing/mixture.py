@@ -23,6 +23,7 @@ from tune_mixup.mixing.base import BatchMixer, MixedBatch, Mixer, Per, State, St
 from tune_mixup.mixing.cutmix import CutMix
 from tune_mixup.mixing.methods import METHODS
 from tune_mixup.mixing.mixup import Mixup
+from tune_mixup.mixing.selection import select
 from tune_mixup.parts import PartOf
 from tune_mixup.schema import suggest
 
@@ -168,6 +169,11 @@ class Mixture(BatchMixer):
         )
 
     @override
+    def follow(self, model: nn.Module, state: State) -> State:
+        """What every member takes from the network."""
+        return _joined((label, member.follow(model, _of(label, state))) for label, member in self._active.items())
+
+    @override
     def blend(
         self, model: nn.Module, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator
     ) -> MixedBatch:
@@ -230,36 +236,6 @@ class Mixture(BatchMixer):
     def snapshot(self, state: State) -> dict[str, Tensor]:
         """What every member remembers."""
         return dict(_joined((label, member.snapshot(_of(label, state))) for label, member in self._active.items()))
-
-
-def select(chosen: Tensor, ours: MixedBatch, theirs: MixedBatch) -> MixedBatch:
-    """`ours` where `chosen` bool [] or [B], else `theirs`; lam becomes [B]."""
-    rows = chosen.expand(len(ours.inputs))
-    images = rows[:, None, None, None]
-    unmixed = torch.ones((), device=rows.device)
-    depths = sorted({*ours.hidden, *theirs.hidden})
-    hidden = {
-        depth: torch.where(rows, ours.hidden.get(depth, unmixed), theirs.hidden.get(depth, unmixed)) for depth in depths
-    }
-    mask = None
-    if not hidden and (ours.mask is not None or theirs.mask is not None):
-        mask = torch.where(images, _pixels(ours), _pixels(theirs))
-    return MixedBatch(
-        torch.where(images, ours.inputs, theirs.inputs),
-        torch.where(rows[:, None], ours.soft_targets, theirs.soft_targets),
-        torch.where(rows, ours.lam, theirs.lam),
-        torch.where(rows, ours.partner, theirs.partner),
-        mask,
-        hidden,
-    )
-
-
-def _pixels(mixed: MixedBatch) -> Tensor:
-    """The mask float32 [B or 1, 1, H, W]; where a method has none, all pixels weigh lam."""
-    if mixed.mask is not None:
-        return mixed.mask
-    height, width = mixed.inputs.shape[-2:]
-    return mixed.lam.reshape(-1, 1, 1, 1).expand(-1, 1, height, width)
 
 
 def _relative(weights: Mapping[str, float]) -> dict[str, float]:

@@ -4,7 +4,8 @@ A map's scale means nothing; only comparisons within one image do. `SALIENCY` li
 told by name; another one is a function and a line there.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 import torch
@@ -50,9 +51,7 @@ def input_gradient(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
     of the parameters and the model's mode stay as they are.
     """
     pixels = inputs.detach().requires_grad_()
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
+    with evaluating(model):
         with torch.enable_grad():
             logits: Tensor = model(pixels)
         # The derivative by each image's logits, for no other image of the batch has a say. Where the model is certain,
@@ -61,10 +60,19 @@ def input_gradient(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
         slope = logits.detach().double().softmax(1) - targets
         scale = slope.abs().amax(1, keepdim=True).clamp_min(torch.finfo(slope.dtype).tiny)
         (gradient,) = torch.autograd.grad(logits, pixels, (slope / scale).to(logits.dtype))
+    return gradient.float().square().mean(1).sqrt() * scale[:, :, None].float()
+
+
+@contextlib.contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """In the block the model is in evaluation mode; afterwards each layer is in the mode that it was in."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
     finally:
         for module in training:
             module.training = True
-    return gradient.float().square().mean(1).sqrt() * scale[:, :, None].float()
 
 
 def _of_images(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:

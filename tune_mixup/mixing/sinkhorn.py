@@ -22,51 +22,62 @@ def doubly_stochastic(log_weights: Tensor) -> Tensor:
     `log_weights` float64 [K, K] on the CPU, below infinity; minus infinity (a weight of 0) is allowed where enough
     others remain, as on the diagonal. Returns float64 [K, K].
     """
-    rows, columns = _sweep(log_weights, NUM_SWEEPS)
+    rows, columns = _scales(log_weights, NUM_SWEEPS)
     for _ in range(MAX_NEWTON_STEPS):
-        matrix = _scaled(log_weights, rows, columns)
+        matrix = scaled(log_weights, rows, columns)
         if float((matrix.sum(1) - 1).abs().max()) < TOLERANCE:
             break
         rows = _newton_step(log_weights, rows, columns, matrix)
         columns = _column_scale(log_weights, rows)
-    return round_to_margins(_scaled(log_weights, rows, columns))
+    return round_to_margins(scaled(log_weights, rows, columns))
+
+
+def sweep(log_weights: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+    """Logarithms of the row scale [*, K] that balances the rows of exp(log_weights) [*, K, K], and then the columns'.
+
+    `columns` [*, K] is the logarithm of the column scale before.
+    """
+    rows = _row_scale(log_weights, columns)
+    return rows, _column_scale(log_weights, rows)
+
+
+def scaled(log_weights: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """diag(exp(rows)) exp(log_weights) diag(exp(columns)), for `log_weights` [*, K, K] and scales [*, K]."""
+    return (log_weights + rows[..., :, None] + columns[..., None, :]).exp()
 
 
 def swept(log_weights: Tensor, sweeps: int) -> Tensor:
     """What so many sweeps alone make of exp(log_weights): its columns sum to 1, its rows nearly; `sweeps` >= 1."""
-    return _scaled(log_weights, *_sweep(log_weights, sweeps))
+    return scaled(log_weights, *_scales(log_weights, sweeps))
 
 
 def round_to_margins(matrix: Tensor) -> Tensor:
-    """The nearly doubly stochastic `matrix` [K, K], >= 0, with its row and column sums made exactly 1.
+    """The nearly doubly stochastic `matrix` [*, K, K], >= 0, with its row and column sums made exactly 1.
 
     Rows, then columns, that sum to more than 1 are scaled down; what is missing is added as a rank-one matrix.
     """
-    matrix = matrix / matrix.sum(1, keepdim=True).clamp_min(1.0)
-    matrix = matrix / matrix.sum(0, keepdim=True).clamp_min(1.0)
-    rows_lack = (1 - matrix.sum(1)).clamp_min(0.0)
-    columns_lack = (1 - matrix.sum(0)).clamp_min(0.0)
-    return matrix + torch.outer(rows_lack, columns_lack / columns_lack.sum().clamp_min(torch.finfo(matrix.dtype).tiny))
+    matrix = matrix / matrix.sum(-1, keepdim=True).clamp_min(1.0)
+    matrix = matrix / matrix.sum(-2, keepdim=True).clamp_min(1.0)
+    rows_lack = (1 - matrix.sum(-1)).clamp_min(0.0)
+    columns_lack = (1 - matrix.sum(-2)).clamp_min(0.0)
+    smallest = torch.finfo(matrix.dtype).tiny
+    share = columns_lack / columns_lack.sum(-1, keepdim=True).clamp_min(smallest)
+    return matrix + rows_lack[..., :, None] * share[..., None, :]
 
 
-def _sweep(log_weights: Tensor, sweeps: int) -> tuple[Tensor, Tensor]:
-    columns = torch.zeros(len(log_weights), dtype=torch.float64)
+def _scales(log_weights: Tensor, sweeps: int) -> tuple[Tensor, Tensor]:
+    rows = columns = torch.zeros(len(log_weights), dtype=torch.float64)
     for _ in range(sweeps):
-        rows = _row_scale(log_weights, columns)
-        columns = _column_scale(log_weights, rows)
+        rows, columns = sweep(log_weights, columns)
     return rows, columns
 
 
 def _row_scale(log_weights: Tensor, columns: Tensor) -> Tensor:
-    return -torch.logsumexp(log_weights + columns, dim=1)
+    return -torch.logsumexp(log_weights + columns[..., None, :], dim=-1)
 
 
 def _column_scale(log_weights: Tensor, rows: Tensor) -> Tensor:
-    return -torch.logsumexp(log_weights + rows[:, None], dim=0)
-
-
-def _scaled(log_weights: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    return (log_weights + rows[:, None] + columns).exp()
+    return -torch.logsumexp(log_weights + rows[..., :, None], dim=-2)
 
 
 def _potential(log_weights: Tensor, rows: Tensor) -> float:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from tune_mixup.loss import CrossEntropy
 from tune_mixup.mixing.base import Mixer, State
+from tune_mixup.mixing.first_state import first_state
 from tune_mixup.models.base import StagedNetwork
 
 CPU = torch.device("cpu")
@@ -60,10 +61,11 @@ def trained_batch(
         classes = torch.randint(num_classes, (size or 13,), generator=generator(1))
     inputs = torch.randn(len(classes), channels, height, width, generator=generator(2)).to(dtype)
     targets = torch.eye(num_classes)[classes]
-    state = mixer.init(num_classes, device=CPU, generator=generator(3))
+    model = linear(channels * height * width, num_classes)
+    state = first_state(mixer, model, num_classes, device=CPU, generator=generator(3))
     for epoch in range(2):
         output = mixer.step(
-            linear(channels * height * width, num_classes),
+            model,
             inputs.float(),
             targets,
             state,

@@ -9,6 +9,7 @@ from torch import Tensor
 from tune_mixup.loss import CrossEntropy
 from tune_mixup.mixing import AnyMixer, Mixer
 from tune_mixup.mixing.base import StepOutput
+from tune_mixup.mixing.first_state import first_state
 from tune_mixup.models.base import StagedNetwork
 from tune_mixup.testing.batches import CPU, Batch, changed, copies, generator, network_for, trained_batch
 from tune_mixup.testing.parts import PartContract
@@ -132,8 +133,8 @@ class StepContract(PartContract[M], Generic[M]):
 
     def test_the_state_keeps_its_names_shapes_types_and_device(self) -> None:
         """So that a checkpoint can be read, and one CUDA graph serves all steps; it is no part of a gradient."""
-        fresh = self.part.init(5, device=CPU, generator=generator(3))
         batch = trained_batch(self.part)
+        fresh = first_state(self.part, network_for(batch), 5, device=CPU, generator=generator(3))
         trained = self.step(batch).state
         before, after = (
             {name: (tuple(t.shape), t.dtype, t.device.type) for name, t in state.items()} for state in (fresh, trained)

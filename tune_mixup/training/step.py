@@ -16,6 +16,7 @@ from tune_mixup.config import TrialConfig
 from tune_mixup.data.augment import Augment, augment_batch
 from tune_mixup.data.base import TrainingData
 from tune_mixup.mixing.base import State
+from tune_mixup.mixing.first_state import first_state
 from tune_mixup.models.residual import THIN, thin_projections
 from tune_mixup.parts import structure
 from tune_mixup.seeding import Stream, generator, reseed
@@ -203,7 +204,8 @@ class Step:
 
     def _first_state(self) -> State:
         made = generator(self.config.seed, "init", epoch=1)
-        return self.mixer.init(self.network.num_outputs, device=self.device, generator=made)
+        outputs = self.network.num_outputs
+        return first_state(self.mixer, self.model, outputs, device=self.device, generator=made)
 
 
 def draw_inputs(network: Network, images: Tensor, index: Tensor, *, augment: Augment, generator: Generator) -> Tensor:
