@@ -180,7 +180,7 @@ class Trainer:
         return measure(self.config.metrics, self.step.network.logits(split.images), split.targets)
 
     def test(self) -> dict[str, float]:
-        """Each metric on the test split. Of a sweep's trials only `evaluate` may ask, and it writes down that it did."""
+        """Each metric on the test split. Of a sweep's trials only `evaluate` may ask, which writes it down."""
         return self.evaluate(load_test(self.config.data, device=self.device))
 
     def state_dict(self) -> dict[str, Any]:
