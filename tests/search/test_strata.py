@@ -91,7 +91,8 @@ def test_methods_without_mixing_stand_apart():
         assert (strata.name(trial) == "no mixing") == (point["mixing.name"] == "erm") == (strength(trial) is None)
     half = {"mixing.name": "cutmix", "mixing.alpha": 1.0, "mixing.probability": 0.5}
     rest = {"optimizer.lr": 0.1, "optimizer.weight_decay": 1e-4}
-    assert strength(config.trial({**half, **rest})) == pytest.approx(0.125)
+    # half of the 0.2673 that the sum over all boxes of tests/mixing/test_strength.py comes to
+    assert strength(config.trial({**half, **rest})) == pytest.approx(0.1336, abs=3e-4)
 
 
 @settings(deadline=None, max_examples=60)

@@ -107,7 +107,9 @@ class Mixer(Part, ABC):
     def strength(self) -> float | None:
         """How strongly the batches are mixed: E[min(lam, 1 - lam)] times the share that is mixed, 0 to 1/2.
 
-        From the settings alone. None for a method that mixes nothing, or whose lam the settings do not tell.
+        lam is what labels are mixed with, after boxes were cut off or cells rounded; where that depends on the size of
+        the images, they are taken to be of 32 x 32 pixels (`even_draws`). From the settings alone. None for a method
+        that mixes nothing, or whose lam the settings do not tell.
         """
         return None
 

@@ -22,11 +22,10 @@ from tune_mixup.mixing.base import (
     Per,
     State,
     draw_size,
-    mean_minor_share,
     sample_lam,
     take_rows,
 )
-from tune_mixup.mixing.boxes import box_around, inside, share_outside
+from tune_mixup.mixing.boxes import box_around, inside, mean_minor_share_of_boxes, share_outside
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.masks import mix_by_mask
 from tune_mixup.mixing.paired import Partnered
@@ -53,8 +52,8 @@ class CutMix(Partnered, InputMixer):
 
     @override
     def strength(self) -> float | None:
-        """By the law of lam as drawn; boxes cut off at the edge leave a little more of the image."""
-        return mean_minor_share(self.alpha) * self.probability
+        """By the law of the lam that boxes leave, which the edge cuts off."""
+        return mean_minor_share_of_boxes(self.alpha) * self.probability
 
     @override
     def mix(self, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator) -> MixedBatch:

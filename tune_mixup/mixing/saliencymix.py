@@ -26,11 +26,10 @@ from tune_mixup.mixing.base import (
     Per,
     State,
     draw_size,
-    mean_minor_share,
     sample_lam,
     take_rows,
 )
-from tune_mixup.mixing.boxes import box_around, inside, share_outside
+from tune_mixup.mixing.boxes import box_around, inside, mean_minor_share_of_boxes, share_outside
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.masks import mix_by_mask
 from tune_mixup.mixing.paired import Partnered
@@ -63,8 +62,8 @@ class SaliencyMix(Partnered):
 
     @override
     def strength(self) -> float | None:
-        """By the law of lam as drawn."""
-        return mean_minor_share(self.alpha) * self.probability
+        """That of CutMix: where peaks lie, only the data tell."""
+        return mean_minor_share_of_boxes(self.alpha) * self.probability
 
     @override
     def blend(
