@@ -22,6 +22,7 @@ from tune_mixup.mixing.base import (
     Per,
     State,
     draw_size,
+    mean_minor_share,
     sample_lam,
     take_rows,
 )
@@ -54,6 +55,11 @@ class CutMix(Partnered, InputMixer):
     def strength(self) -> float | None:
         """By the law of the lam that boxes leave, which the edge cuts off."""
         return mean_minor_share_of_boxes(self.alpha) * self.probability
+
+    @override
+    def nominal_strength(self) -> float | None:
+        """By the law of lam as drawn."""
+        return mean_minor_share(self.alpha) * self.probability
 
     @override
     def mix(self, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator) -> MixedBatch:

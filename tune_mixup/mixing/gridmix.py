@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated, ClassVar, Literal
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Generator, Tensor
@@ -75,6 +76,17 @@ class GridMix(Partnered, InputMixer):
     def strength(self) -> float | None:
         """By the law of the lam that holes leave."""
         return _mean_minor_share(self.replace(partners=RandomPartners(), per="sample"))
+
+    @override
+    def nominal_strength(self) -> float | None:
+        """By the laws of lam and of the crop's area."""
+        from scipy.special import betainc  # here, because it takes a quarter of a second
+
+        edges = np.linspace(0, 1, 201)
+        law = np.diff(betainc(self.alpha, self.alpha, edges)) if self.alpha > 0 else np.zeros(200)
+        holes_of_crop = (edges[:-1] + edges[1:]) / 2
+        share = holes_of_crop[:, None] * np.linspace(self.min_area, self.max_area, 9)
+        return float(law @ np.minimum(share, 1 - share).mean(axis=1))
 
     @override
     def check_data(self, *, height: int, width: int, num_classes: int) -> None:

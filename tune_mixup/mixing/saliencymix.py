@@ -30,6 +30,7 @@ from tune_mixup.mixing.base import (
     Per,
     State,
     draw_size,
+    mean_minor_share,
     sample_lam,
     take_rows,
 )
@@ -77,6 +78,11 @@ class SaliencyMix(Partnered):
     def strength(self) -> float | None:
         """That of CutMix: where peaks lie, only the data tell."""
         return mean_minor_share_of_boxes(self.alpha) * self.probability
+
+    @override
+    def nominal_strength(self) -> float | None:
+        """By the law of lam as drawn."""
+        return mean_minor_share(self.alpha) * self.probability
 
     @override
     def blend(

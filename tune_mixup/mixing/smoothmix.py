@@ -52,6 +52,16 @@ class SmoothMix(Partnered, InputMixer):
         return _mean_minor_share(self.min_sigma, self.max_sigma)
 
     @override
+    def nominal_strength(self) -> float | None:
+        """By nine widths, and without pixels."""
+        sigma = torch.linspace(self.min_sigma, self.max_sigma, 9, dtype=torch.float64)[:, None]
+        centre = (torch.arange(32, dtype=torch.float64) + 0.5) / 32
+        ends = torch.erf((1 - centre) / (sigma * 2**0.5)) + torch.erf(centre / (sigma * 2**0.5))
+        profile = sigma * (torch.pi / 2) ** 0.5 * ends  # the mean along one side, [sigma, centre]
+        lam = profile[:, :, None] * profile[:, None, :]
+        return float(torch.minimum(lam, 1 - lam).mean())
+
+    @override
     def mix(self, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator) -> MixedBatch:
         """Fade inputs [B, C, H, W] into the partner's; targets [B, K] are blended by the Gaussian's mean."""
         device = inputs.device
