@@ -53,6 +53,7 @@ SETTINGS = {name: mixer() for name, mixer in MIXERS.items()} | {
     "saliencymix per sample": SaliencyMix(per="sample", probability=0.5),
     "saliencymix official": SaliencyMix(variant="official"),
     "saliencymix gradient": SaliencyMix(saliency="gradient"),
+    "saliencymix fine grained": SaliencyMix(saliency="fine_grained"),
     "cutmix by confusion": CutMix(partners=ConfusionPartners(gamma=1.0)),
     "manifold by confusion": ManifoldMixup(partners=ConfusionPartners(pairing="independent")),
     "mixture per sample": Mixture(

@@ -1,22 +1,31 @@
 """Mixing strength, E[min(lam, 1 - lam)] times the share of mixed batches: closed forms against integrals and draws."""
 
 import math
+from itertools import product
 
+import numpy as np
 import pytest
 import torch
-from scipy import integrate, stats
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from scipy import integrate, special, stats
+from torch import nn
 
 from tune_mixup.mixing import MIXERS
 from tune_mixup.mixing.base import mean_minor_share
+from tune_mixup.mixing.boxes import mean_minor_share_of_boxes
 from tune_mixup.mixing.cutmix import CutMix
 from tune_mixup.mixing.erm import Erm
+from tune_mixup.mixing.fmix import FMix
 from tune_mixup.mixing.gridmix import GridMix
 from tune_mixup.mixing.manifold_mixup import ManifoldMixup
 from tune_mixup.mixing.mixture import Mixture
 from tune_mixup.mixing.mixup import Mixup
 from tune_mixup.mixing.resizemix import ResizeMix
+from tune_mixup.mixing.saliency import SALIENCY
 from tune_mixup.mixing.saliencymix import SaliencyMix
 from tune_mixup.mixing.smoothmix import SmoothMix
+from tune_mixup.schema import nest
+from tune_mixup.space_files import load_space
 
 CPU = torch.device("cpu")
 
@@ -38,12 +47,25 @@ def test_the_minor_share_at_the_ends():
 
 
 @pytest.mark.parametrize("alpha", [0.1, 1.0, 4.0])
-def test_methods_with_a_beta_have_its_minor_share(alpha):
+def test_methods_that_train_with_the_lam_they_draw_have_its_minor_share(alpha):
     expected = mean_minor_share(alpha)
-    names = ("mixup", "fmix", "generalized_mixup", "manifold_mixup", "alignmixup")
-    assert [MIXERS[name](alpha=alpha).strength() for name in names] == [expected] * 5
+    mixers = [MIXERS[name](alpha=alpha) for name in ("mixup", "fmix", "generalized_mixup", "manifold_mixup", "alignmixup")]
+    assert [mixer.strength() for mixer in mixers] == [expected] * 5
+
+
+@pytest.mark.parametrize("alpha", [0.001, 0.05, 0.2, 1.0, 4.0, 1e6])
+def test_the_minor_share_of_boxes_against_a_sum_over_all_boxes(alpha):
+    """Half a side is h pixels where lam is above 1 - ((h + 1) / 16)^2, up to 1 - (h / 16)^2, and 16 where lam is 0."""
+    expected = 0.0
+    edges = [1.0, *(1 - (half / 16) ** 2 for half in range(1, 16)), 2**-54, 0.0]  # 2^-54 is what 1 - lam takes for 0
+    for half in range(17):
+        sides = [min(centre + half, 32) - max(centre - half, 0) for centre in range(32)]
+        areas = np.outer(sides, sides) / 1024
+        chance = special.betainc(alpha, alpha, edges[half]) - special.betainc(alpha, alpha, edges[half + 1])
+        expected += chance * np.minimum(areas, 1 - areas).mean()
+    assert mean_minor_share_of_boxes(alpha) == pytest.approx(expected, abs=5e-4)
     for method in (CutMix, SaliencyMix):
-        assert method(alpha=alpha, probability=0.4).strength() == pytest.approx(0.4 * expected)
+        assert method(alpha=alpha, probability=0.4).strength() == 0.4 * mean_minor_share_of_boxes(alpha)
 
 
 def test_what_mixes_nothing_has_no_strength():
@@ -56,26 +78,84 @@ def test_a_mixture_has_the_mean_of_its_members():
     assert mixture.strength() == pytest.approx(0.25 / 4)
 
 
-@pytest.mark.parametrize(
-    ("mixer", "tolerance"),
-    [
-        (Mixup(alpha=0.3, per="sample"), 0.01),
-        (CutMix(alpha=2.0, per="sample", probability=0.5), 0.02),
-        (SmoothMix(per="sample"), 0.01),
-        (SmoothMix(per="sample", min_sigma=0.05, max_sigma=0.1), 0.01),
-        # nominal laws: boxes are cut off at the edge, holes rounded to pixels
-        (GridMix(per="sample", alpha=1.0, max_holes=3), 0.04),
-        (ResizeMix(per="sample", alpha=3.0), 0.1),
-        (ResizeMix(per="sample", alpha=1.0, max_tau=0.3), 0.02),
-    ],
-)
-def test_the_strength_is_what_is_drawn(mixer, tolerance):
+SETTINGS = {
+    "mixup": ("alpha",),
+    "cutmix": ("alpha", "probability"),
+    "manifold_mixup": ("alpha", "layers"),
+    "smoothmix": ("min_sigma", "max_sigma"),
+    "saliencymix": ("alpha", "probability"),
+    "gridmix": ("alpha", "min_holes", "max_holes"),
+    "resizemix": ("alpha", "min_tau", "max_tau"),
+    "fmix": ("alpha", "decay"),
+    "generalized_mixup": ("alpha",),
+    "mixture": ("members.mixup.alpha", "members.cutmix.alpha", "members.resizemix.alpha", "weights.resizemix"),
+}
+"""What each method's own space searches of what its strength depends on, and a little more."""
+VARIANTS = [
+    SmoothMix(variant="openmixup"),
+    GridMix(variant="openmixup", alpha=2.0),
+    GridMix(max_holes=3, alpha=2.0),
+    GridMix(min_area=0.2, max_area=0.4, hole_aspect=3.0, alpha=1.0),
+    ResizeMix(min_tau=0.5, max_tau=0.5),
+    ResizeMix(max_tau=1.0, alpha=0.1),
+    FMix(variant="official", max_soft=0.3, alpha=0.1),
+    CutMix(alpha=0.001),
+    Mixture(),
+]
+
+
+def corners():
+    """Each method of the registry as it comes, and at every corner of its own space."""
+    for name in sorted(MIXERS.keys() - {"erm"}):
+        space = load_space(name)
+        fixed = {key: value for key, value in space.fixed.items() if key.startswith("mixing.")}
+        ends = []
+        for key in SETTINGS[name]:
+            found = space.free.get(f"mixing.{key}")
+            assert found or name == "generalized_mixup"
+            found = found or FloatDistribution(0.1, 2.0)
+            is_choice = isinstance(found, CategoricalDistribution)
+            ends.append(found.choices[:: len(found.choices) - 1] if is_choice else (found.low, found.high))
+        if name != "mixture":
+            yield MIXERS[name]()
+        for values in product(*ends):
+            point = {f"mixing.{key}": value for key, value in zip(SETTINGS[name], values, strict=True)}
+            rest = {"mixing.weights.cutmix": 1.5} if name == "mixture" else {}
+            settings = {key.removeprefix("mixing."): value for key, value in {**fixed, **rest, **point}.items()}
+            yield MIXERS[name].parse(nest(settings))
+
+
+def drawn_minor_shares(mixer, side, num):
+    """min(lam, 1 - lam) of `num` examples of `side` x `side` pixels, each with draws of its own."""
     generator = torch.Generator().manual_seed(0)
-    images = torch.zeros(4000, 1, 32, 32)
-    targets = torch.eye(10).repeat(400, 1)
-    mixed = mixer.mix(images, targets, {}, epoch=0, generator=generator)
-    drawn = torch.minimum(mixed.lam, 1 - mixed.lam).mean().item()
-    assert mixer.strength() == pytest.approx(drawn, abs=tolerance)
+    mixer = mixer.replace(per="sample")
+    if isinstance(mixer, Mixture):
+        mixer = mixer.replace(members={label: one.replace(per="sample") for label, one in mixer.members.items()})
+    shares, size = [], 1000
+    state = mixer.init(10, device=CPU, generator=generator)
+    for _ in range(0, num, size):
+        images = torch.rand(size, 1, side, side, generator=generator)
+        targets = torch.eye(10).repeat(size // 10, 1)
+        mixed = mixer.blend(nn.Identity(), images, targets, state, epoch=0, generator=generator)
+        shares.append(torch.minimum(mixed.lam, 1 - mixed.lam).double().expand(size))
+    return torch.cat(shares)
+
+
+@pytest.fixture
+def peaks_anywhere(monkeypatch):
+    """Peaks are where noise has its largest value: in every place equally often."""
+    monkeypatch.setitem(SALIENCY, "spectral_residual", lambda model, images, targets: images[:, 0])
+
+
+@pytest.mark.usefixtures("peaks_anywhere")
+@pytest.mark.parametrize(
+    ("mixer", "num"), [*((mixer, 4000) for mixer in corners()), *((mixer, 16_000) for mixer in VARIANTS)]
+)
+def test_the_strength_is_what_is_drawn(mixer, num):
+    """Within four standard errors of the draws, and what 1024 even ones may be off."""
+    shares = drawn_minor_shares(mixer, 32, num)
+    tolerance = 4 * shares.std().item() / len(shares) ** 0.5 + 0.002
+    assert mixer.strength() == pytest.approx(shares.mean().item(), abs=tolerance)
 
 
 def test_more_mixing_is_more_strength():
@@ -88,3 +168,12 @@ def test_more_mixing_is_more_strength():
     assert all(values == sorted(values) and len(set(values)) == len(values) for values in rising)
     every = [mixer().strength() for name, mixer in MIXERS.items() if name != "erm"]
     assert all(value is not None and 0 < value < 0.5 for value in every)
+
+
+@pytest.mark.parametrize("side", [28, 64])
+@pytest.mark.parametrize("name", ["cutmix", "smoothmix", "gridmix", "resizemix"])
+def test_on_images_of_other_sizes_it_is_nearly_so(name, side):
+    """Sides of boxes and cells lose up to two pixels, whatever the size."""
+    mixer = MIXERS[name]()
+    shares = drawn_minor_shares(mixer, side, 4000)
+    assert abs(mixer.strength() - shares.mean().item()) <= 0.01 + 4 * shares.std().item() / len(shares) ** 0.5

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from scipy.special import beta
 
+from tune_mixup.config import TrialConfig
 from tune_mixup.distributions import contains
 from tune_mixup.mixing.base import mean_minor_share
 from tune_mixup.record.facts import LongerGrace
@@ -15,6 +16,7 @@ from tune_mixup.search.seats import Seats
 from tune_mixup.search.strata import Strata, strength, terciles
 from tune_mixup.search_space import SearchSpace
 from tune_mixup.space_files import load_space
+from tune_mixup.sweep_config import SweepConfig
 
 MIXUP = {"data.name": "synthetic", "mixing.name": "mixup"}
 
@@ -91,7 +93,42 @@ def test_methods_without_mixing_stand_apart():
         assert (strata.name(trial) == "no mixing") == (point["mixing.name"] == "erm") == (strength(trial) is None)
     half = {"mixing.name": "cutmix", "mixing.alpha": 1.0, "mixing.probability": 0.5}
     rest = {"optimizer.lr": 0.1, "optimizer.weight_decay": 1e-4}
-    assert strength(config.trial({**half, **rest})) == pytest.approx(0.125)
+    # half of the 0.2673 that the sum over all boxes of tests/mixing/test_strength.py comes to
+    assert strength(config.trial({**half, **rest})) == pytest.approx(0.1336, abs=3e-4)
+
+
+def test_a_sweep_of_before_keeps_its_strata():
+    """They were cut by the lam that is drawn; what was recorded then is no default of today."""
+    space = load_space("resizemix")
+    today = plan(space=space)
+    written = {**today.model_dump(mode="json"), "format": 2}
+    assert today.stopping.strata == "mixing" and SweepConfig.from_record(written) == today
+    written["stopping"]["strata"] = "strength"  # as sweeps of before wrote it
+    old = SweepConfig.from_record(written)
+    assert SweepConfig.from_record({**old.model_dump(mode="json"), "format": 2}) == old  # as `resume` writes it
+    then, now = Strata.of(old), Strata.of(today)
+    assert then.cuts == pytest.approx((0.22105, 0.24909), abs=1e-5) and then.cuts != now.cuts  # by the code of efdf435
+    trial = old.trial(space.baselines[0])
+    assert then.strength(trial) == pytest.approx(0.2251, abs=1e-4) and now.strength(trial) < 0.17
+    assert then.name(trial) == "medium mixing"
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ({"name": "cutmix", "alpha": 1.0, "probability": 0.5}, 0.125),
+        ({"name": "saliencymix", "alpha": 0.2, "variant": "official"}, 0.1012),
+        ({"name": "gridmix"}, 0.1876),
+        ({"name": "resizemix"}, 0.2251),
+        ({"name": "smoothmix"}, 0.3735),
+        ({"name": "fmix", "alpha": 1.0}, 0.25),
+        ({"name": "mixture", "members": {"erm": {}, "cutmix": {"alpha": 1.0}}}, 0.125),
+    ],
+)
+def test_nominal_strengths_stay_what_they_were(method, expected):
+    """As commit efdf435 computed them: old sweeps are resumed."""
+    trial = TrialConfig.parse({"mixing": method, "data": {"name": "cifar10"}})
+    assert strength(trial, nominal=True) == pytest.approx(expected, abs=1e-4)
 
 
 @settings(deadline=None, max_examples=60)

@@ -115,9 +115,14 @@ class Mixer(Part, ABC):
     def strength(self) -> float | None:
         """How strongly the batches are mixed: E[min(lam, 1 - lam)] times the share that is mixed, 0 to 1/2.
 
-        From the settings alone. None for a method that mixes nothing, or whose lam the settings do not tell.
+        lam is what labels are mixed with, on images of 32 x 32 pixels where their size matters (`even_draws`). From the
+        settings alone. None for a method that mixes nothing, or whose lam the settings do not tell.
         """
         return None
+
+    def nominal_strength(self) -> float | None:
+        """`strength` by the lam that is drawn, whatever boxes leave of it: the strata of sweeps of before go by it."""
+        return self.strength()
 
     def init(self, num_classes: int, *, device: torch.device, generator: Generator) -> State:
         """The state before epoch 0: the settings `in_state`, each as float64 []. `generator` is on the CPU.

@@ -4,10 +4,13 @@ Rows and columns are counted from 0; a box is [top, bottom) x [left, right), cli
 tensors, so that no value is read on the host: [] for one box, [B] for one per image, written [*] here.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from tune_mixup.mixing import even_draws
 
 
 class Box(NamedTuple):
@@ -56,3 +59,13 @@ def share_outside(box: Box, *, height: int, width: int) -> Tensor:
     """The share of the image's area that the box leaves, float32 [*] in [0, 1]: lam after clipping."""
     area = (box.bottom - box.top) * (box.right - box.left)
     return (1 - area.double() / (height * width)).float()
+
+
+@lru_cache(maxsize=1024)  # trials of one setting are asked for theirs again and again
+def mean_minor_share_of_boxes(alpha: float) -> float:
+    """E[min(lam, 1 - lam)] of the lam that boxes leave: drawn from Beta(alpha, alpha), with the centre anywhere."""
+    share, down, across = even_draws.uniform(3)
+    side = even_draws.SIDE
+    row, column = even_draws.pixel(down), even_draws.pixel(across)
+    box = box_around(row, column, even_draws.beta(alpha, share), height=side, width=side)
+    return even_draws.mean_minor(share_outside(box, height=side, width=side))

@@ -26,7 +26,7 @@ from tune_mixup.mixing.base import (
     sample_lam,
     take_rows,
 )
-from tune_mixup.mixing.boxes import box_around, inside, share_outside
+from tune_mixup.mixing.boxes import box_around, inside, mean_minor_share_of_boxes, share_outside
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.masks import mix_by_mask
 from tune_mixup.mixing.paired import Partnered
@@ -53,7 +53,12 @@ class CutMix(Partnered, InputMixer):
 
     @override
     def strength(self) -> float | None:
-        """By the law of lam as drawn; boxes cut off at the edge leave a little more of the image."""
+        """By the law of the lam that boxes leave, which the edge cuts off."""
+        return mean_minor_share_of_boxes(self.alpha) * self.probability
+
+    @override
+    def nominal_strength(self) -> float | None:
+        """By the law of lam as drawn."""
         return mean_minor_share(self.alpha) * self.probability
 
     @override

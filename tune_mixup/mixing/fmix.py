@@ -61,7 +61,7 @@ class FMix(Partnered, InputMixer):
 
     @override
     def strength(self) -> float | None:
-        """By the law of lam."""
+        """By the law of lam, which is rounded to whole pixels up as often as down."""
         return mean_minor_share(self.alpha)
 
     @override

@@ -12,6 +12,8 @@ Differs from openmixup; `variant=openmixup` is the same as there in the first tw
 """
 
 import math
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -20,11 +22,13 @@ from pydantic import Field
 from torch import Generator, Tensor
 from typing_extensions import override
 
+from tune_mixup.mixing import even_draws
 from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, Per, State, draw_size, sample_lam, take_rows
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.grid import holes, lay_grid, wrapped_holes
 from tune_mixup.mixing.masks import mean_weight, mix_by_mask
 from tune_mixup.mixing.paired import Partnered
+from tune_mixup.mixing.partners import RandomPartners
 from tune_mixup.mixing.ranges import at_least
 
 LARGEST_LAM = 1 - 2**-24
@@ -70,7 +74,12 @@ class GridMix(Partnered, InputMixer):
 
     @override
     def strength(self) -> float | None:
-        """By the laws of lam and of the crop's area; rounding to pixels makes the largest holes a little smaller."""
+        """By the law of the lam that holes leave."""
+        return _mean_minor_share(self.replace(partners=RandomPartners(), per="sample"))
+
+    @override
+    def nominal_strength(self) -> float | None:
+        """By the laws of lam and of the crop's area."""
         from scipy.special import betainc  # here, because it takes a quarter of a second
 
         edges = np.linspace(0, 1, 201)
@@ -102,14 +111,25 @@ class GridMix(Partnered, InputMixer):
         size = draw_size(self.per, inputs)
         drawn = sample_lam(self.live("alpha", state), size, device=device, generator=generator)
         num_holes = torch.randint(self.min_holes, self.max_holes + 1, size, device=device, generator=generator)
-        area, aspect, down, across = torch.rand((4, *size), dtype=torch.float64, device=device, generator=generator)
+        crop = torch.rand((4, *size), dtype=torch.float64, device=device, generator=generator).unbind()
         partner = self.draw_partner(targets, state, generator=generator)
 
+        mask = self.mask(drawn, num_holes, crop, height=height, width=width)
+        lam = mean_weight(mask)
+        return mix_by_mask(inputs, targets, mask=mask, lam=lam, partner=partner, other=take_rows(inputs, partner))
+
+    def mask(self, lam: Tensor, num_holes: Tensor, crop: Sequence[Tensor], *, height: int, width: int) -> Tensor:
+        """1 where the own image stays, 0 in holes: float32 [*, H, W].
+
+        `lam` float [*], `num_holes` int64 [*]; `crop` four uniform draws in [0, 1), float64 [*]: its area, aspect,
+        place down and across.
+        """
         published = self.variant == "openmixup"
         if published and self.alpha > 0:
-            drawn = drawn.clamp_max(LARGEST_LAM)
+            lam = lam.clamp_max(LARGEST_LAM)
+        area, aspect, down, across = crop
         grid = lay_grid(
-            drawn,
+            lam,
             num_holes,
             self.min_area + (self.max_area - self.min_area) * area,
             self.min_aspect + (self.max_aspect - self.min_aspect) * aspect,
@@ -121,6 +141,13 @@ class GridMix(Partnered, InputMixer):
             cut_to_image=not published,
         )
         in_hole = (wrapped_holes if published else holes)(grid, height=height, width=width)
-        mask = (~in_hole).float()
-        lam = mean_weight(mask)
-        return mix_by_mask(inputs, targets, mask=mask, lam=lam, partner=partner, other=take_rows(inputs, partner))
+        return (~in_hole).float()
+
+
+@lru_cache(maxsize=1024)  # trials of one setting are asked for theirs again and again
+def _mean_minor_share(mixer: GridMix) -> float:
+    first, second, *crop = even_draws.uniform(6)
+    num_holes = mixer.min_holes + ((mixer.max_holes + 1 - mixer.min_holes) * second).long()
+    lam = even_draws.beta(mixer.alpha, first)
+    mask = mixer.mask(lam, num_holes, crop, height=even_draws.SIDE, width=even_draws.SIDE)
+    return even_draws.mean_minor(mean_weight(mask))

@@ -155,7 +155,14 @@ class Mixture(BatchMixer):
     @override
     def strength(self) -> float | None:
         """The members' mean; plain training counts as 0."""
-        strengths = {label: member.strength() for label, member in self._active.items()}
+        return self._mean({label: member.strength() for label, member in self._active.items()})
+
+    @override
+    def nominal_strength(self) -> float | None:
+        """The members' mean likewise."""
+        return self._mean({label: member.nominal_strength() for label, member in self._active.items()})
+
+    def _mean(self, strengths: Mapping[str, float | None]) -> float | None:
         if all(strength is None for strength in strengths.values()):
             return None
         return sum(probability * (strengths[label] or 0.0) for label, probability in self.probabilities.items())

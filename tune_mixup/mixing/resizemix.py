@@ -9,6 +9,7 @@ rows and columns swapped.
 """
 
 import math
+from functools import lru_cache
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from pydantic import Field
 from torch import Generator, Tensor
 from typing_extensions import override
 
+from tune_mixup.mixing import even_draws
 from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, Per, State, draw_size, sample_lam, take_rows
 from tune_mixup.mixing.boxes import box_of_scale, inside, share_outside
 from tune_mixup.mixing.erm import Erm
@@ -55,7 +57,12 @@ class ResizeMix(Partnered, InputMixer):
 
     @override
     def strength(self) -> float | None:
-        """By the law of tau, whose square is the share of the box; boxes cut off at the edge are smaller."""
+        """By the law of the lam that boxes leave, which the edge cuts off."""
+        return _mean_minor_share(self.alpha, self.min_tau, self.max_tau)
+
+    @override
+    def nominal_strength(self) -> float | None:
+        """By the law of tau, whose square is the share of the box."""
         from scipy.special import betainc  # here, because it takes a quarter of a second
 
         edges = np.linspace(self.min_tau, self.max_tau, 101)
@@ -88,8 +95,7 @@ class ResizeMix(Partnered, InputMixer):
         column = torch.randint(width, size, device=device, generator=generator)
         partner = self.draw_partner(targets, state, generator=generator)
 
-        in_range = (drawn >= self.min_tau) & (drawn <= self.max_tau)
-        tau = torch.where(in_range, drawn, self.min_tau + (self.max_tau - self.min_tau) * uniform)
+        tau = tau_in_range(drawn, uniform, self.min_tau, self.max_tau)
         if self.alpha == 0:
             tau = torch.zeros_like(tau)
         box = box_of_scale(row, column, tau, height=height, width=width)
@@ -97,3 +103,20 @@ class ResizeMix(Partnered, InputMixer):
         lam = share_outside(box, height=height, width=width)
         small = squeeze_into(take_rows(inputs, partner), box, self.interpolation)
         return mix_by_mask(inputs, targets, mask=mask, lam=lam, partner=partner, other=small)
+
+
+def tau_in_range(drawn: Tensor, uniform: Tensor, low: float, high: float) -> Tensor:
+    """tau float64 [*] in low..high: `drawn` where it is in that range, else by `uniform` in [0, 1)."""
+    in_range = (drawn >= low) & (drawn <= high)
+    return torch.where(in_range, drawn, low + (high - low) * uniform)
+
+
+@lru_cache(maxsize=1024)  # trials of one setting are asked for theirs again and again
+def _mean_minor_share(alpha: float, min_tau: float, max_tau: float) -> float:
+    if alpha == 0:
+        return 0.0
+    first, again, down, across = even_draws.uniform(4)
+    tau = tau_in_range(even_draws.beta(alpha, first).double(), again, min_tau, max_tau)
+    side = even_draws.SIDE
+    box = box_of_scale(even_draws.pixel(down), even_draws.pixel(across), tau, height=side, width=side)
+    return even_draws.mean_minor(share_outside(box, height=side, width=side))

@@ -12,6 +12,7 @@ import torch
 from pydantic import AfterValidator
 from torch import Tensor, nn
 
+from tune_mixup.mixing.fine_grained import fine_grained, fine_grained_of_floats, stretched
 from tune_mixup.schema import suggest
 
 BLUR = 2.5 / 64
@@ -75,13 +76,27 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = True
 
 
-def _of_images(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+def _spectral_residual(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
     return spectral_residual(images)
+
+
+def _fine_grained(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+    """Of bytes again: a method does not know by what numbers its images were normalised."""
+    return fine_grained(stretched(images))
+
+
+def _float_bytes(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+    return fine_grained_of_floats(images)
 
 
 Measure = Callable[[nn.Module, Tensor, Tensor], Tensor]
 """From the model, images [B, C, H, W] and targets [B, K] to maps [B, H, W]; no host sync, no trace in the model."""
-SALIENCY: dict[str, Measure] = {"spectral_residual": _of_images, "gradient": input_gradient}
+SALIENCY: dict[str, Measure] = {
+    "spectral_residual": _spectral_residual,
+    "gradient": input_gradient,
+    "fine_grained": _fine_grained,
+    "float_bytes": _float_bytes,
+}
 
 
 def _known(name: str) -> str:

@@ -6,10 +6,14 @@ arXiv:2006.01791, section 3; box arithmetic and clipping as in the authors' rele
 Differs from the released code, and from openmixup's copy of it:
 
 - Each example has a box of its own, around its own partner's peak. There, the box around the peak of *one* image, the
-  partner of the batch's first, is cut out of all: `variant=official`.
-- Saliency is the spectral residual, or the gradient of the model's loss. There, OpenCV's fine-grained saliency, on the
-  CPU, of normalised images that it takes for bytes.
+  partner of the batch's first, is cut out of all.
+- Saliency is the spectral residual, the gradient of the model's loss, or OpenCV's fine-grained saliency. There, it is
+  the latter, of normalised floats whose bytes OpenCV takes for pixels: `saliency=float_bytes`. Such a map is noise, and
+  its peak, the first of several in the order of rows, is nearer to the edge than that of any saliency, so that more of
+  the box is cut off. The published numbers are those of CutMix with one box per batch around such places.
 - Every batch is cut. There, half of them on CIFAR: `probability`.
+
+`variant=official` is the released code in the first two points.
 """
 
 from typing import ClassVar, Literal
@@ -30,7 +34,7 @@ from tune_mixup.mixing.base import (
     sample_lam,
     take_rows,
 )
-from tune_mixup.mixing.boxes import box_around, inside, share_outside
+from tune_mixup.mixing.boxes import box_around, inside, mean_minor_share_of_boxes, share_outside
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.masks import mix_by_mask
 from tune_mixup.mixing.paired import Partnered
@@ -43,14 +47,16 @@ class SaliencyMix(Partnered):
     in_state: ClassVar[frozenset[str]] = frozenset({"alpha"})
     name: Literal["saliencymix"] = "saliencymix"
     variant: Literal["paper", "official"] = "paper"
-    """paper: each example's box lies around its partner's peak; official: one box for all, as in the released code."""
+    """paper: each example's box lies around its partner's peak; official: one box for all around a peak of noise, as in
+    the released code."""
     alpha: Alpha = 1.0
     """Both parameters of lam's Beta: >= 0, no unit. 0 gives lam = 1, that is plain training."""
     probability: float = Field(default=1.0, ge=0, le=1)
     """Share of batches, or of examples, that are cut, 0 to 1; the others are trained on as they came."""
-    saliency: SaliencyName = "spectral_residual"
-    """What counts as salient: spectral_residual looks at the image alone; gradient asks the model, by one more forward
-    and backward pass; or what else `SALIENCY` in the module `saliency` names."""
+    saliency: SaliencyName | None = None
+    """What counts as salient: spectral_residual and fine_grained look at the image alone; gradient asks the model, by
+    one more forward and backward pass; float_bytes is the noise of the released code; or what else `SALIENCY` in the
+    module `saliency` names. Empty: spectral_residual, and float_bytes for variant official."""
     per: Per = "batch"
     """Whether a batch shares one lam, or each example has its own."""
 
@@ -59,10 +65,22 @@ class SaliencyMix(Partnered):
         """Without cutting this is plain training."""
         if self.alpha == 0 or self.probability == 0:
             return Erm()
-        return self.replace(partners=self.partners.canonical())
+        return self.replace(partners=self.partners.canonical(), saliency=self.measure)
+
+    @property
+    def measure(self) -> str:
+        """What counts as salient, as a key of `SALIENCY`."""
+        if self.saliency is not None:
+            return self.saliency
+        return "spectral_residual" if self.variant == "paper" else "float_bytes"
 
     @override
     def strength(self) -> float | None:
+        """That of CutMix: where peaks lie, only the data tell."""
+        return mean_minor_share_of_boxes(self.alpha) * self.probability
+
+    @override
+    def nominal_strength(self) -> float | None:
         """By the law of lam as drawn."""
         return mean_minor_share(self.alpha) * self.probability
 
@@ -77,7 +95,7 @@ class SaliencyMix(Partnered):
         partner = self.draw_partner(targets, state, generator=generator)
 
         looked_at = partner if self.variant == "paper" else partner[:1]
-        maps = SALIENCY[self.saliency](model, inputs[looked_at], targets[looked_at])
+        maps = SALIENCY[self.measure](model, inputs[looked_at], targets[looked_at])
         return paste_peaks(inputs, targets, maps, lam=torch.where(cut, drawn, 1.0), partner=partner)
 
 

@@ -11,6 +11,7 @@ Differs from openmixup:
 - There is no alpha. There, one is asked for, drawn with and thrown away.
 """
 
+from functools import lru_cache
 from typing import Annotated, Literal
 
 import torch
@@ -18,6 +19,7 @@ from pydantic import Field
 from torch import Generator, Tensor
 from typing_extensions import override
 
+from tune_mixup.mixing import even_draws
 from tune_mixup.mixing.base import InputMixer, MixedBatch, Mixer, Per, State, draw_size, take_rows
 from tune_mixup.mixing.masks import mean_weight, mix_by_mask
 from tune_mixup.mixing.paired import Partnered
@@ -47,6 +49,11 @@ class SmoothMix(Partnered, InputMixer):
     @override
     def strength(self) -> float | None:
         """By the mean over the image of a Gaussian anywhere in it."""
+        return _mean_minor_share(self.min_sigma, self.max_sigma)
+
+    @override
+    def nominal_strength(self) -> float | None:
+        """By nine widths, and without pixels."""
         sigma = torch.linspace(self.min_sigma, self.max_sigma, 9, dtype=torch.float64)[:, None]
         centre = (torch.arange(32, dtype=torch.float64) + 0.5) / 32
         ends = torch.erf((1 - centre) / (sigma * 2**0.5)) + torch.erf(centre / (sigma * 2**0.5))
@@ -85,3 +92,12 @@ def gaussian(row: Tensor, column: Tensor, sigma: Tensor, *, height: int, width: 
         profiles.append((-0.5 * (distance / (sigma[..., None] * length)).square()).exp())
     rows, columns = profiles
     return rows[..., :, None] * columns[..., None, :]
+
+
+@lru_cache(maxsize=1024)  # trials of one setting are asked for theirs again and again
+def _mean_minor_share(min_sigma: float, max_sigma: float) -> float:
+    down, across, share = even_draws.uniform(3)
+    side = even_draws.SIDE
+    sigma = (min_sigma + (max_sigma - min_sigma) * share).float()
+    middle = gaussian(even_draws.pixel(down), even_draws.pixel(across), sigma, height=side, width=side)
+    return even_draws.mean_minor(mean_weight(middle))

@@ -15,7 +15,7 @@ from tune_mixup.search.control import Evidence, chance_of_any, telling
 from tune_mixup.search.control_group import ControlGroup
 from tune_mixup.search.rise import rise
 from tune_mixup.search.seats import Seats
-from tune_mixup.search.strata import NAMES, strength
+from tune_mixup.search.strata import NAMES
 from tune_mixup.sweep_config import SweepConfig
 
 
@@ -134,7 +134,7 @@ def _about(trial: FrozenTrial, facts: TrialFacts, settings: TrialConfig | None, 
         "trial": trial.number,
         "state": trial.state.name,
         "epoch": trial.last_step or 0,
-        "strength": None if settings is None else strength(settings),
+        "strength": None if settings is None else seats.strata.strength(settings),
         "group": "" if seat is None else seat.group,
         "control": seat is not None and seat.spared,
         "finalist": facts.finalist,

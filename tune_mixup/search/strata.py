@@ -31,28 +31,36 @@ class Strata:
     cuts: tuple[float, ...] = ()
     whole: bool = True
     """All trials are one group, which has no name."""
+    nominal: bool = False
+    """Strengths go by the lam that methods draw, as in sweeps of before."""
 
     @classmethod
     def of(cls, config: SweepConfig) -> "Strata":
         """Terciles of the strengths in the sweep's space, the same ones in every process."""
         if not config.stopping.by_strength:
             return cls()
-        strengths = [strength(trial) for trial in _trials(config)]
+        nominal = config.stopping.by_nominal_strength
+        strengths = [strength(trial, nominal=nominal) for trial in _trials(config)]
         mixed = [value for value in strengths if value is not None]
         cuts = terciles(mixed) if mixed and max(mixed) - min(mixed) > ALIKE else ()
-        return cls(cuts, whole=len(cuts) == 0 and len(mixed) in (0, len(strengths)))
+        return cls(cuts, whole=len(cuts) == 0 and len(mixed) in (0, len(strengths)), nominal=nominal)
+
+    def strength(self, trial: TrialConfig) -> float | None:
+        """The mixing strength that a trial's stratum goes by."""
+        return strength(trial, nominal=self.nominal)
 
     def name(self, trial: TrialConfig) -> str:
         """The stratum of a trial; empty where there is but one."""
         if self.whole:
             return ""
-        value = strength(trial)
+        value = self.strength(trial)
         return PLAIN if value is None else NAMES[len(self.cuts) + 1][bisect_left(self.cuts, value)]
 
 
-def strength(trial: TrialConfig) -> float | None:
+def strength(trial: TrialConfig, *, nominal: bool = False) -> float | None:
     """The mixing strength of a setting, 0 to 1/2; None for plain training, whatever it is called."""
-    return trial.mixing.canonical().strength()
+    simplest = trial.mixing.canonical()
+    return simplest.nominal_strength() if nominal else simplest.strength()
 
 
 def terciles(values: Sequence[float]) -> tuple[float, ...]:

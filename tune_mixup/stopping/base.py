@@ -91,6 +91,11 @@ class Stopping(Part, ABC):
         """Whether only trials of like mixing strength are compared."""
         return True
 
+    @property
+    def by_nominal_strength(self) -> bool:
+        """Whether that strength goes by the lam that methods draw, whatever boxes leave of it."""
+        return False
+
     def reports_smoothed(self, objective: Objective) -> int:
         """How many of the last reports of a trial make, by their median, its value at a rung."""
         return 1 if objective.is_median else 5

@@ -17,8 +17,9 @@ class WithRungs(WithGrace, ABC):
 
     reduction_factor: int = Field(default=3, ge=2)
     """Of the trials at a rung, one in this many goes on, rounded up."""
-    strata: Literal["strength", "none"] = "strength"
-    """Whom a trial is compared with at a rung: those of like mixing strength, or all."""
+    strata: Literal["mixing", "strength", "none"] = "mixing"
+    """Whom a trial is compared with at a rung. mixing: those of like mixing strength; strength: likewise, by the lam
+    that methods draw before boxes are cut off, as sweeps of before have it; none: all."""
     smoothing: int | None = Field(default=None, ge=1)
     """Reports over whose median a rung decides; empty: 5, or 1 for `_median` metrics, which are medians already."""
     has_rungs = True
@@ -35,6 +36,11 @@ class WithRungs(WithGrace, ABC):
     @property
     @override
     def by_strength(self) -> bool:
+        return self.strata != "none"
+
+    @property
+    @override
+    def by_nominal_strength(self) -> bool:
         return self.strata == "strength"
 
     @override
