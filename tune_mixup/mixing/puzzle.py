@@ -127,7 +127,8 @@ def puzzle_costs(
     cells = cutting.pick(cutting.grids)
     smoothness = (weights.beta / (16 * cells))[:, None, None]
     down, across = (weights.gamma * smoothness * found for found in (down, across))
-    # Who shows the own image hides the partner's saliency. Of jumps, each side pays half, whoever the other side shows.
+    # Who shows the own image hides the partner's saliency. Each side of a border pays half of its jumps to both images
+    # that may be beyond; with `_tension` this is the jump that is seen, and a constant.
     keep = share.flip(0)
     keep = keep + pad(down.mean(1), (0, 0, 0, 1)) + pad(down.mean(0), (0, 0, 1, 0))
     keep = keep + pad(across.mean(1), (0, 1)) + pad(across.mean(0), (1, 0))

@@ -44,7 +44,8 @@ def transport_plan(
         least = free.scatter_reduce(1, place, bid, "amin").gather(1, place)
         cheapest = torch.where((bid == least) & (bid < most), index, patches)
         winner = nobody.scatter_reduce(1, place, cheapest, "amin")
-        lost = (winner.gather(1, place) != index) & (played < torch.maximum(rows, columns))[:, None]
+        # The winners of an image's last round stay: from then on all bid as they did.
+        lost = (winner.gather(1, place) != index) & (played + 1 < torch.maximum(rows, columns))[:, None]
         dearer = lost.float() * (LOST_AS_PUBLISHED if published else LOST)
         cost = cost.scatter_add(-1, place[..., None], dearer[..., None])
     return torch.where(winner == patches, NOBODY, winner)
