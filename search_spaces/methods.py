@@ -1,9 +1,10 @@
-"""Which method? Plain training, mixup, CutMix and generalized mixup under one search, each with its own parameters.
+"""Which method? Plain training, mixup, CutMix, Puzzle Mix and generalized mixup, each with its own parameters.
 
     tune-mixup sweep methods --trials 64 --max-epochs 100 --gpus-per-trial 0.25
 
 All methods see stratified batches, so that they differ in mixing only. Learning rate and weight decay are searched for
-each, because a method compared at another's best setting is compared unfairly. Ranges as in the methods' own spaces.
+each, because a method compared at another's best setting is compared unfairly. Ranges as in the methods' own spaces;
+gamma is generalized mixup's.
 """
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution
@@ -11,6 +12,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from tune_mixup.search_space import SearchSpace
 
 GENERALIZED = {"mixing.name": ("generalized_mixup",)}
+PUZZLE = {"mixing.name": ("puzzlemix",)}
 OPTIMIZER = {"optimizer.lr": 0.1, "optimizer.weight_decay": 1e-4}
 
 SPACE = SearchSpace(
@@ -22,17 +24,21 @@ SPACE = SearchSpace(
         "training.batch_size": 250,
     },
     free={
-        "mixing.name": CategoricalDistribution(("erm", "mixup", "cutmix", "generalized_mixup")),
+        "mixing.name": CategoricalDistribution(("erm", "mixup", "cutmix", "puzzlemix", "generalized_mixup")),
         "mixing.alpha": FloatDistribution(0.05, 4.0, log=True),
         "mixing.probability": FloatDistribution(0.3, 1.0),
+        "mixing.beta": FloatDistribution(0.4, 2.4),
+        "mixing.eta": FloatDistribution(0.05, 0.5, log=True),
         "mixing.gamma": FloatDistribution(0.0625, 2.0, log=True),
         "mixing.mu": FloatDistribution(0.0, 0.95),
         "optimizer.lr": FloatDistribution(0.01, 0.4, log=True),
         "optimizer.weight_decay": FloatDistribution(5e-5, 1e-3, log=True),
     },
     conditions={
-        "mixing.alpha": {"mixing.name": ("mixup", "cutmix", "generalized_mixup")},
+        "mixing.alpha": {"mixing.name": ("mixup", "cutmix", "puzzlemix", "generalized_mixup")},
         "mixing.probability": {"mixing.name": ("cutmix",)},
+        "mixing.beta": PUZZLE,
+        "mixing.eta": PUZZLE,
         "mixing.gamma": GENERALIZED,
         "mixing.mu": GENERALIZED,
     },
@@ -40,6 +46,7 @@ SPACE = SearchSpace(
         {"mixing.name": "erm", **OPTIMIZER},
         {"mixing.name": "mixup", "mixing.alpha": 1.0, **OPTIMIZER},
         {"mixing.name": "cutmix", "mixing.alpha": 1.0, "mixing.probability": 0.5, **OPTIMIZER},
+        {"mixing.name": "puzzlemix", "mixing.alpha": 1.0, "mixing.beta": 1.2, "mixing.eta": 0.2, **OPTIMIZER},
         {
             "mixing.name": "generalized_mixup",
             "mixing.alpha": 1.0,

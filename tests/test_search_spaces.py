@@ -72,6 +72,7 @@ def test_every_method_that_can_be_tuned_has_a_space_of_its_own():
         ("gridmix", {"alpha": (0.2, 2), "min_holes": (2, 4), "max_holes": (6, 12)}),
         ("resizemix", {"min_tau": (0.07, 0.3), "max_tau": (0.6, 0.9)}),
         ("fmix", {"alpha": (0.2, 2), "decay": (1.5, 5)}),
+        ("puzzlemix", {"beta": (0.4, 2.4), "gamma": (0, 1), "eta": (0.05, 0.5), "t_eps": (0.2, 2)}),
         ("generalized_mixup", {"gamma": (2**-4, 2), "mu": (0, 0.95)}),
     ],
 )
@@ -99,7 +100,7 @@ def test_the_benchmark_has_the_protocol_of_the_published_table():
 ALPHAS = {"mixup": 1.0, "cutmix": 0.2, "manifold_mixup": 2.0, "saliencymix": 0.2, "gridmix": 0.2, "resizemix": 1.0}
 
 
-@pytest.mark.parametrize(("method", "alpha"), [*ALPHAS.items(), ("fmix", 0.2)])
+@pytest.mark.parametrize(("method", "alpha"), [*ALPHAS.items(), ("fmix", 0.2), ("puzzlemix", 1.0)])
 def test_the_benchmark_starts_from_the_tables_settings(method, alpha):
     config = plan("benchmark_cifar10")
     (point,) = (point for point in config.space.baselines if point["mixing.name"] == method)
@@ -109,7 +110,10 @@ def test_the_benchmark_starts_from_the_tables_settings(method, alpha):
 
 @pytest.mark.parametrize(
     ("method", "variant"),
-    [("fmix", "official"), ("saliencymix", "official"), ("smoothmix", "openmixup"), ("gridmix", "openmixup")],
+    [
+        *(("fmix", "official"), ("saliencymix", "official"), ("smoothmix", "openmixup"), ("gridmix", "openmixup")),
+        ("puzzlemix", "published"),
+    ],
 )
 def test_the_benchmark_can_be_run_with_the_published_semantics(method, variant):
     settings = {"mixing.name": method, "mixing.variant": variant, "mixing.partners.name": "deranged"}

@@ -123,7 +123,8 @@ class PuzzleMix(Partnered):
     def check_data(self, *, height: int, width: int, num_classes: int) -> None:
         """Raises ValueError for images that a grid does not divide, or that would have too many patches to move."""
         super().check_data(height=height, width=width, num_classes=num_classes)
-        most = max((height // down) * (width // across) for down, across in self._patches(height, width))
+        grids = self._grids(height, width)
+        most = max((height // down) * (width // across) for down, across in self._patches(height, width, grids))
         if self.transport and most > MOST_PATCHES:
             raise ValueError(
                 f"puzzlemix: mixing.t_size={self.t_size} cuts images of {height} x {width} pixels into {most} patches "
@@ -144,9 +145,9 @@ class PuzzleMix(Partnered):
             f"and each must; {remedy}"
         )
 
-    def _patches(self, height: int, width: int) -> list[tuple[int, int]]:
-        """For each grid the height and width of a patch that moves, in pixels."""
-        blocks = [(height // grid, width // grid) for grid in self._grids(height, width)]
+    def _patches(self, height: int, width: int, grids: tuple[int, ...]) -> list[tuple[int, int]]:
+        """For each of the grids the height and width of a patch that moves, in pixels."""
+        blocks = [(height // grid, width // grid) for grid in grids]
         if not self.t_size:
             return blocks
         return [(largest_divisor(down, self.t_size), largest_divisor(across, self.t_size)) for down, across in blocks]
@@ -193,7 +194,7 @@ class PuzzleMix(Partnered):
     ) -> tuple[Tensor, Tensor]:
         """The own images and the partners', like `inputs`, with salient patches where `mask` [B, H, W] shows them."""
         height, width = inputs.shape[-2:]
-        patches = self._patches(height, width)
+        patches = self._patches(height, width, cutting.grids)
         share = shares(saliency, patches, cutting, partner)
         high, wide = (cutting.pick(lengths) for lengths in zip(*patches, strict=True))
         row, column = (torch.arange(length, device=inputs.device) for length in share.shape[-2:])
