@@ -1,18 +1,20 @@
-"""Which method? Plain training, mixup and four of its descendants under one search, each with its own parameters.
+"""Which method? Plain training, mixup and five of its descendants under one search, each with its own parameters.
 
     tune-mixup sweep methods --trials 64 --max-epochs 100 --gpus-per-trial 0.25
 
 All methods see stratified batches, so that they differ in mixing only. Learning rate and weight decay are searched for
-each, because a method compared at another's best setting is compared unfairly. Ranges as in the methods' own spaces.
+each, because a method compared at another's best setting is compared unfairly. Ranges as in the methods' own spaces;
+gamma is generalized mixup's.
 """
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from tune_mixup.search_space import SearchSpace
 
-MIXED = ("mixup", "cutmix", "alignmixup", "attentivemix", "generalized_mixup")
+MIXED = ("mixup", "cutmix", "alignmixup", "attentivemix", "puzzlemix", "generalized_mixup")
 ALIGNED = {"mixing.name": ("alignmixup",)}
 GENERALIZED = {"mixing.name": ("generalized_mixup",)}
+PUZZLE = {"mixing.name": ("puzzlemix",)}
 OPTIMIZER = {"optimizer.lr": 0.1, "optimizer.weight_decay": 1e-4}
 
 SPACE = SearchSpace(
@@ -29,6 +31,8 @@ SPACE = SearchSpace(
         "mixing.probability": FloatDistribution(0.3, 1.0),
         "mixing.aligned": FloatDistribution(0.3, 0.7),
         "mixing.epsilon": FloatDistribution(0.05, 0.5, log=True),
+        "mixing.beta": FloatDistribution(0.4, 2.4),
+        "mixing.eta": FloatDistribution(0.05, 0.5, log=True),
         "mixing.gamma": FloatDistribution(0.0625, 2.0, log=True),
         "mixing.mu": FloatDistribution(0.0, 0.95),
         "optimizer.lr": FloatDistribution(0.01, 0.4, log=True),
@@ -39,6 +43,8 @@ SPACE = SearchSpace(
         "mixing.probability": {"mixing.name": ("cutmix",)},
         "mixing.aligned": ALIGNED,
         "mixing.epsilon": ALIGNED,
+        "mixing.beta": PUZZLE,
+        "mixing.eta": PUZZLE,
         "mixing.gamma": GENERALIZED,
         "mixing.mu": GENERALIZED,
     },
@@ -48,6 +54,7 @@ SPACE = SearchSpace(
         {"mixing.name": "cutmix", "mixing.alpha": 1.0, "mixing.probability": 0.5, **OPTIMIZER},
         {"mixing.name": "alignmixup", "mixing.alpha": 2.0, "mixing.aligned": 0.5, "mixing.epsilon": 0.1, **OPTIMIZER},
         {"mixing.name": "attentivemix", "mixing.alpha": 2.0, **OPTIMIZER},
+        {"mixing.name": "puzzlemix", "mixing.alpha": 1.0, "mixing.beta": 1.2, "mixing.eta": 0.2, **OPTIMIZER},
         {
             "mixing.name": "generalized_mixup",
             "mixing.alpha": 1.0,

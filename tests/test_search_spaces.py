@@ -74,6 +74,7 @@ def test_every_method_that_can_be_tuned_has_a_space_of_its_own():
         ("gridmix", {"alpha": (0.2, 2), "min_holes": (2, 4), "max_holes": (6, 12)}),
         ("resizemix", {"min_tau": (0.07, 0.3), "max_tau": (0.6, 0.9)}),
         ("fmix", {"alpha": (0.2, 2), "decay": (1.5, 5)}),
+        ("puzzlemix", {"beta": (0.4, 2.4), "gamma": (0, 1), "eta": (0.05, 0.5), "t_eps": (0.2, 2)}),
         ("generalized_mixup", {"gamma": (2**-4, 2), "mu": (0, 0.95)}),
     ],
 )
@@ -99,7 +100,7 @@ def test_the_benchmark_has_the_protocol_of_the_published_table():
 
 
 ALPHAS = {"mixup": 1.0, "cutmix": 0.2, "manifold_mixup": 2.0, "saliencymix": 0.2, "gridmix": 0.2, "resizemix": 1.0}
-LATER_ALPHAS = {"fmix": 0.2, "alignmixup": 2.0, "attentivemix": 2.0}
+LATER_ALPHAS = {"fmix": 0.2, "alignmixup": 2.0, "attentivemix": 2.0, "puzzlemix": 1.0}
 
 
 @pytest.mark.parametrize(("method", "alpha"), [*ALPHAS.items(), *LATER_ALPHAS.items()])
@@ -112,7 +113,10 @@ def test_the_benchmark_starts_from_the_tables_settings(method, alpha):
 
 @pytest.mark.parametrize(
     ("method", "variant"),
-    [("fmix", "official"), ("saliencymix", "official"), ("smoothmix", "openmixup"), ("gridmix", "openmixup")],
+    [
+        *(("fmix", "official"), ("saliencymix", "official"), ("smoothmix", "openmixup"), ("gridmix", "openmixup")),
+        ("puzzlemix", "published"),
+    ],
 )
 def test_the_benchmark_can_be_run_with_the_published_semantics(method, variant):
     settings = {"mixing.name": method, "mixing.variant": variant, "mixing.partners.name": "deranged"}

@@ -18,6 +18,7 @@ from tune_mixup.mixing.manifold_mixup import ManifoldMixup
 from tune_mixup.mixing.mixture import Mixture
 from tune_mixup.mixing.mixup import Mixup
 from tune_mixup.mixing.partners import DerangedPartners
+from tune_mixup.mixing.puzzlemix import PuzzleMix
 from tune_mixup.mixing.resizemix import ResizeMix
 from tune_mixup.mixing.saliencymix import SaliencyMix
 from tune_mixup.mixing.smoothmix import SmoothMix
@@ -54,6 +55,9 @@ SETTINGS = {name: mixer() for name, mixer in MIXERS.items()} | {
     "saliencymix official": SaliencyMix(variant="official"),
     "saliencymix gradient": SaliencyMix(saliency="gradient"),
     "saliencymix fine grained": SaliencyMix(saliency="fine_grained"),
+    "puzzlemix per sample": PuzzleMix(per="sample", num_labels=2, t_eps=0.05),
+    "puzzlemix published": PuzzleMix(variant="published", num_labels=4, t_eps=0.05, t_size=2),
+    "puzzlemix in place": PuzzleMix(transport=False),
     "cutmix by confusion": CutMix(partners=ConfusionPartners(gamma=1.0)),
     "manifold by confusion": ManifoldMixup(partners=ConfusionPartners(pairing="independent")),
     "mixture per sample": Mixture(
@@ -74,8 +78,14 @@ SETTINGS = {name: mixer() for name, mixer in MIXERS.items()} | {
     "mixture of one": Mixture(members={"fmix": FMix()}),
 }
 every_mixer = pytest.mark.parametrize("mixer", SETTINGS.values(), ids=SETTINGS.keys())
-MISLABELLED = {"smoothmix openmixup", "attentivemix published"}
-"""What reproduces published code whose labels do not weigh as much as the pixels."""
+MISLABELLED = {
+    "smoothmix openmixup",
+    "attentivemix published",
+    "puzzlemix",
+    "puzzlemix per sample",
+    "puzzlemix published",
+}
+"""What reproduces published code whose labels do not weigh as much as the pixels, or moves pixels before it mixes."""
 ONE_ROW = FMix(variant="official", per="sample")
 """What can't mix images of one row, and says so."""
 
@@ -89,6 +99,8 @@ class TestMixers(MixerContract):
     @override
     def takes(self, shape):
         """More than `check_data` lets through, which also refuses what would be mixed to no purpose."""
+        if isinstance(self.part, PuzzleMix):  # cuts images into blocks of one size
+            return super().takes(shape)
         return self.part != ONE_ROW or shape[1].height > 1
 
 
@@ -102,7 +114,7 @@ def test_every_mixer_is_registered_under_its_own_name():
     assert {name: mixer().name for name, mixer in MIXERS.items()} == {name: name for name in MIXERS}
 
 
-MASKED = {"attentivemix", "cutmix", "smoothmix", "saliencymix", "gridmix", "resizemix", "fmix"}
+MASKED = {"attentivemix", "cutmix", "smoothmix", "saliencymix", "gridmix", "resizemix", "fmix", "puzzlemix"}
 
 
 @pytest.mark.parametrize("name", [name for name, mixer in SETTINGS.items() if mixer.name in MASKED])
@@ -194,7 +206,13 @@ def test_mixup_partners_are_a_uniform_permutation():
     assert all(abs(count - 200) < 4 * (1_200 * 5 / 36) ** 0.5 for count in seen.values())
 
 
-OTHER_PATHS = ("saliencymix gradient", "gridmix openmixup", "fmix official", "manifold by confusion")
+OTHER_PATHS = (
+    "saliencymix gradient",
+    "gridmix openmixup",
+    "fmix official",
+    "puzzlemix per sample",
+    "manifold by confusion",
+)
 
 
 @pytest.mark.slow

@@ -9,10 +9,9 @@ elsewhere. That is the identity to the last bit, without a branch that the host 
 Differs from the released code: in its post-activation ResNet, a draw of the input blends targets but not images.
 """
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
-from pydantic import BeforeValidator
 from torch import Generator, Tensor, nn
 from typing_extensions import override
 
@@ -29,18 +28,8 @@ from tune_mixup.mixing.base import (
 )
 from tune_mixup.mixing.features import exact_in_features
 from tune_mixup.mixing.mixup import Mixup
+from tune_mixup.mixing.number_sets import whole_numbers
 from tune_mixup.mixing.paired import Partnered
-
-
-def _read(layers: Any) -> Any:
-    """Lists and texts as a sorted tuple. Raises ValueError unless it holds one or more different numbers from 0 up."""
-    parts = layers.replace(",", " ").split() if isinstance(layers, str) else layers
-    if isinstance(parts, list | tuple):
-        read = [int(part) if isinstance(part, str) and part.isdecimal() else part for part in parts]
-        whole = all(isinstance(depth, int) and not isinstance(depth, bool) and depth >= 0 for depth in read)
-        if read and whole and len(set(read)) == len(read):
-            return tuple(sorted(read))
-    raise ValueError(f"got {layers!r}, must be one or more different depths from 0 up, such as [0, 1, 2] or '0 1 2'")
 
 
 class ManifoldMixup(Partnered):
@@ -50,7 +39,7 @@ class ManifoldMixup(Partnered):
     name: Literal["manifold_mixup"] = "manifold_mixup"
     alpha: Alpha = 2.0
     """Both parameters of lam's Beta: >= 0, no unit. 0 gives lam = 1, that is plain training."""
-    layers: Annotated[tuple[int, ...], BeforeValidator(_read)] = (0, 1, 2)
+    layers: Annotated[tuple[int, ...], whole_numbers(0, "depths", "0 1 2")] = (0, 1, 2)
     """Where features may be blended: 0 is the input, d what stage d puts out. A list, or text such as 0 1 2, which a
     search space can hold."""
     per: Per = "batch"

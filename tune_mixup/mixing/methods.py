@@ -10,6 +10,7 @@ from tune_mixup.mixing.generalized_mixup import GeneralizedMixup
 from tune_mixup.mixing.gridmix import GridMix
 from tune_mixup.mixing.manifold_mixup import ManifoldMixup
 from tune_mixup.mixing.mixup import Mixup
+from tune_mixup.mixing.puzzlemix import PuzzleMix
 from tune_mixup.mixing.resizemix import ResizeMix
 from tune_mixup.mixing.saliencymix import SaliencyMix
 from tune_mixup.mixing.smoothmix import SmoothMix
@@ -26,5 +27,6 @@ METHODS: dict[str, type[BatchMixer]] = {
     "gridmix": GridMix,
     "resizemix": ResizeMix,
     "fmix": FMix,
+    "puzzlemix": PuzzleMix,
     "generalized_mixup": GeneralizedMixup,
 }

@@ -16,7 +16,7 @@ from tune_mixup.loss import CrossEntropy
 from tune_mixup.mixing import AnyMixer, MixedBatch
 from tune_mixup.mixing.base import BatchMixer, forward
 from tune_mixup.testing.batches import Batch, changed, copies, generator, network_for, trained_batch
-from tune_mixup.testing.steps import MEAN_TOLERANCE, SHAPES, StepContract
+from tune_mixup.testing.steps import MEAN_TOLERANCE, SHAPES, Images, StepContract
 
 
 class MixerContract(StepContract[BatchMixer]):
@@ -108,7 +108,9 @@ class MixerContract(StepContract[BatchMixer]):
 
     def test_lam_is_the_mean_of_the_mask(self) -> None:
         """Where pixels have weights of their own: labels weigh exactly as much as pixels."""
-        batch = trained_batch(self.part, height=9, width=7)
+        odd, even = (5, Images(13, 3, 9, 7)), (5, Images(13, 3, 8, 6))
+        num_classes, images = odd if self.takes(odd) else even
+        batch = trained_batch(self.part, num_classes, **images._asdict())
         for seed in range(5):
             mixed = self.mixed(batch, seed)
             if mixed.mask is None or not self.weighs_pixels:
