@@ -49,7 +49,9 @@ def test_the_minor_share_at_the_ends():
 @pytest.mark.parametrize("alpha", [0.1, 1.0, 4.0])
 def test_methods_that_train_with_the_lam_they_draw_have_its_minor_share(alpha):
     expected = mean_minor_share(alpha)
-    mixers = [MIXERS[name](alpha=alpha) for name in ("mixup", "fmix", "generalized_mixup", "manifold_mixup", "alignmixup")]
+    mixers = [
+        MIXERS[name](alpha=alpha) for name in ("mixup", "fmix", "generalized_mixup", "manifold_mixup", "alignmixup")
+    ]
     assert [mixer.strength() for mixer in mixers] == [expected] * 5
 
 
@@ -63,7 +65,7 @@ def test_the_minor_share_of_boxes_against_a_sum_over_all_boxes(alpha):
         areas = np.outer(sides, sides) / 1024
         chance = special.betainc(alpha, alpha, edges[half]) - special.betainc(alpha, alpha, edges[half + 1])
         expected += chance * np.minimum(areas, 1 - areas).mean()
-    assert mean_minor_share_of_boxes(alpha) == pytest.approx(expected, abs=5e-4)
+    assert mean_minor_share_of_boxes(alpha) == pytest.approx(expected, abs=1e-12)
     for method in (CutMix, SaliencyMix):
         assert method(alpha=alpha, probability=0.4).strength() == 0.4 * mean_minor_share_of_boxes(alpha)
 

@@ -91,10 +91,7 @@ class Mixer(Part, ABC):
 
     @property
     def capturable(self) -> bool:
-        """Whether a step can be captured as a CUDA graph: the same kernels in any epoch, on tensors of the same sizes.
-
-        A method that can't is trained eagerly under `training.compile = graph`.
-        """
+        """Whether a CUDA graph can have the step: the same kernels in any epoch, on tensors of the same sizes."""
         return True
 
     @property
@@ -107,10 +104,7 @@ class Mixer(Part, ABC):
         return self
 
     def check_data(self, *, height: int, width: int, num_classes: int) -> None:
-        """Raises ValueError for images of `height` x `width` pixels or a number of classes that the method can't mix.
-
-        The trainer calls it before anything else starts.
-        """
+        """Before all else, raises ValueError for sizes of images and numbers of classes that the method can't mix."""
 
     def strength(self) -> float | None:
         """How strongly the batches are mixed: E[min(lam, 1 - lam)] times the share that is mixed, 0 to 1/2.

@@ -8,9 +8,9 @@ pixels, and are a little larger on larger images.
 import torch
 from torch import Tensor
 
+from tune_mixup.mixing.boxes import SIDE
+
 NUM_DRAWS = 1024
-SIDE = 32
-"""Height and width of the images, in pixels."""
 
 
 def uniform(num: int) -> tuple[Tensor, ...]:

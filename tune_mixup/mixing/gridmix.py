@@ -24,6 +24,7 @@ from typing_extensions import override
 
 from tune_mixup.mixing import even_draws
 from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, Per, State, draw_size, sample_lam, take_rows
+from tune_mixup.mixing.boxes import SIDE
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.grid import holes, lay_grid, wrapped_holes
 from tune_mixup.mixing.masks import mean_weight, mix_by_mask
@@ -149,5 +150,5 @@ def _mean_minor_share(mixer: GridMix) -> float:
     first, second, *crop = even_draws.uniform(6)
     num_holes = mixer.min_holes + ((mixer.max_holes + 1 - mixer.min_holes) * second).long()
     lam = even_draws.beta(mixer.alpha, first)
-    mask = mixer.mask(lam, num_holes, crop, height=even_draws.SIDE, width=even_draws.SIDE)
+    mask = mixer.mask(lam, num_holes, crop, height=SIDE, width=SIDE)
     return even_draws.mean_minor(mean_weight(mask))

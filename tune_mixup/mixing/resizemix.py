@@ -9,7 +9,6 @@ rows and columns swapped.
 """
 
 import math
-from functools import lru_cache
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -18,9 +17,8 @@ from pydantic import Field
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from tune_mixup.mixing import even_draws
 from tune_mixup.mixing.base import Alpha, InputMixer, MixedBatch, Mixer, Per, State, draw_size, sample_lam, take_rows
-from tune_mixup.mixing.boxes import box_of_scale, inside, share_outside
+from tune_mixup.mixing.boxes import SCALES, SIDE, box_of_scale, inside, minor_shares, share_outside
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.masks import mix_by_mask
 from tune_mixup.mixing.paired import Partnered
@@ -58,7 +56,16 @@ class ResizeMix(Partnered, InputMixer):
     @override
     def strength(self) -> float | None:
         """By the law of the lam that boxes leave, which the edge cuts off."""
-        return _mean_minor_share(self.alpha, self.min_tau, self.max_tau)
+        if self.alpha == 0:
+            return 0.0
+        from scipy.special import betainc  # here, because it takes a quarter of a second
+
+        low, high = self.min_tau, self.max_tau
+        edges = np.clip([*SCALES[:-1], 1 - 2**-25, 1.0], low, high)  # what is drawn beyond the last but one is 1
+        drawn = np.diff(betainc(self.alpha, self.alpha, edges))
+        again = np.diff(edges) / (high - low) if high > low else (np.floor(low * SIDE) // 2 == np.arange(len(drawn)))
+        law = drawn + (1 - drawn.sum()) * again  # what falls out of the range is drawn once more, uniformly
+        return float(law @ minor_shares())
 
     @override
     def nominal_strength(self) -> float | None:
@@ -109,14 +116,3 @@ def tau_in_range(drawn: Tensor, uniform: Tensor, low: float, high: float) -> Ten
     """tau float64 [*] in low..high: `drawn` where it is in that range, else by `uniform` in [0, 1)."""
     in_range = (drawn >= low) & (drawn <= high)
     return torch.where(in_range, drawn, low + (high - low) * uniform)
-
-
-@lru_cache(maxsize=1024)  # trials of one setting are asked for theirs again and again
-def _mean_minor_share(alpha: float, min_tau: float, max_tau: float) -> float:
-    if alpha == 0:
-        return 0.0
-    first, again, down, across = even_draws.uniform(4)
-    tau = tau_in_range(even_draws.beta(alpha, first).double(), again, min_tau, max_tau)
-    side = even_draws.SIDE
-    box = box_of_scale(even_draws.pixel(down), even_draws.pixel(across), tau, height=side, width=side)
-    return even_draws.mean_minor(share_outside(box, height=side, width=side))

@@ -21,6 +21,7 @@ from typing_extensions import override
 
 from tune_mixup.mixing import even_draws
 from tune_mixup.mixing.base import InputMixer, MixedBatch, Mixer, Per, State, draw_size, take_rows
+from tune_mixup.mixing.boxes import SIDE
 from tune_mixup.mixing.masks import mean_weight, mix_by_mask
 from tune_mixup.mixing.paired import Partnered
 from tune_mixup.mixing.ranges import at_least
@@ -97,7 +98,7 @@ def gaussian(row: Tensor, column: Tensor, sigma: Tensor, *, height: int, width: 
 @lru_cache(maxsize=1024)  # trials of one setting are asked for theirs again and again
 def _mean_minor_share(min_sigma: float, max_sigma: float) -> float:
     down, across, share = even_draws.uniform(3)
-    side = even_draws.SIDE
+    side = SIDE
     sigma = (min_sigma + (max_sigma - min_sigma) * share).float()
     middle = gaussian(even_draws.pixel(down), even_draws.pixel(across), sigma, height=side, width=side)
     return even_draws.mean_minor(mean_weight(middle))
