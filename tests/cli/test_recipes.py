@@ -11,7 +11,8 @@ from tune_mixup.training.trainer import Trainer
 REPOSITORY = Path(__file__).parents[2]
 RECIPES = sorted((REPOSITORY / "recipes").glob("*.yaml"))
 GENERALIZED = {
-    "batches": "stratified", "alpha": 1.0, "mu": 0.9, "growth_factor": 1.5, "step_size": 20, "gamma": 0.125,
+    "batches": "fixed", "variant": "published", "alpha": 1.0,
+    "mu": 0.9, "growth_factor": 1.5, "step_size": 20, "gamma": 0.125,
     "model": "preact_resnet18", "epochs": 100, "batch_size": 250, "lr": 0.1, "weight_decay": 1e-4,
     "drops": (51, 76), "count": 11_171_274, "median_epochs": 20,
 }  # fmt: skip
@@ -25,7 +26,21 @@ OPENMIXUP = {
     "weight_decay": 1e-4, "drops": (), "schedule": "cosine", "padding_mode": "zeros", "count": 11_173_962,
     "median_epochs": 10,
 }  # fmt: skip
+ALIGNED = MIXUP | {
+    "variant": "published", "alpha": 2.0, "aligned": 0.5, "epsilon": 0.1, "sweeps": 100, "layer": None,
+    "normalised": False, "epochs": 2000, "drops": (500, 1000, 1500),
+}  # fmt: skip
 REFLECT = OPENMIXUP | {"padding_mode": "reflect", "count": 11_220_132}
+COUNT_16_8 = (
+    sum(  # 2 blocks in each of 3 stages, with biases: batch norm, convolution, batch norm, convolution
+        2 * n + 9 * n * m + m + 2 * m + 9 * m * m + m + (n * m + m if n != m else 0)
+        for n, m in ((16, 128), (128, 128), (128, 256), (256, 256), (256, 512), (512, 512))
+    )
+    + (27 * 16 + 16)
+    + 2 * 512
+    + 10 * 513
+)
+"""The stem, the last batch norm and the classifier of 10 classes beside them."""
 EXPECTED = {
     "generalized_mixup_cifar10": GENERALIZED,
     "generalized_mixup_cifar100": GENERALIZED | {"gamma": 1.0, "batch_size": 1000, "count": 11_217_444},
@@ -35,13 +50,23 @@ EXPECTED = {
     | {"alpha": 0.2, "epochs": 101, "schedule": "constant", "drops": (), "count": 11_170_122},
     "mixup_cifar10_wide_resnet": WIDE,
     "mixup_cifar100_wide_resnet": WIDE | {"count": 36_536_884},
+    "alignmixup_cifar10": ALIGNED,
+    "alignmixup_cifar100": ALIGNED | {"count": 11_217_444},
+    "alignmixup_cifar10_wide_resnet": ALIGNED | {"model": "wide_resnet", "count": COUNT_16_8},
+    "alignmixup_cifar100_wide_resnet": ALIGNED | {"model": "wide_resnet", "count": COUNT_16_8 + 90 * 513},
+    "puzzlemix_cifar100": MIXUP
+    | {
+        "variant": "published", "beta": 1.2, "gamma": 0.5, "eta": 0.2, "num_labels": 3, "t_eps": 0.8, "t_size": 4,
+        "neigh_size": 4, "transport": True, "grids": None, "nesterov": True, "crop_padding": 2, "epochs": 1200,
+        "batch_size": 100, "drops": (400, 800), "count": 11_217_316,
+    },
     "openmixup_cifar10_resnet18": OPENMIXUP,
     "openmixup_cifar10_resnext50": OPENMIXUP | {"model": "resnext50_32x4d", "count": 22_992_714},
     "openmixup_cifar100_resnet18": REFLECT,
     "openmixup_cifar100_resnext50": REFLECT | {"model": "resnext50_32x4d", "count": 23_177_124},
     "openmixup_cifar100_wide_resnet": REFLECT
     | {"model": "wide_resnet", "epochs": 400, "lr": 0.03, "weight_decay": 1e-3, "count": 23_409_092},
-}
+}  # fmt: skip
 """What the survey of the published code says of each: settings, epochs of the drops, number of the model's weights."""
 
 
@@ -76,13 +101,14 @@ def test_a_recipe_has_the_settings_of_its_source(trained, build_on_meta, name):
     config, expected = trained(name), EXPECTED[name]
     assert name.startswith(f"{config.mixing.name}_") or name.startswith(f"openmixup_{config.data.name}_")
     assert config.data.name in name and config.data.validation_fraction == 0
-    assert (config.optimizer.name, config.optimizer.momentum, config.optimizer.nesterov) == ("sgd", 0.9, False)
+    assert (config.optimizer.name, config.optimizer.momentum) == ("sgd", 0.9)
+    assert config.optimizer.nesterov == expected.get("nesterov", False)
     assert config.schedule.drops(config.training.epochs) == expected["drops"]
     assert config.schedule.per == "epoch" and config.schedule.name == expected.get("schedule", "multistep")
     factors = [config.schedule.lr_factor(epoch, config.training.epochs) for epoch in (0, config.training.epochs - 1)]
     last = {"cosine": math.cos(math.pi / 2 * factors_place(config)) ** 2, "constant": 1.0}
     assert factors == pytest.approx([1.0, last.get(config.schedule.name, 0.1 ** len(expected["drops"]))])
-    assert (config.data.augment.crop_padding, config.data.augment.flip) == (4, True)
+    assert (config.data.augment.crop_padding, config.data.augment.flip) == (expected.get("crop_padding", 4), True)
     assert build_on_meta(config) == expected["count"]
     found = {"schedule": config.schedule.name, "drops": config.schedule.drops(config.training.epochs)}
     for section in (config.data, config.data.augment, config.mixing, config.optimizer, config.training):

@@ -84,6 +84,7 @@ SETTINGS = {
     "mixup": ("alpha",),
     "cutmix": ("alpha", "probability"),
     "manifold_mixup": ("alpha", "layers"),
+    "alignmixup": ("alpha", "aligned"),
     "smoothmix": ("min_sigma", "max_sigma"),
     "saliencymix": ("alpha", "probability"),
     "gridmix": ("alpha", "min_holes", "max_holes"),
@@ -93,6 +94,8 @@ SETTINGS = {
     "mixture": ("members.mixup.alpha", "members.cutmix.alpha", "members.resizemix.alpha", "weights.resizemix"),
 }
 """What each method's own space searches of what its strength depends on, and a little more."""
+BY_DATA = {"attentivemix", "puzzlemix"}
+"""Methods whose lam follows the images: the one says nothing, the other the lam that its labels are made likely by."""
 VARIANTS = [
     SmoothMix(variant="openmixup"),
     GridMix(variant="openmixup", alpha=2.0),
@@ -108,7 +111,7 @@ VARIANTS = [
 
 def corners():
     """Each method of the registry as it comes, and at every corner of its own space."""
-    for name in sorted(MIXERS.keys() - {"erm"}):
+    for name in sorted(MIXERS.keys() - {"erm", *BY_DATA}):
         space = load_space(name)
         fixed = {key: value for key, value in space.fixed.items() if key.startswith("mixing.")}
         ends = []
