@@ -3,10 +3,12 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
 GOLDEN = Path(__file__).resolve().parents[1] / ".." / "shared" / "golden"
 
@@ -25,3 +27,16 @@ def cases(*files: str, **wanted: Any) -> Iterator[tuple[dict[str, Any], dict[str
                     arrays = {name.removeprefix(prefix): recorded[name] for name in recorded if name.startswith(prefix)}
                     yield settings, arrays
     assert found, f"{files} have no case with {wanted}"
+
+
+class Case(NamedTuple):
+    """The settings of a recorded case, and its arrays as tensors."""
+
+    settings: dict[str, Any]
+    arrays: dict[str, Tensor]
+
+
+def case(place: int, *files: str) -> Case:
+    """The case at that place among those of the files."""
+    settings, arrays = list(cases(*files))[place]
+    return Case(settings, {name: torch.tensor(array) for name, array in arrays.items()})

@@ -94,10 +94,10 @@ def test_the_published_protocol_of_the_documentation_is_a_configuration():
 
 def test_every_claim_about_published_code_names_a_test_that_exists():
     claims = re.findall(r"^\|.*\| `(tests/[\w/]+\.py)`, `(test_\w+)` \|$", text("docs/methods.md"), flags=re.MULTILINE)
-    rows = text("docs/methods.md").split("## What equals published code")[1].split("## Losses")[0].count("\n| ") - 1
+    rows = text("docs/methods.md").split("## What equals published code")[1].split("## Recipes")[0].count("\n| ") - 1
     assert len(claims) == rows > 10
     for file, test in claims:
         assert f"\ndef {test}(" in text(file), f"{file} has no {test}"
-    recorded = [path for path in ROOT.glob("tests/**/test_published_*.py") if "from golden import" in path.read_text()]
+    recorded = [path for path in ROOT.glob("tests/**/test_*.py") if "\nfrom golden import" in path.read_text()]
     named = {file for file, _ in claims}
     assert {str(path.relative_to(ROOT)) for path in recorded} <= named

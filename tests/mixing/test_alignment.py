@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from recorded import case
+from golden import case
 from scipy.optimize import linear_sum_assignment
 
 from tune_mixup.mixing.alignment import annealed, carry, distances, stopped

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import torch
-from recorded import case
+from golden import case
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.loss import CrossEntropy

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from recorded import case
+from golden import case
 from torch import nn
 
 from tune_mixup.loss import CrossEntropy

@@ -3,20 +3,15 @@
 The records are those of SaliencyMix's released code, in `golden/saliencymix.npz` of the shared folder.
 """
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from golden import cases
 from saliency_reference import fine_grained_by_hand, fine_grained_of_floats_by_hand
 
 from tune_mixup.mixing.boxes import box_around, share_outside
 from tune_mixup.mixing.fine_grained import fine_grained, fine_grained_of_floats, stretched
 from tune_mixup.mixing.saliency import SALIENCY, peak
-
-RECORDED = Path(__file__).resolve().parents[2] / ".." / "shared" / "golden" / "saliencymix.npz"
-needs_records = pytest.mark.skipif(not RECORDED.is_file(), reason="needs the shared data folder beside the checkout")
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -25,13 +20,9 @@ def generator(seed: int = 0) -> torch.Generator:
 
 def records():
     """Settings and arrays of each recorded batch, and the float images that the released code was given."""
-    with np.load(RECORDED) as file:
-        for text, number in zip(file["params"], file["case_ids"], strict=True):
-            prefix = f"c{number:02d}_"
-            case = {key.removeprefix(prefix): file[key] for key in file.files if key.startswith(prefix)}
-            mean, std = (torch.tensor(case[key]).float()[:, None, None] for key in ("mean", "std"))
-            floats = (torch.tensor(case["images_uint8"]).float() / 255 - mean) / std
-            yield json.loads(str(text)), case, floats
+    for settings, case in cases("saliencymix"):
+        mean, std = (torch.tensor(case[key]).float()[:, None, None] for key in ("mean", "std"))
+        yield settings, case, (torch.tensor(case["images_uint8"]).float() / 255 - mean) / std
 
 
 def levels_of(recorded):
@@ -39,7 +30,6 @@ def levels_of(recorded):
     return np.rint(255 * recorded)
 
 
-@needs_records
 def test_bytes_have_the_maps_of_opencv():
     for _, case, _ in records():
         maps = fine_grained(torch.tensor(case["images_uint8"]))
@@ -48,7 +38,6 @@ def test_bytes_have_the_maps_of_opencv():
         np.testing.assert_array_equal(torch.stack(peak(maps), 1).numpy(), case["peak_uint8_input"])
 
 
-@needs_records
 @pytest.mark.parametrize("of", ["float_input", "uint8_input"])
 def test_boxes_lie_as_recorded_around_the_peaks_of_recorded_maps(of):
     for settings, case, _ in records():
@@ -65,7 +54,6 @@ def test_boxes_lie_as_recorded_around_the_peaks_of_recorded_maps(of):
             assert left[first].item() == pytest.approx(float(case["lam"]), abs=1e-6)
 
 
-@needs_records
 def test_all_but_the_lowest_byte_of_floats_is_as_recorded():
     """Rounding decides on the lowest byte, and with eight columns on what the largest one is scaled to."""
     for settings, case, floats in records():
@@ -76,7 +64,6 @@ def test_all_but_the_lowest_byte_of_floats_is_as_recorded():
             assert (off[:, :, 0::4] <= 1).mean() < 0.7, "if even these are equal, test them for it"
 
 
-@needs_records
 def test_peaks_of_floats_lie_where_the_recorded_ones_do_in_law():
     """Where each recorded peak, box and lam ranks among those of the same image with its lowest bits drawn anew."""
     ranks = {"row": [], "column": [], "lam": []}
@@ -118,7 +105,6 @@ def test_floats_against_loops(shape):
         np.testing.assert_array_equal(got, fine_grained_of_floats_by_hand(image))
 
 
-@needs_records
 def test_images_that_were_normalised_have_nearly_the_maps_of_their_bytes():
     for _, case, floats in records():
         maps = SALIENCY["fine_grained"](torch.nn.Identity(), floats, torch.zeros(len(floats), 1)).numpy()

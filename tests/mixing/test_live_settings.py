@@ -5,6 +5,7 @@ from tune_mixup.mixing import MIXERS
 from tune_mixup.mixing.base import Mixer
 from tune_mixup.mixing.confusion_partners import ConfusionPartners
 from tune_mixup.mixing.cutmix import CutMix
+from tune_mixup.mixing.first_state import first_state
 from tune_mixup.mixing.generalized_mixup import GeneralizedMixup
 from tune_mixup.mixing.mixture import Mixture
 from tune_mixup.mixing.mixup import Mixup
@@ -20,18 +21,22 @@ def made(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def blend(mixer: Mixer, state):
-    """What a mixer makes of a batch with a state."""
+def network():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = TinyResNet(width=2).build(channels=3, num_classes=K)
+        return TinyResNet(width=2).build(channels=3, num_classes=K)
+
+
+def blend(mixer: Mixer, state):
+    """What a mixer makes of a batch with a state."""
+    model = network()
     targets = torch.eye(K)[torch.arange(20) % K]
     inputs = torch.randn(20, 3, 16, 16, generator=made(1))
     return mixer.blend(model, inputs, targets, state, epoch=0, generator=made(3))
 
 
-def first_state(mixer: Mixer):
-    return mixer.init(K, device=CPU, generator=made(2))
+def begun(mixer: Mixer):
+    return first_state(mixer, network(), K, device=CPU, generator=made(2))
 
 
 def equal(first, second) -> None:
@@ -42,7 +47,7 @@ def equal(first, second) -> None:
 
 @pytest.mark.parametrize("mixer", [*(known().canonical() for known in MIXERS.values()), MIXTURE.canonical()], ids=str)
 def test_a_number_in_the_state_mixes_to_the_bit_as_the_setting_does(mixer):
-    state = first_state(mixer)
+    state = begun(mixer)
     numbers = {name for name in state if name.rpartition(".")[2] == "alpha"}
     assert all(state[name].dtype == torch.float64 and state[name].shape == () for name in numbers)
     without = {name: tensor for name, tensor in state.items() if name not in numbers}
@@ -63,14 +68,14 @@ def test_the_state_turns_a_step_into_another_trials(alpha):
         ),
     ):
         assert structure(first) == structure(second)
-        state = first_state(second)
+        state = begun(second)
         equal(blend(first, state), blend(second, state))
-    assert blend(Mixup(), first_state(Mixup())).lam != blend(Mixup(), first_state(Mixup(alpha=alpha))).lam
+    assert blend(Mixup(), begun(Mixup())).lam != blend(Mixup(), begun(Mixup(alpha=alpha))).lam
 
 
 def test_no_mixing_is_another_structure_than_a_little():
     assert structure(Mixup(alpha=0.0)) != structure(Mixup(alpha=0.5)) == structure(Mixup(alpha=1.0))
-    assert "alpha" not in first_state(Mixup(alpha=0.0))
+    assert "alpha" not in begun(Mixup(alpha=0.0))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from tune_mixup.mixing.base import forward
 from tune_mixup.mixing.confusion_partners import ConfusionPartners, ConfusionSettings
 from tune_mixup.mixing.cutmix import CutMix
 from tune_mixup.mixing.erm import Erm
+from tune_mixup.mixing.first_state import first_state
 from tune_mixup.mixing.generalized_mixup import GeneralizedMixup
 from tune_mixup.mixing.mixup import Mixup
 from tune_mixup.mixing.paired import PARTNERS
@@ -47,7 +48,8 @@ def method(name: str, **settings):
 
 
 def train(mixer, *, epochs=3, steps=3):
-    state, network = mixer.init(K, device=CPU, generator=generator(10)), build()
+    network = build()
+    state = first_state(mixer, network, K, device=CPU, generator=generator(10))
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     losses = []
     for epoch in range(epochs):
@@ -109,12 +111,13 @@ def test_deranged_partners_of_one_example_and_of_many():
 @pytest.mark.parametrize("pairing", ["birkhoff", "sequential", "independent"])
 def test_classes_meet_as_the_pairing_matrix_says(name, pairing):
     mixer = method(name, pairing=pairing, gamma=2.0, mu=0.0)
-    state = dict(mixer.init(K, device=CPU, generator=generator()))
+    network = build()
+    state = dict(first_state(mixer, network, K, device=CPU, generator=generator()))
     counts = reference.confusion_like(K)
     np.fill_diagonal(counts, 0)
     state["counts"] = torch.tensor(counts)
     state = mixer.end_epoch(state, epoch=0, generator=generator(1))
-    network, (inputs, targets), made = build(), examples(per_class=8), generator(9)
+    (inputs, targets), made = examples(per_class=8), generator(9)
     own, met = targets.argmax(1), np.zeros((K, K))
     for _ in range(150):
         partner = mixer.blend(network, inputs, targets, state, epoch=1, generator=made).partner
@@ -129,7 +132,7 @@ def test_classes_meet_as_the_pairing_matrix_says(name, pairing):
 @every_partnered
 def test_confusions_are_counted_on_what_the_method_mixed(name):
     mixer, network = method(name), build()
-    (inputs, targets), state = examples(), mixer.init(K, device=CPU, generator=generator())
+    (inputs, targets), state = examples(), first_state(mixer, network, K, device=CPU, generator=generator())
     network.eval()
     mixed = mixer.blend(network, inputs, targets, state, epoch=0, generator=generator(3))
     output = mixer.step(network, inputs, targets, state, epoch=0, generator=generator(3), loss=CrossEntropy())
