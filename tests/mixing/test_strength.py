@@ -136,7 +136,8 @@ def drawn_minor_shares(mixer, side, num):
     mixer = mixer.replace(per="sample")
     if isinstance(mixer, Mixture):
         mixer = mixer.replace(members={label: one.replace(per="sample") for label, one in mixer.members.items()})
-    network = TinyResNet(width=1).build(channels=1, num_classes=10)
+    with torch.random.fork_rng(devices=[]):
+        network = TinyResNet(width=1).build(channels=1, num_classes=10)
     shares, size = [], 1000
     state = mixer.init(10, device=CPU, generator=generator)
     for _ in range(0, num, size):
