@@ -124,7 +124,7 @@ def test_a_method_that_cannot_mix_the_data_is_left_out_with_the_reason(command):
     "arguments, words",
     [
         (["--mixers", "cutmx", "--to", "a.png"], "--mixers: got 'cutmx', which is not known; did you mean cutmix?"),
-        (["--mixers", "", "--to", "a.png"], "--mixers: got '', which is not known; known: cutmix, erm"),
+        (["--mixers", "", "--to", "a.png"], "--mixers: got '', which is not known; known: alignmixup, attentivemix"),
         (["--mixers", "resizemix", "--to", "a.png"], "resizemix: mixing.min_tau: got 0.1"),
         (["--mixers", "erm", "--set", "mixing.name=fmix", "--to", "a.png"], "got --mixers and --set mixing; give one"),
         (["--to", "a.txt"], "to: got 'a.txt', which must end in .png, .pdf, .svg"),

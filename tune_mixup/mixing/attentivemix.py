@@ -20,7 +20,18 @@ import torch
 from torch import Generator, Tensor, nn
 from typing_extensions import override
 
-from tune_mixup.mixing.base import Alpha, MixedBatch, Mixer, Per, State, draw_size, interpolate, sample_lam, take_rows
+from tune_mixup.mixing.base import (
+    Alpha,
+    MixedBatch,
+    Mixer,
+    Per,
+    State,
+    draw_size,
+    interpolate,
+    mean_minor_share,
+    sample_lam,
+    take_rows,
+)
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.fmix import ranks
 from tune_mixup.mixing.masks import mean_weight, mix_by_mask
@@ -47,6 +58,11 @@ class AttentiveMix(Partnered):
     def canonical(self) -> Mixer:
         """Without mixing this is plain training."""
         return Erm() if self.alpha == 0 else self.replace(partners=self.partners.canonical())
+
+    @override
+    def strength(self) -> float | None:
+        """By the law of lam as drawn; how many cells it is rounded to, only the network tells."""
+        return mean_minor_share(self.alpha)
 
     @override
     def follow(self, model: nn.Module, state: State) -> State:
