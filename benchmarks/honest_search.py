@@ -35,7 +35,7 @@ import numpy as np
 from benchmarks.curve_maker import TABLES, path_of
 from benchmarks.recorded_curves import EPOCHS, Table, read_table
 
-SEARCHES = 100
+SEARCHES = 50
 BUDGETS = (10, 20, 40, 80)
 """Epochs that a search of a main contender has, in full runs."""
 ROWS_AT = 40
