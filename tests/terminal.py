@@ -12,6 +12,7 @@ class Screen:
         self.rows = [""]
         self.row = self.column = 0
         self.cursor_shown = True
+        self.columns = None  # as many as are written; else what is beyond is not shown
         self.other = None  # the first screen, with its cursor, while a program uses the other one
         self._held = ""
 
@@ -27,7 +28,8 @@ class Screen:
             self._obey(token)
 
     def crop(self, columns):
-        """What a terminal without reflow does to lines when it becomes narrower."""
+        """What a terminal without reflow does to lines when it becomes narrower, also to those still on their way."""
+        self.columns = columns
         self.rows = [row[:columns] for row in self.rows]
 
     def _obey(self, token):
@@ -41,7 +43,8 @@ class Screen:
         else:
             assert not token[0].startswith("\x1b"), repr(token[0])
             row = self.rows[self.row].ljust(self.column)
-            self.rows[self.row] = row[: self.column] + token[0] + row[self.column + len(token[0]) :]
+            written = row[: self.column] + token[0] + row[self.column + len(token[0]) :]
+            self.rows[self.row] = written[: self.columns]
             self.column += len(token[0])
 
     def _control(self, arguments, kind):
