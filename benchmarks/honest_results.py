@@ -77,7 +77,7 @@ def judge(table: Table, found: Found) -> dict[str, dict[int, Floats]]:
 
 def worth(table: Table, settings: Sequence[int]) -> Floats:
     """Accuracy of what each search hands on, [searches, seeds], NaN on the seeds that it was shown."""
-    final = table.accuracy[:, :, -1]
+    final = table.final
     values = np.full((len(settings), final.shape[1]), np.nan)
     for seed, setting in enumerate(settings):
         held = list(split(seed, final.shape[1]).held_back)
@@ -88,7 +88,7 @@ def worth(table: Table, settings: Sequence[int]) -> Floats:
 def best_on_held_back(table: Table, seed: int, settings: Sequence[int]) -> int:
     """The setting of these whose mean on the seeds held back from a search is the highest."""
     held = list(split(seed, table.accuracy.shape[1]).held_back)
-    return max(settings, key=lambda setting: float(table.accuracy[setting, held, -1].mean()))
+    return max(settings, key=lambda setting: float(table.final[setting, held].mean()))
 
 
 def summary(method: str, judged: Judged) -> list[dict[str, Any]]:

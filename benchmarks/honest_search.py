@@ -85,7 +85,8 @@ def split(seed: int, seeds: int) -> Split:
 
 def shown(table: Table, seed: int) -> Table:
     """The part of the table that a search sees, in the order in which its trials take the seeds."""
-    return table._replace(accuracy=table.accuracy[:, list(split(seed, table.accuracy.shape[1]).shown)])
+    seen = list(split(seed, table.accuracy.shape[1]).shown)
+    return table._replace(accuracy=table.accuracy[:, seen], tested=None)
 
 
 def first_shown(seed: int, seeds: int) -> int:

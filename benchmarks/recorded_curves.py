@@ -38,6 +38,8 @@ COMMON = {
 """What all tables have in common. Compiled, for an epoch then takes two thirds of the time."""
 MEASURED = {"val_accuracy": 5, "val_nll": 4, "train_loss": 4}
 """Columns beside parameters, seed and epoch -> decimals kept; epochs that diverged have none of them."""
+TESTED = {"test_accuracy": 5}
+"""The same for what only the last epoch has, and only in tables of data with a large test split."""
 KEYS = ["seed", *AXES, "epoch"]
 
 
@@ -50,6 +52,13 @@ class Table(NamedTuple):
     """Validation accuracy [settings, seeds, epochs], 0 to 1; 0 in an epoch that diverged and after it."""
     about: dict[str, Any]
     """How the table was made: command, settings, machine, versions, date."""
+    tested: Floats | None = None
+    """Accuracy [settings, seeds] after the last epoch on many images that no search sees, the same for all seeds."""
+
+    @property
+    def final(self) -> Floats:
+        """What a training is worth, [settings, seeds]: `tested`, or else accuracy after the last epoch."""
+        return self.accuracy[:, :, -1] if self.tested is None else self.tested
 
 
 def read_table(path: Path) -> Table:
@@ -58,18 +67,25 @@ def read_table(path: Path) -> Table:
     settings = frame[list(AXES)].drop_duplicates().sort_values(list(AXES))
     whole = frame.groupby("seed").size() == len(settings) * EPOCHS
     frame = frame[frame["seed"].isin(whole.index[whole])].sort_values([*AXES, "seed", "epoch"])
-    accuracy = frame["val_accuracy"].fillna(0.0).to_numpy(np.float64).reshape(len(settings), whole.sum(), EPOCHS)
+    shape = (len(settings), whole.sum(), EPOCHS)
+    accuracy = frame["val_accuracy"].fillna(0.0).to_numpy(np.float64).reshape(shape)
+    tested = frame["test_accuracy"]
     points = [{key: float(row[key]) for key in AXES} for row in settings.to_dict("records")]
-    return Table(points, accuracy, about)
+    return Table(
+        points,
+        accuracy,
+        about,
+        tested.fillna(0.0).to_numpy(np.float64).reshape(shape)[:, :, -1] if tested.notna().any() else None,
+    )
 
 
 def describe(table: Table) -> dict[str, Any]:
     """What decides how hard a table is: how far its settings lie apart, and how far seeds move one, in points.
 
-    `seed_sd` is the standard deviation of one seed's final accuracy among the better half of the settings (poor ones
+    `seed_sd` is the standard deviation of what one seed is worth among the better half of the settings (poor ones
     vary far more, and nobody takes one for the best), with what moves all settings of a seed alike taken out.
     """
-    final = 100 * table.accuracy[:, :, -1]
+    final = 100 * table.final
     settings, seeds = final.shape
     means = np.sort(final.mean(axis=1))[::-1]
     rivals = final[np.argsort(-final.mean(axis=1), kind="stable")[: settings // 2]]
@@ -89,7 +105,8 @@ def read_rows(path: Path) -> tuple[Any, dict[str, Any]]:
     import pyarrow.parquet as parquet  # type: ignore[import-untyped]
 
     read = parquet.read_table(path)
-    return read.to_pandas(), json.loads(read.schema.metadata[b"about"])
+    frame = read.to_pandas().reindex(columns=[*KEYS, *MEASURED, *TESTED])
+    return frame, json.loads(read.schema.metadata[b"about"])
 
 
 def write_rows(path: Path, frame: Any, about: Mapping[str, Any]) -> None:
@@ -100,8 +117,9 @@ def write_rows(path: Path, frame: Any, about: Mapping[str, Any]) -> None:
     import pyarrow as arrow
     import pyarrow.parquet as parquet
 
-    frame = frame[[*KEYS, *MEASURED]].round(MEASURED).sort_values(KEYS)
-    kinds = {"epoch": "int16", "seed": "int16", **{name: "float32" for name in MEASURED}}
+    measured = MEASURED | TESTED
+    frame = frame.reindex(columns=[*KEYS, *measured]).round(measured).sort_values(KEYS)
+    kinds = {"epoch": "int16", "seed": "int16", **{name: "float32" for name in measured}}
     table = arrow.Table.from_pandas(frame.astype(kinds), preserve_index=False)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"about": json.dumps(about).encode()})
     path.parent.mkdir(parents=True, exist_ok=True)

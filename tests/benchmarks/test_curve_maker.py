@@ -7,12 +7,14 @@ import tarfile
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from benchmarks import curve_maker
 from benchmarks.curve_maker import TABLES, Trial, grid, make, train, trials
 from benchmarks.recorded_curves import AXES, EPOCHS, MEASURED, Table, describe, read_rows, read_table, write_rows
 from tune_mixup import Trainer, TrialConfig
+from tune_mixup.data.base import load_test
 
 ABOUT = {"fixed": {"data.name": "synthetic"}}
 TINY = {
@@ -128,6 +130,29 @@ def test_a_trial_is_what_the_trainer_says():
     assert all(row.items() >= {"seed": 1, **setting}.items() for row in rows)
 
 
+def test_what_a_trial_is_worth_is_told_by_images_that_no_search_sees(tmp_path):
+    setting = {"optimizer.lr": 0.1, "mixing.alpha": 0.5, "mixing.gamma": 0.5}
+    made = {**TINY, **setting, "data.num_test": 50, "seed": 1}
+    rows = train(Trial(made, {"seed": 1, **setting}, tested_on=40))
+    trainer = Trainer(TrialConfig.from_dotted(made))
+    trainer.run()
+    images, targets = load_test(trainer.config.data, device=torch.device("cpu"))
+    right = (trainer.step.network.logits(images[:40]).argmax(1) == targets[:40]).double().mean()
+    assert rows[-1]["test_accuracy"] == pytest.approx(float(right)) and "test_accuracy" not in rows[0]
+
+    every = [made_up_row({"seed": seed, **each}, epoch) for seed in (0, 1) for each in grid() for epoch in range(1, 28)]
+    write_rows(tmp_path / "without", pd.DataFrame(every), ABOUT)
+    assert (table := read_table(tmp_path / "without")).tested is None
+    assert table.final.tolist() == table.accuracy[:, :, -1].tolist()
+    for row in every:
+        if row["epoch"] == EPOCHS:
+            row["test_accuracy"] = row["seed"] + row["mixing.alpha"] / 100
+    every[-1].pop("test_accuracy")  # diverged
+    write_rows(tmp_path / "with", pd.DataFrame(every), ABOUT)
+    final = read_table(tmp_path / "with").final
+    assert final.shape == (105, 2) and final[0].tolist() == pytest.approx([0.0005, 1.0005]) and final[-1, 1] == 0
+
+
 def test_epochs_after_a_divergence_are_empty_and_read_as_zero(tmp_path):
     setting = {"optimizer.lr": 1e9, "mixing.alpha": 0.5, "mixing.gamma": 0.5}
     rows = train(Trial({**TINY, **setting}, {"seed": 0, **setting}))
@@ -135,7 +160,7 @@ def test_epochs_after_a_divergence_are_empty_and_read_as_zero(tmp_path):
 
 
 def test_images_are_made_small_and_no_more_than_are_wanted(tmp_path, monkeypatch):
-    monkeypatch.setattr(curve_maker, "EACH", 2)
+    monkeypatch.setattr(curve_maker, "EACH", {"train": 2, "test": 1})
     with tarfile.open(tmp_path / "images.tar.xz", "w:xz") as packed:
         for part, name, number in itertools.product(("train", "test"), ("cat", "dog"), range(3)):
             file = tmp_path / part / name / f"{number:04}.jpg"

@@ -72,6 +72,8 @@ def test_a_search_uses_its_epochs_and_never_sees_what_is_held_back(name, table):
     blind = table._replace(accuracy=table.accuracy.copy())
     blind.accuracy[:, list(split(3, SEEDS).held_back)] = np.nan
     assert EVERYONE[name](shown(blind, 3), 3, BUDGET) == found
+    tested = table._replace(tested=np.random.default_rng(1).uniform(0, 1, (len(SETTINGS), SEEDS)))
+    assert EVERYONE[name](shown(tested, 3), 3, BUDGET) == found
 
 
 @pytest.mark.parametrize("name", EVERYONE)
@@ -159,6 +161,12 @@ def test_what_a_search_is_worth_is_the_mean_over_the_seeds_held_back(table, foun
             held = which in split(seed, SEEDS).held_back
             assert math.isnan(values[seed, which]) != held
             assert not held or values[seed, which] == table.accuracy[setting, which, -1]
+    tested = table._replace(tested=np.random.default_rng(1).uniform(0, 1, (len(SETTINGS), SEEDS)))
+    judged = worth(tested, settings)
+    assert np.isnan(judged).tolist() == np.isnan(values).tolist()
+    assert np.nansum(judged) == pytest.approx(
+        sum(tested.tested[place, list(split(seed, SEEDS).held_back)].sum() for seed, place in enumerate(settings))
+    )
     assert best_on_held_back(table, 0, [3, 60, 66]) == max(
         (3, 60, 66), key=lambda place: sum(table.accuracy[place, which, -1] for which in split(0, SEEDS).held_back)
     )
