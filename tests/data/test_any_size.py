@@ -3,6 +3,8 @@
 import hashlib
 import logging
 import os
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from PIL import Image
 
 from tune_mixup.cluster.evaluation import plan as evaluation_of
 from tune_mixup.config import TrialConfig
-from tune_mixup.data import DATASETS, load, load_test
+from tune_mixup.data import DATASETS, image_cache, load, load_test
 from tune_mixup.data.base import DataFault, forget_data
 from tune_mixup.data.fingerprint import of_parts
 from tune_mixup.search.session import Session
@@ -24,6 +26,7 @@ from tune_mixup.testing.kills import create
 from tune_mixup.testing.made_up_sweep import work
 
 CPU = torch.device("cpu")
+PUT_ASIDE = [(0, 0), (0, 3), (1, 2), (1, 9)]
 
 
 def of(dataset):
@@ -319,3 +322,39 @@ def test_it_is_said_once_when_data_are_loaded_and_not_for_each_split(folder, fla
         load_test(settings(folder), device=CPU)
         load(settings(folder), seed=0, device=CPU)
     assert len(caplog.records) == 1
+
+
+def test_which_images_are_put_aside_stays_so_in_later_versions(folder):
+    """As first drawn; an old sweep's data would else have changed."""
+    for k, name in enumerate(("ant", "bee")):
+        (folder / name).mkdir()
+        for i in range(10):
+            (folder / name / f"{i}.ppm").write_bytes(b"P6 2 1 255\n" + bytes([i, k, 7, i, k, 3]))
+    test = settings(folder).read_test()
+    assert [(int(t), int(image[0, 0, 0])) for image, t in zip(*test, strict=True)] == PUT_ASIDE
+
+
+def test_what_pillow_only_warns_of_is_no_bad_file(folder):
+    """An animation of no frames, whose image is whole."""
+    write_folder(folder)
+    path = folder / "train/ant/0.png"
+    content = path.read_bytes()
+    control = b"acTL" + bytes(8)
+    chunk = struct.pack(">I", 8) + control + struct.pack(">I", zlib.crc32(control))
+    path.write_bytes(content[:33] + chunk + content[33:])  # behind the header
+    assert len(settings(folder).read_train()[0].images) == 12
+
+
+def test_who_waits_while_another_is_refused_makes_the_folder_anew(folder, monkeypatch):
+    write_folder(folder)
+    acquire, calls = image_cache.Lock.acquire, []
+
+    def first_without_folder(self, timeout_s=None):
+        calls.append(self.path)
+        if len(calls) == 1:
+            self.path.parent.rmdir()
+        acquire(self, timeout_s)
+
+    monkeypatch.setattr(image_cache.Lock, "acquire", first_without_folder)
+    assert len(settings(folder).read_train()[0].images) == 12
+    assert len(calls) == 2 and (folder / ".tune_mixup" / "colour.pt").exists()
