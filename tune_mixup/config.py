@@ -162,9 +162,8 @@ class TrialConfig(Schema):
         Settings that train identically share it.
         """
         simplest = self.model_copy(update={"mixing": self.mixing.canonical(), "loss": self.loss.canonical()})
-        values = simplest.model_dump(
-            mode="json", exclude={"seed": True, "data": {"root": True, "path": True}}, context=FOR_IDENTITY
-        )
+        beside = dict.fromkeys(self.data.beside_identity, True)
+        values = simplest.model_dump(mode="json", exclude={"seed": True, "data": beside}, context=FOR_IDENTITY)
         if not self.training.metrics:  # which came later than the first identities
             del values["training"]["metrics"]
         if self.data.fingerprint is None:  # likewise

@@ -32,6 +32,12 @@ class Part(Schema):
     name: str = ""
 
     @property
+    def as_before(self) -> frozenset[str]:
+        """Settings that came later and are as they are by default."""
+        fields = type(self).model_fields
+        return frozenset(key for key in self.came_later if getattr(self, key) == fields[key].default)
+
+    @property
     def changeable(self) -> frozenset[str]:
         """Settings on which a captured training step does not depend."""
         return frozenset()
@@ -121,9 +127,7 @@ class PartOf:
     def _write(self, part: Any, write: SerializerFunctionWrapHandler, info: SerializationInfo) -> Any:
         written = write(part)
         if info.context == FOR_IDENTITY:
-            fields = type(part).model_fields
-            as_before = {key for key in part.came_later if getattr(part, key) == fields[key].default}
-            written = {key: value for key, value in written.items() if key not in as_before}
+            written = {key: value for key, value in written.items() if key not in part.as_before}
         return {**written, "name": self.key(part)} if "name" in written else written
 
 

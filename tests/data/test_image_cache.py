@@ -111,7 +111,7 @@ def test_a_full_disk_leaves_nothing_half_and_sends_the_cache_to_the_root(folder,
     monkeypatch.setattr(torch, "save", full)
     images = settings(folder).read_train()[0].images
     assert len(images) == len(pixels) // 2
-    assert [path.suffix for path in (folder / ".tune_mixup").iterdir()] == [".lock"]
+    assert not (folder / ".tune_mixup").exists()
     assert len(list((folder.parent / "root").rglob("*.pt"))) == 1
 
 

@@ -97,10 +97,14 @@ def empty(path):
 
 
 def deep(path):
-    Image.fromarray(np.full((8, 6), 40_000, np.uint16)).save(path)
+    Image.fromarray(np.full((8, 6), 0.5, np.float32)).save(path)
 
 
-def remove_tree(path):
+def remove_tree(path, *below):
+    if below:
+        for name in below:
+            remove_tree(path / name)
+        return
     for child in sorted(path.rglob("*"), reverse=True):
         child.rmdir() if child.is_dir() else child.unlink()
     path.rmdir()
@@ -116,7 +120,18 @@ def cut(path):
         (remove_tree, ["pets does not exist", "train/<class>/"]),
         (lambda f: (remove_tree(f), f.write_text("")), ["pets is not a folder"]),
         (lambda f: remove_tree(f / "train"), ["pets has no folder train/", "test/<class>/"]),
-        (lambda f: remove_tree(f / "test"), ["pets has no folder test/"]),
+        (
+            lambda f: (remove_tree(f / "train"), remove_tree(f / "test")),
+            ["pets has no folder train/ and none of a class"],
+        ),
+        (
+            lambda f: (
+                remove_tree(f / "train"),
+                remove_tree(f / "test"),
+                write_folder(f, parts=(".",), classes=("ant",)),
+            ),
+            ["pets has the one class 'ant'", "two or more"],
+        ),
         (lambda f: (remove_tree(f / "train"), (f / "train").mkdir()), ["pets/train holds no folders"]),
         (lambda f: remove_tree(f / "train" / "bee"), ["pets/train has the one class 'ant'", "two or more"]),
         (lambda f: (remove_tree(f / "test"), (f / "test").mkdir()), ["pets/test holds no images"]),
@@ -124,14 +139,18 @@ def cut(path):
         (lambda f: (f / "val").mkdir(), ["pets/val holds no images"]),
         (lambda f: write_folder(f, parts=("test",), classes=("wasp",)), ["pets/test has the class 'wasp'", "lacks"]),
         (lambda f: write_folder(f, parts=("val",), classes=("wasp",)), ["pets/val has the class 'wasp'", "lacks"]),
-        (lambda f: cut(f / "train" / "bee" / "2.png"), ["train/bee/2.png can't be read", "replace or remove"]),
-        (lambda f: (f / "test" / "bee" / "2.png").write_text("?"), ["test/bee/2.png can't be read"]),
-        (lambda f: deep(f / "train" / "bee" / "2.png"), ["train/bee/2.png", "more than 8 bits", "I;16"]),
+        (
+            lambda f: cut(f / "train" / "bee" / "2.png"),
+            ["1 of 24 files in ", "can't be read as images: train/bee/2.png (", "replace or remove", "on_error=skip"],
+        ),
+        (lambda f: (f / "test" / "bee" / "2.png").write_text("?"), ["test/bee/2.png (no kind of image that Pillow"]),
+        (lambda f: (f / "test" / "bee" / "2.png").write_text(""), ["test/bee/2.png (it is empty)"]),
+        (lambda f: deep(f / "train" / "bee" / "2.tiff"), ["train/bee/2.tiff (more than 16 bits", "mode F"]),
         (
             lambda f: write_folder(f, parts=("test",), classes=("bee",), count=1, size=(8, 7)),
-            ["test/bee/0.png is 8 x 7", "train/ant/0.png is 8 x 6", "resize"],
+            ["test/bee/0.png is 8 x 7", "train/ant/0.png is 8 x 6", "set data.size"],
         ),
-        (lambda f: (f / "train" / "bee" / "x.png").symlink_to(f / "gone"), ["train/bee/x.png can't be read"]),
+        (lambda f: (f / "train" / "bee" / "x.png").symlink_to(f / "gone"), ["train/bee/x.png (No such file"]),
     ],
 )
 def test_a_folder_that_cannot_be_used_is_one_line(folder, damage, words):
@@ -143,7 +162,9 @@ def test_a_folder_that_cannot_be_used_is_one_line(folder, damage, words):
     assert "\n" not in message
     for word in words:
         assert word in message
-    assert not list(folder.parent.rglob("*.pt"))
+    assert not [
+        path for path in folder.parent.rglob("*") if ".tune_mixup" in path.parts or path.suffix in (".pt", ".lock")
+    ]
 
 
 @pytest.mark.skipif(

@@ -142,10 +142,12 @@ def plan(
     """Each setting on each seed, as points of the same space with a free seed; `whole`: nothing is held out.
 
     The sweep that has these points already goes on, whatever it is called. Otherwise it is called what `name` makes
-    of their mark.
+    of their mark. Raises ValueError where the data are known to have no test split, before anything is trained for it.
     """
     changes = {"data.validation_fraction": 0.0} if whole else {}
     params = {trial: params_of(record, trial) for trial in trials}
+    for data in {config.trial(point).data for point in params.values()}:
+        data.check_test()
     space = config.space.fix(changes) if changes else config.space
     points = tuple(
         {**{key: value for key, value in params[trial].items() if key not in changes}, "seed": seed}

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import torch
 from pydantic import AfterValidator, Field, field_validator
@@ -62,6 +62,8 @@ class Shape(NamedTuple):
 class Dataset(Part, ABC):
     """A data set. Final classes set `name: Literal[...]`, its key in `DATASETS`."""
 
+    beside_identity: ClassVar[frozenset[str]] = frozenset({"root", "path"})
+    """Settings that say where data are and how they are read, and nothing of what is trained on."""
     root: Folder = Field(default_factory=_default_root)
     """Where data sets live on disk: the environment variable TUNE_MIXUP_DATA, else ~/data."""
     validation_fraction: float = Field(default=0.1, ge=0, lt=1)
@@ -120,13 +122,17 @@ class Dataset(Part, ABC):
         """A validation set that comes with the data, on the CPU; None: it is split off the training set."""
         return None
 
+    def check_test(self) -> None:
+        """Raise ValueError, without reading images, where it is known that the data have no test set."""
+
     def known_fingerprint(self) -> str | None:
         """The fingerprint where it is known without a look at every pixel; None: it is taken of what was read."""
         return None
 
     def source(self) -> str:
         """The settings that say which data are meant, as JSON: what this data set has beside those of every other."""
-        return json.dumps(self.model_dump(mode="json", exclude=Dataset.model_fields.keys() - {"name"}), sort_keys=True)
+        left_out = (Dataset.model_fields.keys() - {"name"}) | self.as_before
+        return json.dumps(self.model_dump(mode="json", exclude=left_out), sort_keys=True)
 
 
 class DataFault(ValueError):

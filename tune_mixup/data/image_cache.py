@@ -1,7 +1,8 @@
 """Decoded images in one file, made by one process while the others wait."""
 
+import contextlib
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,11 +15,16 @@ from tune_mixup.writing import remove_unfinished, replace
 
 
 class Contents(NamedTuple):
-    """The classes of a data set, its parts (train, test, val), and the fingerprint of what was decoded."""
+    """What was decoded of a data set."""
 
     class_names: tuple[str, ...]
     parts: dict[str, Split]
+    """The splits that there are: train, test, val."""
     fingerprint: str
+    bad: dict[str, str]
+    """The files that could not be read, by their names, and why."""
+    split_off: bool
+    """Whether the test split was drawn from the images, because nobody has said which they are."""
 
 
 def cached(files: Sequence[Path], *, stamp: str, build: Callable[[], Contents]) -> Contents:
@@ -34,8 +40,7 @@ def cached(files: Sequence[Path], *, stamp: str, build: Callable[[], Contents]) 
     reasons = []
     for file in files:
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with Lock(file.with_suffix(".lock")):
+            with _locked(file):
                 contents = _load(file, stamp)  # perhaps made while this process waited
                 if contents is None:
                     contents = build()
@@ -48,6 +53,29 @@ def cached(files: Sequence[Path], *, stamp: str, build: Callable[[], Contents]) 
     )
 
 
+@contextlib.contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """The lock for making `file`, in its folder; where nothing comes of it, nothing is left there."""
+    lock = Lock(file.with_suffix(".lock"))
+    made = [folder for folder in (file.parent, *file.parent.parents) if not folder.exists()]
+    while True:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire()
+        except FileNotFoundError:  # who had it before was refused, and has taken the folder away
+            continue
+        break
+    try:
+        yield
+    finally:
+        if not file.exists():  # those who wait for a lock that is gone make it anew
+            lock.path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # other files may be there
+                for folder in made or [file.parent]:
+                    folder.rmdir()
+        lock.release()
+
+
 def _load(file: Path, stamp: str) -> Contents | None:
     """None for a file that is absent, damaged or of another stamp; images stay on disk until they are read."""
     try:
@@ -55,7 +83,13 @@ def _load(file: Path, stamp: str) -> Contents | None:
         if stored["stamp"] != stamp:
             return None
         parts = {part: Split(*tensors) for part, tensors in stored["parts"].items()}
-        return Contents(tuple(stored["class_names"]), parts, str(stored["fingerprint"]))
+        return Contents(
+            tuple(stored["class_names"]),
+            parts,
+            str(stored["fingerprint"]),
+            dict(stored["bad"]),
+            bool(stored["split_off"]),
+        )
     except (OSError, EOFError, RuntimeError, ValueError, TypeError, KeyError, pickle.UnpicklingError):
         return None
 
@@ -65,6 +99,8 @@ def _store(file: Path, stamp: str, contents: Contents) -> None:
         "stamp": stamp,
         "fingerprint": contents.fingerprint,
         "class_names": list(contents.class_names),
+        "bad": contents.bad,
+        "split_off": contents.split_off,
         "parts": {part: tuple(tensors) for part, tensors in contents.parts.items()},
     }
     remove_unfinished(file)
