@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import torch
 from pydantic import AfterValidator, Field, field_validator
@@ -62,6 +62,8 @@ class Shape(NamedTuple):
 class Dataset(Part, ABC):
     """A data set. Final classes set `name: Literal[...]`, its key in `DATASETS`."""
 
+    spectrograms: ClassVar[bool] = False
+    """Whether its pictures show sound: time to the right, frequency from the top down, loudness as brightness."""
     root: Folder = Field(default_factory=_default_root)
     """Where data sets live on disk: the environment variable TUNE_MIXUP_DATA, else ~/data."""
     validation_fraction: float = Field(default=0.1, ge=0, lt=1)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from torch import Tensor
@@ -36,6 +36,7 @@ class SpeechCommands(Dataset):
     `<folder>/.tune_mixup/`, or, when the folder can't be written, in `<root>/speech_commands/`.
     """
 
+    spectrograms: ClassVar[bool] = True
     name: Literal["speech_commands"] = "speech_commands"
     path: Folder | None = None
     """The folder with a folder for each word; empty: `SpeechCommands/speech_commands_<version>` in the root, where
