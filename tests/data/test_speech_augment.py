@@ -7,7 +7,9 @@ import torch
 from made_files import write_noise, write_words
 
 from tune_mixup.config import TrialConfig
+from tune_mixup.data.augment import normalise
 from tune_mixup.data.speech_augment import SpeechAugment, add_noise, shift, stretch
+from tune_mixup.training.trained import load_trained
 from tune_mixup.training.trainer import Trainer
 
 ALL = {"time_shift": 10, "noise": 0.8, "frequency_masks": 2, "frequency_mask": 8, "time_masks": 2, "time_mask": 20}
@@ -184,6 +186,32 @@ def test_every_change_reaches_the_training(config, key):
 def test_settings_of_augmentation_are_part_of_the_identity(config):
     assert config().identity() != config(data__augment__time_shift=9).identity()
     assert TrialConfig.parse(config().plain()) == config()
+
+
+def test_a_trained_model_predicts_pictures_of_new_sound_as_the_trial_did(config, tmp_path):
+    trainer = Trainer(config(training__epochs=1), folder=tmp_path / "trial")
+    trainer.run()
+    trained = load_trained(tmp_path / "trial", device="cpu")
+    heard = trainer.data.validation.images
+    expected = trainer.step.network.logits(heard)
+    torch.testing.assert_close(trained.logits(heard), expected)
+    torch.testing.assert_close(trained.logits(heard.float()), expected)
+    with pytest.raises(
+        ValueError, match=r"^images: got uint8 .*, must be floating-point \[N, 1, 64, 101\]: "
+    ):
+        trained.logits(heard.to(torch.uint8))
+    kept = heard.float()
+    trained.predict(kept)
+    assert torch.equal(kept, heard.float())
+
+
+def test_pictures_are_normalised_without_levels(config):
+    data = Trainer(config()).data
+    whole = data.train.images.double()
+    assert float(data.mean) == pytest.approx(float(whole.mean()), abs=1e-6)
+    assert float(data.std) == pytest.approx(float(whole.std(correction=0)), abs=1e-6)
+    normalised = normalise(data.train.images, data.mean, data.std).double()
+    torch.testing.assert_close(normalised, (whole - whole.mean()) / whole.std(correction=0), atol=1e-5, rtol=0)
 
 
 def test_data_are_read_once_for_all_augmentations(config):
