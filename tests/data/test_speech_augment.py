@@ -196,9 +196,7 @@ def test_a_trained_model_predicts_pictures_of_new_sound_as_the_trial_did(config,
     expected = trainer.step.network.logits(heard)
     torch.testing.assert_close(trained.logits(heard), expected)
     torch.testing.assert_close(trained.logits(heard.float()), expected)
-    with pytest.raises(
-        ValueError, match=r"^images: got uint8 .*, must be floating-point \[N, 1, 64, 101\]: "
-    ):
+    with pytest.raises(ValueError, match=r"^images: got uint8 .*, must be floating-point \[N, 1, 64, 101\]: "):
         trained.logits(heard.to(torch.uint8))
     kept = heard.float()
     trained.predict(kept)

@@ -149,23 +149,27 @@ def test_tasks_take_their_words_in_the_order_of_the_study(folder, settings, task
 
 
 def test_twelve_words_are_the_commands_with_a_tenth_of_others_and_of_noise(folder, settings):
-    write_words(folder, WORDS, per_part=2, rate=1000)
+    write_words(folder, WORDS, per_part=3, rate=1000)
     write_noise(folder, rate=1000)
     read = settings(task=12, sample_rate=1000)
     train, names = read.read_train()
     assert names == (*COMMANDS, "_unknown_", "_silence_")
-    for found, each in ((train, 4), (read.read_validation(), 2), (read.read_test(), 2)):
+    for found, each in ((train, 6), (read.read_validation(), 3), (read.read_test(), 3)):
         share = math.ceil(10 * each / 10)
         assert torch.bincount(found.targets).tolist() == [each] * 10 + [share] * 2
         unknown = found.images[found.targets == 10]
         assert len({image.numpy().tobytes() for image in unknown}) == share
-    everything, all_names = settings(sample_rate=1000).read_train()
-    others = {
-        image.numpy().tobytes(): all_names[k]
-        for image, k in zip(everything.images, everything.targets.tolist(), strict=True)
-    }
-    drawn = [others[image.numpy().tobytes()] for image in train.images[train.targets == 10]]
-    assert not set(drawn) & set(COMMANDS) and len(set(drawn)) > 1
+    everything = settings(sample_rate=1000)
+    _, all_names = everything.read_train()
+    for found, all_here in (
+        (train, everything.read_train()[0]),
+        (read.read_validation(), everything.read_validation()),
+        (read.read_test(), everything.read_test()),
+    ):
+        named = zip(all_here.images, all_here.targets.tolist(), strict=True)
+        words = {image.numpy().tobytes(): all_names[k] for image, k in named}
+        drawn = {words[image.numpy().tobytes()] for image in found.images[found.targets == 10]}  # of its own part
+        assert not drawn & set(COMMANDS) and len(drawn) > 1
 
 
 def test_silence_is_of_stretches_of_noise_that_no_other_part_has(folder, settings):
