@@ -9,6 +9,7 @@ from made_files import write_noise, write_words
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.augment import normalise
 from tune_mixup.data.speech_augment import SpeechAugment, add_noise, shift, stretch
+from tune_mixup.testing.watching import global_generators_untouched, no_reads_on_the_host
 from tune_mixup.training.trained import load_trained
 from tune_mixup.training.trainer import Trainer
 
@@ -134,6 +135,13 @@ def test_clips_are_changed_each_on_its_own_and_arguments_are_left_alone():
     assert len({row.numpy().tobytes() for row in first}) == 8
     assert torch.equal(images, kept[0]) and torch.equal(background, kept[1])
     assert first.dtype == torch.float32 and first.shape == images.shape
+
+
+def test_nothing_waits_for_the_device_and_no_global_generator_is_asked():
+    """So that a step can be captured."""
+    images, background, made = pictures(4, 64, 101), pictures(3, 64, 101, seed=2), generator()
+    with global_generators_untouched(), no_reads_on_the_host():
+        SpeechAugment.parse(ALL).vary(images, background=background, generator=made)
 
 
 # In training
