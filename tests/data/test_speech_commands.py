@@ -371,7 +371,8 @@ def test_noise_is_pieces_of_the_training_stretch(folder, settings):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"task": 11}, "task"),
+        ({"task": 11}, "^task: got 11, must be 10, 12, 30, 35 or 'all'$"),
+        ({"task": "eleven"}, "^task: got 'eleven', must be 10, 12, 30, 35 or 'all'$"),
         ({"front_end": "mfcc"}, "front_end"),
         ({"sample_rate": 0}, "sample_rate"),
         ({"augment": {"time_shift": 101}}, "augment.time_shift"),
