@@ -148,7 +148,8 @@ def _fault(key: str, detail: dict[str, Any]) -> str:
     match detail["type"]:
         case "literal_error":
             names = re.findall(r"'([^']*)'", context["expected"])
-            if not names:
+            others = re.sub(r"'[^']*'| or ", "", context["expected"])
+            if not names or re.search(r"\w", others):  # numbers, perhaps among names
                 return f"{key}: got {_came(detail['input'])}, must be {context['expected']}"
             return none_of(key, detail["input"], names)
         case "extra_forbidden":

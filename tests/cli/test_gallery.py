@@ -1,5 +1,7 @@
 import json
+import wave
 
+import numpy as np
 import pytest
 import torch
 from matplotlib.text import Text
@@ -79,6 +81,60 @@ def test_words_stand_where_features_are_mixed_and_lam_is_explained(drawn):
     words = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert "features\nafter stage 2" in words and "mixed inside\nthe network" in words
     assert any("lam is the weight of the own image's label" in text.get_text() for text in figure.texts)
+
+
+def write_words(root):
+    """Words of tones as loud as their number, in the layout of Speech Commands."""
+    draw = np.random.default_rng(0)
+    for loud, word in enumerate(("ja", "nee"), start=1):
+        folder = root / "SpeechCommands" / "speech_commands_v0.02" / word
+        folder.mkdir(parents=True)
+        for take in range(40):
+            with wave.open(str(folder / f"{take}_nohash_0.wav"), "wb") as file:
+                file.setparams((1, 2, 16_000, 0, "NONE", ""))
+                samples = 2000 * loud * np.sin(np.arange(8000) * 2 * np.pi / 40) + draw.normal(size=8000)
+                file.writeframes(samples.astype("<i2").tobytes())
+
+
+@pytest.mark.parametrize("front_end", ["logmel", "spectrogram"])
+def test_sound_is_drawn_as_a_spectrogram_that_can_be_read(tmp_path, front_end):
+    """Tones of 400 Hz for half a second: low, on the left, and the brightest there is; the rest is dark."""
+    write_words(tmp_path)
+    data = {"name": "speech_commands", "root": str(tmp_path), "task": "all", "front_end": front_end}
+    config = TrialConfig.parse({"data": data})
+    rows, _ = gallery(config, {"it": Mixup(), "deep": ManifoldMixup(layers=(2,))}, tmp_path / "it.png", num_examples=2)
+    for example in rows["it"]:
+        height, width, _ = example.own.shape
+        loudest = int(example.own[:, 20].argmax())
+        assert loudest < height / 4 and example.own[loudest, 20] > 0.8
+        assert float(example.own[:, int(0.7 * width) :].max()) < 0.5
+        assert set(example.classes) <= {"ja", "nee"} and example.weight.shape == (height, width)
+    assert max(float(example.own.max()) for row in rows.values() for example in row) > 0.95
+    figure = draw(rows, title="a title", sound=True)
+    figure.draw_without_rendering()
+    assert any("time runs to the right, frequency upwards" in text.get_text() for text in figure.texts)
+    own, _, weight, _ = figure.axes[:4]
+    assert own.images[0].origin == "lower" and own.images[0].get_cmap().name == "magma"
+    assert weight.images[0].origin == "lower" and weight.images[0].get_cmap().name == "gray"
+    assert own.get_box_aspect() == 0.8
+    assert [axes.get_xlabel() for axes in figure.axes[:2]] == list(rows["it"][0].classes)
+
+
+def test_pictures_keep_their_shape_and_classes_are_named(drawn):
+    examples = drawn(Mixup(), num_examples=2)
+    figure = draw({"it": examples}, title="a title")
+    assert all(axes.get_box_aspect() == 1 for axes in figure.axes)
+    assert figure.axes[0].images[0].origin == "upper" and figure.axes[0].images[0].get_cmap().name == "gray"
+    shown = [axes.get_xlabel() for axes in figure.axes]
+    for number, example in enumerate(examples):
+        assert shown[4 * number : 4 * number + 2] == [name[:13] for name in example.classes]
+    assert not any("spectrogram" in text.get_text() for text in figure.texts)
+
+
+def test_a_long_name_of_a_class_is_shortened(drawn):
+    (example,) = drawn(Mixup())
+    figure = draw({"it": [example._replace(classes=("a" * 13, "b" * 14))]}, title="a title")
+    assert [axes.get_xlabel() for axes in figure.axes[:2]] == ["a" * 13, "b" * 10 + "..."]
 
 
 def test_no_text_is_cut_off_however_few_examples_there_are(drawn):

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import pickle
 import struct
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -84,3 +85,46 @@ def write_folder(path, *, parts=("train", "test"), classes=("ant", "bee"), count
 def folder_settings(path, **changes):
     """The image folder `path`, with a data root beside it."""
     return ImageFolder.parse({"path": str(path), "root": str(path.parent / "root"), **changes})
+
+
+def write_wav(path, samples, *, rate=16_000, bits=16):
+    """Samples [T] or [T, channels] from -1 to 1 as a WAV file of whole numbers, by the standard library."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frames = np.asarray(samples, dtype=np.float64).reshape(len(samples), -1)
+    numbers = np.round(frames * (2 ** (bits - 1) - 1)).astype("<i4")
+    width = bits // 8
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(frames.shape[1])
+        file.setsampwidth(width)
+        file.setframerate(rate)
+        file.writeframes(numbers.reshape(-1, 1).view(np.uint8)[:, :width].tobytes())
+
+
+def tone(frequency, *, samples=16_000, rate=16_000, loud=0.5):
+    return loud * np.sin(2 * np.pi * frequency * np.arange(samples) / rate)
+
+
+def write_words(folder, words, *, per_part=1, rate=16_000, lists=True):
+    """Words as tones of their own, each `per_part` times in each part; returns relative path -> part."""
+    draw = np.random.default_rng(0)
+    parts = {}
+    for number, word in enumerate(words):
+        for part in ("train", "val", "test"):
+            for take in range(per_part * (2 if part == "train" else 1)):
+                relative = f"{word}/{part}{take}_nohash_0.wav"
+                noise = 0.01 * draw.standard_normal(rate // 2)
+                sound = tone(300 + 100 * number, samples=rate // 2, rate=rate) + noise
+                write_wav(folder / relative, sound, rate=rate)
+                parts[relative] = part
+    if lists:
+        for part, name in (("val", "validation_list.txt"), ("test", "testing_list.txt")):
+            (folder / name).write_text("".join(f"{path}\n" for path, here in parts.items() if here == part))
+    return parts
+
+
+def write_noise(folder, *, seconds=20, rate=16_000, name="hum"):
+    """Background noise, different in every second."""
+    draw = np.random.default_rng(1)
+    write_wav(
+        folder / "_background_noise_" / f"{name}.wav", 0.1 * draw.standard_normal(seconds * rate).clip(-9, 9), rate=rate
+    )

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 import torchvision
-from made_files import expect_checksums, write_cifar, write_fashion, write_folder
+from made_files import expect_checksums, write_cifar, write_fashion, write_folder, write_noise, write_words
 from sklearn.datasets import load_digits
 
 from tune_mixup.data import DATASETS, digits, load, load_test
@@ -34,6 +34,10 @@ def dataset(request, tmp_path, monkeypatch):
         case "imagefolder":
             write_folder(tmp_path / "pets")
             return as_settings("imagefolder", path=f"{root}/pets", root=root)
+        case "speech_commands":
+            write_words(tmp_path / "SpeechCommands" / "speech_commands_v0.02", ("ja", "nee", "misschien"), per_part=2)
+            write_noise(tmp_path / "SpeechCommands" / "speech_commands_v0.02")
+            return as_settings("speech_commands", task="all", root=root)
     return as_settings(request.param, root=root)
 
 

@@ -19,6 +19,7 @@ from tune_mixup.mixing.base import BatchMixer, MixedBatch, Mixer
 from tune_mixup.mixing.first_state import first_state
 from tune_mixup.record.targets import check_file, write_file
 from tune_mixup.seeding import generator
+from tune_mixup.words import one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,9 +39,15 @@ LEGEND = (
     f"{WELL_MIXED[1]}; where none has, the nearest.",
 )
 """The lines below the picture."""
+SOUND = "Sound is drawn as a spectrogram: time runs to the right, frequency upwards, and what is bright is loud."
+"""The line below them where there are spectrograms."""
 TILE_INCHES = 0.78
 GAP, MARGIN, HEADER, FOOTER = 0.25, 1.8, 0.5, 0.6
 """Space between two examples, for the names on the left, for the headings, and for the legend, in tiles."""
+CLASS_LETTERS = 13
+"""Letters of a class's name that fit below a tile."""
+SOUND_ASPECT = 0.8
+"""Height of a spectrogram as a share of its width, whatever its rows and frames are."""
 LETTER = 0.056
 """Width of a letter of the legend, in inches."""
 
@@ -57,6 +64,8 @@ class Example(NamedTuple):
     weight: Tensor | None
     lam: float
     stage: int
+    classes: tuple[str, str]
+    """The names of the own and of the partner's class."""
 
 
 def gallery(
@@ -86,7 +95,7 @@ def gallery(
             left_out[title] = str(error)
     if not drawn:
         raise ValueError("; ".join(f"{title}: {reason}" for title, reason in left_out.items()))
-    figure = draw(drawn, title=f"{config.data.name}, seed {config.seed}")
+    figure = draw(drawn, title=f"{config.data.name}, seed {config.seed}", sound=config.data.spectrograms)
     write_file(to, lambda file: figure.savefig(file, format=suffix, dpi=100), overwrite=overwrite)
     return drawn, left_out
 
@@ -114,10 +123,20 @@ def examples(
         return mixer.blend(model, inputs, targets, state, epoch=0, generator=generator(seed, "mix", epoch=epoch))
 
     found = []
+    shown = _shown(data, index)
     for row in range(num_examples):
         draws = (mix(row + turn * num_examples) for turn in range(NUM_DRAWS))
-        found.append(_example(_most_telling(draws, row), row, inputs, data))
+        found.append(_example(_most_telling(draws, row), row, inputs, data.train.targets[index], data, shown))
     return found
+
+
+def _shown(data: TrainingData, index: Tensor) -> tuple[float, float]:
+    """What is drawn black and white: pixels have their scale, of other numbers it is the least and the most of all."""
+    images = data.train.images
+    if not images.is_floating_point():
+        return 0.0, 1.0
+    low, high = images[index].aminmax()
+    return float(low), max(float(high), float(low) + 1e-6)
 
 
 def _most_telling(draws: Iterable[MixedBatch], row: int) -> MixedBatch:
@@ -140,9 +159,13 @@ def _most_telling(draws: Iterable[MixedBatch], row: int) -> MixedBatch:
     return best[1]
 
 
-def _example(drawn: MixedBatch, row: int, inputs: Tensor, data: TrainingData) -> Example:
+def _example(
+    drawn: MixedBatch, row: int, inputs: Tensor, labels: Tensor, data: TrainingData, shown: tuple[float, float]
+) -> Example:
+    low, high = shown
+
     def visible(image: Tensor) -> Tensor:
-        pixels = (image * data.std + data.mean).clamp(0, 1).permute(1, 2, 0)
+        pixels = ((image * data.std + data.mean - low) / (high - low)).clamp(0, 1).permute(1, 2, 0)
         return pixels if data.channels in (1, 3) else pixels.mean(2, keepdim=True)
 
     count = len(inputs)
@@ -156,6 +179,7 @@ def _example(drawn: MixedBatch, row: int, inputs: Tensor, data: TrainingData) ->
         weight=None if stage else mask,
         lam=float(lam),
         stage=stage,
+        classes=(data.class_names[labels[row]], data.class_names[labels[drawn.partner[row]]]),
     )
 
 
@@ -169,11 +193,12 @@ def _draw_batch(data: TrainingData, seed: int) -> Tensor:
     return batch[torch.randperm(len(batch), generator=generator(seed, "batches", epoch=1))]
 
 
-def draw(rows: Mapping[str, list[Example]], *, title: str) -> "Figure":
-    """The picture: a row of examples for each title, four tiles each."""
+def draw(rows: Mapping[str, list[Example]], *, title: str, sound: bool = False) -> "Figure":
+    """The picture: a row of examples for each title, four tiles each; `sound` draws them as spectrograms."""
+    legend = (*LEGEND, SOUND) if sound else LEGEND
     num_examples = max(len(row) for row in rows.values())
     widths = ([1.0] * len(TILES) + [GAP]) * num_examples
-    needed = max(map(len, LEGEND)) * LETTER / TILE_INCHES
+    needed = max(map(len, legend)) * LETTER / TILE_INCHES
     width, height = max(sum(widths) + MARGIN, needed), len(rows) + HEADER + FOOTER
     figure = figure_class()(figsize=(TILE_INCHES * width, 1.25 * TILE_INCHES * height))
     grid = figure.add_gridspec(
@@ -188,12 +213,12 @@ def draw(rows: Mapping[str, list[Example]], *, title: str) -> "Figure":
         wspace=0.06,
     )
     figure.text(0.01, 1 - 0.08 / height, title, va="top", fontsize=8)
-    figure.text(0.01, 0.08 / height, "\n".join(LEGEND), va="bottom", fontsize=7)
+    figure.text(0.01, 0.08 / height, "\n".join(legend), va="bottom", fontsize=7)
     for line, (name, row) in enumerate(rows.items()):
         for number, example in enumerate(row):
             first = number * (len(TILES) + 1)
             tiles = [figure.add_subplot(grid[line, first + place]) for place in range(len(TILES))]
-            _draw_example(tiles, example)
+            _draw_example(tiles, example, sound=sound)
             if line == 0:
                 for tile, heading in zip(tiles, TILES, strict=True):
                     tile.set_title(heading, fontsize=7)
@@ -202,25 +227,34 @@ def draw(rows: Mapping[str, list[Example]], *, title: str) -> "Figure":
     return figure
 
 
-def _draw_example(tiles: "list[Axes]", example: Example) -> None:
+def _draw_example(tiles: "list[Axes]", example: Example, *, sound: bool) -> None:
     for tile in tiles:
         tile.set_xticks([])
         tile.set_yticks([])
+        tile.set_box_aspect(SOUND_ASPECT if sound else example.own.shape[0] / example.own.shape[1])
+    for tile, name in zip(tiles, example.classes, strict=False):
+        tile.set_xlabel(one_line(name, CLASS_LETTERS), fontsize=7, labelpad=1)
     shown = {0: example.own, 1: example.partner}
     if example.weight is not None:
         shown |= {2: example.weight, 3: example.mixed}
     else:
-        _write(tiles[2], f"features\nafter stage {example.stage}", example.own)
-        _write(tiles[3], "mixed inside\nthe network", example.own)
+        for tile, words in (
+            (tiles[2], f"features\nafter stage {example.stage}"),
+            (tiles[3], "mixed inside\nthe network"),
+        ):
+            tile.text(0.5, 0.5, words, ha="center", va="center", fontsize=7, transform=tile.transAxes)
     for place, image in shown.items():
-        tiles[place].imshow(image.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        loud = sound and place != 2  # weights are not heard
+        tiles[place].imshow(
+            image.numpy(),
+            cmap="magma" if loud else "gray",
+            vmin=0,
+            vmax=1,
+            interpolation="nearest",
+            origin="lower" if sound else "upper",
+            aspect="auto",  # the tile has the image's own, but that of sound is nobody's
+        )
     tiles[3].set_xlabel(f"lam {example.lam:.2f}", fontsize=7, labelpad=1)
-
-
-def _write(tile: "Axes", words: str, image: Tensor) -> None:
-    """Words in place of a picture, in a tile of the shape of `image` [H, W, ...]."""
-    tile.set_box_aspect(image.shape[0] / image.shape[1])
-    tile.text(0.5, 0.5, words, ha="center", va="center", fontsize=7, transform=tile.transAxes)
 
 
 def _suffix(to: Path) -> str:

@@ -1,4 +1,4 @@
-"""Data sets: name -> settings that read the splits as uint8 tensors. A new data set is one file and one line here."""
+"""Data sets: name -> settings that read the splits as tensors. A new data set is one file and one line here."""
 
 from typing import Annotated
 
@@ -12,6 +12,7 @@ from tune_mixup.data.cifar import Cifar10, Cifar100
 from tune_mixup.data.digits import Digits
 from tune_mixup.data.fashion_mnist import FashionMnist
 from tune_mixup.data.imagefolder import ImageFolder
+from tune_mixup.data.speech_commands import SpeechCommands
 from tune_mixup.data.synthetic import Synthetic
 from tune_mixup.parts import PartOf
 
@@ -21,6 +22,7 @@ DATASETS: dict[str, type[Dataset]] = {
     "cifar10": Cifar10,
     "cifar100": Cifar100,
     "imagefolder": ImageFolder,
+    "speech_commands": SpeechCommands,
     "synthetic": Synthetic,
 }
 

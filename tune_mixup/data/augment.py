@@ -26,6 +26,16 @@ class Augment(Schema):
     padding_mode: Literal["zeros", "reflect"] = "zeros"
     """What the added pixels hold: black, or the image mirrored at its border pixels."""
 
+    def check(self, background: Tensor | None) -> None:
+        """Raises ValueError where the data lacks what is to be added: `background`, of `TrainingData`."""
+
+    def vary(self, images: Tensor, *, background: Tensor | None, generator: Generator) -> Tensor:
+        """Images [B, C, H, W] after crops and flips, changed further as a kind of data needs it; here as they are.
+
+        `background` [M, C, H, W] is what may be added. Nothing is read on the host, nothing written into an argument.
+        """
+        return images
+
 
 def prepare(images: Tensor, augment: Augment) -> Tensor:
     """The images uint8 [N, C, H, W] of a split with padding added: uint8 [N, C, H + 2p, W + 2p], p = crop_padding.
@@ -89,10 +99,15 @@ def flip(images: Tensor, flipped: Tensor) -> Tensor:
 
 
 def normaliser(mean: Tensor, std: Tensor) -> Callable[[Tensor], Tensor]:
-    """What makes (images / 255 - mean) / std of uint8 images [B, C, H, W], in float32; both are float32 [C, 1, 1]."""
+    """What makes (images / 255 - mean) / std of uint8 images [B, C, H, W], in float32; both are float32 [C, 1, 1].
+
+    Of images that are floating-point numbers, which are no pixels, it makes (images - mean) / std.
+    """
     scale, shift = 1 / (255 * std), mean / std
 
     def normalised(images: Tensor) -> Tensor:
+        if images.is_floating_point():
+            return (images.to(torch.float32) - mean).div_(std)
         # In place on the fresh copy: a new tensor for every step is many times slower on a CPU (fresh pages).
         return images.to(torch.float32).mul_(scale).sub_(shift)
 
@@ -100,21 +115,38 @@ def normaliser(mean: Tensor, std: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 def normalise(images: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """(images / 255 - mean) / std, computed in float32; images uint8 [B, C, H, W], mean and std float32 [C, 1, 1]."""
+    """What `normaliser` makes of images [B, C, H, W], in `dtype`; mean and std are float32 [C, 1, 1]."""
     return normaliser(mean, std)(images).to(dtype)
 
 
 def measure(images: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of all pixels of uint8 images [N, C, H, W], on the 0..1 scale: float32 [C, 1, 1].
 
-    A channel that is constant gets a standard deviation of 1, so that it can be divided by.
+    Those of floating-point numbers are on the scale of these. A channel that is constant gets a standard deviation of
+    1, so that it can be divided by.
     """
     channels = images.shape[1]
+    if images.is_floating_point():
+        mean, variance = _moments(images)
+        return _as_statistics(mean, variance)
     counts = torch.stack([torch.bincount(images[:, c].reshape(-1), minlength=256) for c in range(channels)]).double()
     level = torch.arange(256, dtype=torch.float64, device=images.device) / 255
     total = counts.sum(1)
     mean = (counts * level).sum(1) / total
     variance = (counts * (level - mean[:, None]) ** 2).sum(1) / total
+    return _as_statistics(mean, variance)
+
+
+def _moments(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of each channel, float64 [C], by parts: the whole in float64 could be too much for memory."""
+    count = images.numel() / images.shape[1]
+    parts = torch.split(images, 1024)
+    mean = torch.stack([part.double().sum((0, 2, 3)) for part in parts]).sum(0) / count
+    squares = [(part.double() - mean[:, None, None]).square().sum((0, 2, 3)) for part in parts]
+    return mean, torch.stack(squares).sum(0) / count
+
+
+def _as_statistics(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
     std = torch.where(variance > 0, variance.sqrt(), 1)
     return mean.float().reshape(-1, 1, 1), std.float().reshape(-1, 1, 1)
 

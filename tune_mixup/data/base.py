@@ -45,7 +45,7 @@ PerChannel = Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(st
 
 
 class Split(NamedTuple):
-    """Labelled images: images uint8 [N, C, H, W], targets int64 [N] in 0..K-1."""
+    """Labelled images: images uint8 [N, C, H, W], or float16 where they are no pixels; targets int64 [N] in 0..K-1."""
 
     images: Tensor
     targets: Tensor
@@ -64,6 +64,8 @@ class Dataset(Part, ABC):
 
     beside_identity: ClassVar[frozenset[str]] = frozenset({"root", "path"})
     """Settings that say where data are and how they are read, and nothing of what is trained on."""
+    spectrograms: ClassVar[bool] = False
+    """Whether its pictures show sound: time to the right, frequency from the top down, loudness as brightness."""
     root: Folder = Field(default_factory=_default_root)
     """Where data sets live on disk: the environment variable TUNE_MIXUP_DATA, else ~/data."""
     validation_fraction: float = Field(default=0.1, ge=0, lt=1)
@@ -125,6 +127,10 @@ class Dataset(Part, ABC):
     def check_test(self) -> None:
         """Raise ValueError, without reading images, where it is known that the data have no test set."""
 
+    def read_background(self) -> Tensor | None:
+        """What augmentation may add to training images, of their type [M, C, H, W], on the CPU; None: nothing."""
+        return None
+
     def known_fingerprint(self) -> str | None:
         """The fingerprint where it is known without a look at every pixel; None: it is taken of what was read."""
         return None
@@ -156,14 +162,17 @@ class TrainingData:
     """Of the content of the whole data set, its test split apart; empty where there are no images."""
     class_order: tuple[int, ...] = ()
     """The classes in the order in which the whole training set first shows them, whatever the split has left of it."""
+    background: Tensor | None = None
+    """What augmentation may add to training images, like these; None where the data has nothing of the kind."""
     _prepared: dict[tuple[int, str], Tensor] = field(default_factory=dict, repr=False)
 
     def prepared(self, augment: Augment) -> Tensor:
         """The training images with the padding that `augment` asks for, as `augment.prepare` makes them.
 
         Made once for all trials of a process that share the data, as long as they ask for the same padding. Raises
-        ValueError where the padding is not less than H and W.
+        ValueError where the padding is not less than H and W, and for what the data lacks.
         """
+        augment.check(self.background)
         key = (augment.crop_padding, augment.padding_mode)
         if key not in self._prepared:
             self._prepared.clear()
@@ -215,7 +224,7 @@ def forget_data() -> None:
 
 
 def _without_batching(dataset: Dataset) -> Dataset:
-    return dataset.replace(augment=Augment(), batches="shuffled", unbalanced="drop", fingerprint=None)
+    return dataset.replace(augment=type(dataset.augment)(), batches="shuffled", unbalanced="drop", fingerprint=None)
 
 
 @lru_cache(maxsize=2)  # two, because a process that changes its seed must not hold every split it ever made
@@ -225,7 +234,7 @@ def _load_once(dataset: Dataset, seed: int, device: torch.device) -> TrainingDat
 
 
 def _load(dataset: Dataset, seed: int, device: torch.device) -> TrainingData:
-    whole, class_names, own_validation, fingerprint = _read(dataset)
+    whole, class_names, own_validation, background, fingerprint = _read(dataset)
     if len(class_names) < 2:
         raise ValueError(f"data.name={dataset.name} has {len(class_names)} classes, must be at least 2 to learn from")
     train_index, validation_index = split(
@@ -247,18 +256,21 @@ def _load(dataset: Dataset, seed: int, device: torch.device) -> TrainingData:
         class_names=class_names,
         fingerprint=fingerprint,
         class_order=tuple(order_of_appearance(whole.targets, len(class_names)).tolist()),
+        background=None if background is None else background.to(device),
     )
 
 
-def _read(dataset: Dataset) -> tuple[Split, tuple[str, ...], Split | None, str]:
-    """The training set, the names of its classes, the validation set if there is one, and their fingerprint."""
+def _read(dataset: Dataset) -> tuple[Split, tuple[str, ...], Split | None, Tensor | None, str]:
+    """The training set, the names of its classes, a validation set and a background if there are, the fingerprint."""
     try:
         whole, class_names = dataset.read_train()
         own_validation = dataset.read_validation()
+        background = dataset.read_background()
         known = dataset.known_fingerprint()
     except (ValueError, OSError) as error:
         raise DataFault(str(error)) from error
-    return whole, class_names, own_validation, known or of_tensors([*whole, *(own_validation or ())], class_names)
+    fingerprint = known or of_tensors([*whole, *(own_validation or ())], class_names)
+    return whole, class_names, own_validation, background, fingerprint
 
 
 def _read_test(dataset: Dataset) -> Split:

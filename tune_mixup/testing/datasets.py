@@ -26,14 +26,21 @@ class DatasetContract(PartContract[Dataset]):
     kind = AnyDataset
 
     def test_splits_are_labelled_bytes(self) -> None:
-        """uint8 images of one size with int64 targets in 0..K-1; the training set has every class."""
+        """uint8 or float16 images of one size with int64 targets in 0..K-1; the training set has every class."""
         whole, class_names = self.part.read_train()
         validation = self.part.read_validation()
         splits = {"train": whole, "test": self.part.read_test()}
         for name, split in (splits if validation is None else {**splits, "validation": validation}).items():
             images, targets = split
-            right = images.dtype == torch.uint8 and images.ndim == 4
-            assert right, f"{name} images are {images.dtype} {list(images.shape)}, must be torch.uint8 [N, C, H, W]"
+            right = images.dtype in (torch.uint8, torch.float16) and images.ndim == 4
+            assert right, (
+                f"{name} images are {images.dtype} {list(images.shape)}, must be torch.uint8, or torch.float16 for "
+                "what is no pixels, [N, C, H, W]"
+            )
+            assert images.dtype == whole.images.dtype, (
+                f"{name} images are of another type than those of the training set"
+            )
+            assert bool(images.isfinite().all()), f"{name} images hold numbers that are not finite"
             sizes = [list(one.images.shape[1:]) for one in (split, whole)]
             assert sizes[0] == sizes[1], f"{name} images are {sizes[0]}, those of the training set {sizes[1]}"
             right = targets.dtype == torch.int64 and targets.shape == images.shape[:1]

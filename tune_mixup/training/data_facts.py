@@ -12,6 +12,9 @@ from torch import Tensor
 
 from tune_mixup.data.base import Split, TrainingData
 
+_DTYPES = {"uint8": torch.uint8, "float16": torch.float16}
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+
 
 @dataclass(frozen=True, eq=False)
 class DataFacts:
@@ -24,41 +27,56 @@ class DataFacts:
     size: tuple[int, int]
     """(H, W) in pixels."""
     class_names: tuple[str, ...]
+    dtype: torch.dtype = torch.uint8
+    """Of the images; float16 for spectrograms."""
 
     @classmethod
     def of(cls, data: TrainingData) -> Self:
         """The facts of data that is loaded."""
-        return cls(data.mean.cpu(), data.std.cpu(), data.size, data.class_names)
+        return cls(data.mean.cpu(), data.std.cpu(), data.size, data.class_names, data.train.images.dtype)
 
     def plain(self) -> dict[str, Any]:
         """As it stands in a checkpoint: tensors, lists and texts."""
-        return {"mean": self.mean, "std": self.std, "size": [*self.size], "class_names": [*self.class_names]}
+        return {
+            "mean": self.mean,
+            "std": self.std,
+            "size": [*self.size],
+            "class_names": [*self.class_names],
+            "dtype": _NAMES[self.dtype],
+        }
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Self:
         """What `plain` has made."""
         height, width = values["size"]
-        return cls(values["mean"], values["std"], (height, width), tuple(values["class_names"]))
+        dtype = _DTYPES[values.get("dtype", "uint8")]  # which came later than the first checkpoints
+        return cls(values["mean"], values["std"], (height, width), tuple(values["class_names"]), dtype)
 
     def without_images(self, device: torch.device) -> TrainingData:
         """Data of this kind that holds no image: enough to build a network and to feed it."""
         none = Split(
-            torch.empty(0, len(self.mean), *self.size, dtype=torch.uint8, device=device),
+            torch.empty(0, len(self.mean), *self.size, dtype=self.dtype, device=device),
             torch.empty(0, dtype=torch.int64, device=device),
         )
         return TrainingData(none, none, self.mean.to(device), self.std.to(device), self.class_names)
 
     def check(self, images: Tensor) -> None:
-        """Raises ValueError unless `images` are uint8 [N, C, H, W] with the C, H and W of the data."""
+        """Raises ValueError unless `images` [N, C, H, W] have the C, H and W of the data, and its type.
+
+        For data of float16, any floating-point numbers do.
+        """
+        pixels = self.dtype == torch.uint8
+        kind = "uint8" if pixels else "floating-point"
         expected = f"[N, {len(self.mean)}, {self.size[0]}, {self.size[1]}]"
         if not isinstance(images, Tensor):
             raise ValueError(
-                f"images: got {type(images).__name__}, must be a torch.Tensor of uint8 {expected}; "
+                f"images: got {type(images).__name__}, must be a torch.Tensor of {kind} {expected}; "
                 "torch.from_numpy makes one of an array"
             )
-        if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1:] != (len(self.mean), *self.size):
+        right = images.dtype == torch.uint8 if pixels else images.is_floating_point()
+        if not right or images.dim() != 4 or images.shape[1:] != (len(self.mean), *self.size):
             got = f"{str(images.dtype).removeprefix('torch.')} {[*images.shape]}"
             raise ValueError(
-                f"images: got {got}, must be uint8 {expected}: N images of the channels and pixels that the model was "
-                "trained on, each value 0 to 255, not normalised"
+                f"images: got {got}, must be {kind} {expected}: N images of the channels and pixels that the model was "
+                f"trained on, {'each value 0 to 255' if pixels else 'as the data set makes them'}, not normalised"
             )

@@ -37,7 +37,7 @@ class Network:
         self._normalise = normaliser(data.mean, data.std)
 
     def inputs(self, images: Tensor) -> Tensor:
-        """Images uint8 [B, C, H, W] as the model takes them: normalised float32, in the layout asked for."""
+        """Images of the data [B, C, H, W] as the model takes them: normalised float32, in the layout asked for."""
         return self._normalise(images).contiguous(memory_format=self.layout)
 
     def autocast(self) -> torch.autocast:
@@ -54,10 +54,10 @@ class Network:
 
     @torch.no_grad()
     def logits(self, images: Tensor) -> Tensor:
-        """Logits float32 [N, K] of images uint8 [N, C, H, W], on the network's device, by `eval_batch_size` at a time.
+        """Logits float32 [N, K] of images of the data [N, C, H, W], on the network's device, a batch at a time.
 
-        In evaluation mode and without augmentation; precision and layout are those of training. The images may be on
-        another device: then one batch at a time is copied. Waits for nothing.
+        A batch has `eval_batch_size` images. In evaluation mode and without augmentation; precision and layout are
+        those of training. The images may be on another device: then one batch at a time is copied. Waits for nothing.
         """
         self.model.eval()
         with self.running(), self.autocast(), self.weights.rounded():

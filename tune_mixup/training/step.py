@@ -181,7 +181,12 @@ class Step:
             self._lr.copy_(self._rate_tensors.index_select(0, self._place).squeeze(0))
         self._place.add_(1)
         inputs = self._draw(
-            self.network, self._images, index, augment=self.config.data.augment, generator=self._generators["augment"]
+            self.network,
+            self._images,
+            index,
+            augment=self.config.data.augment,
+            background=self.data.background,
+            generator=self._generators["augment"],
         )
         with self.network.autocast(), self.network.weights.rounded():
             loss, logits, soft_targets, state = self._mix(
@@ -208,11 +213,20 @@ class Step:
         return first_state(self.mixer, self.model, outputs, device=self.device, generator=made)
 
 
-def draw_inputs(network: Network, images: Tensor, index: Tensor, *, augment: Augment, generator: Generator) -> Tensor:
-    """The images `index` int64 [B] of the padded split, cropped and flipped anew, as the network takes them."""
+def draw_inputs(
+    network: Network,
+    images: Tensor,
+    index: Tensor,
+    *,
+    augment: Augment,
+    background: Tensor | None,
+    generator: Generator,
+) -> Tensor:
+    """The images `index` int64 [B] of the padded split, augmented anew, as the network takes them."""
     padding = 2 * augment.crop_padding
     size = (images.shape[2] - padding, images.shape[3] - padding)
-    return network.inputs(augment_batch(images, index, size=size, augment=augment, generator=generator))
+    drawn = augment_batch(images, index, size=size, augment=augment, generator=generator)
+    return network.inputs(augment.vary(drawn, background=background, generator=generator))
 
 
 def _refuse_unsafe_kernels(config: TrialConfig, model: nn.Module, device: torch.device) -> None:

@@ -37,7 +37,7 @@ class TrainedModel:
 
     @property
     def model(self) -> StagedNetwork:
-        """The network itself, in evaluation mode; it takes normalised images, which `logits` makes of uint8."""
+        """The network itself, in evaluation mode; it takes normalised images, as `logits` makes them."""
         return self._network.model
 
     @property
@@ -51,7 +51,9 @@ class TrainedModel:
         return int(self.report["epoch"])
 
     def logits(self, images: Tensor) -> Tensor:
-        """Logits float32 [N, K] of images uint8 [N, C, H, W], on the device of the images.
+        """Logits float32 [N, K] of images [N, C, H, W], on the device of the images.
+
+        They are uint8; of spectrograms, floating-point numbers as `data.front_ends.spectrograms` makes them.
 
         The images may be anywhere; they are normalised as in training, and go through the network in the precision
         and the layout of training, `training.eval_batch_size` at a time. Raises ValueError for other images than those
@@ -61,7 +63,7 @@ class TrainedModel:
         return self._network.logits(images).to(images.device)
 
     def predict(self, images: Tensor) -> Tensor:
-        """Probabilities float32 [N, K] of images uint8 [N, C, H, W]: the softmax of `logits`, each row's sum is 1.
+        """Probabilities float32 [N, K] of images [N, C, H, W]: the softmax of `logits`, each row's sum is 1.
 
         They are NaN where training diverged to weights that are NaN.
         """

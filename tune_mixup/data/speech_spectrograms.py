@@ -1,0 +1,151 @@
+"""Every recording of a task as a spectrogram, read by many threads, and one listing of the bad files."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tune_mixup.activity import doing
+from tune_mixup.data.base import Split
+from tune_mixup.data.fingerprint import of_parts
+from tune_mixup.data.front_ends import FRAMES, FRONT_ENDS, SAMPLE_RATE, Name, spectrograms
+from tune_mixup.data.image_cache import Contents
+from tune_mixup.data.speech_layout import LISTED, TASK_SEED, Layout, share
+from tune_mixup.data.speech_words import NOISE, PARTS, SILENCE
+from tune_mixup.data.wav import BadSound, Sound, read_wav
+from tune_mixup.seeding import generator
+
+_CHUNK = 256
+"""Recordings that are read and transformed together."""
+_STRETCHES = {"train": (0.0, 0.8), "val": (0.8, 0.9), "test": (0.9, 1.0)}
+"""Which share of each noise recording a part has, so that no noise is in two of them."""
+
+_Samples = NDArray[np.float32]
+
+
+def spectrograms_of(layout: Layout, *, front_end: Name, sample_rate: int) -> Contents:
+    """Every recording as `front_end` shows it. Raises ValueError that lists those that can't be used."""
+    count = len(layout.recordings)
+    images = torch.empty(count, 1, FRONT_ENDS[front_end].height, FRAMES, dtype=torch.float16)
+    digests: list[bytes] = []
+    sounds = _Sounds(layout.folder, sample_rate)
+
+    def pictures(clips: Sequence[_Samples]) -> Tensor:
+        return _pictures(clips, front_end, sample_rate)
+
+    with doing(f"reading {count:,} recordings, {layout.rule}", of=count) as done, _pool() as pool:
+        for first in range(0, count, _CHUNK):
+            files = [one.relative for one in layout.recordings[first : first + _CHUNK]]
+            read = [sound for sound in pool.map(sounds.first_second, files) if sound is not None]
+            digests += [sound.digest for sound in read]
+            if not sounds.bad:
+                images[first : first + len(files)] = pictures([sound.samples for sound in read])
+            done(first + len(files))
+        noise = [sound for sound in pool.map(sounds.whole, [one.relative for one in layout.noise]) if sound is not None]
+    sounds.check()
+    number = {name: k for k, name in enumerate(layout.class_names)}
+    targets = torch.tensor([number[one.class_name] for one in layout.recordings])
+    parts = {}
+    for part in PARTS:
+        chosen = torch.tensor([one.part == part for one in layout.recordings])
+        parts[part] = Split(images[chosen], targets[chosen])
+        if SILENCE in number and (made := _silence(layout, part, [sound.samples for sound in noise], sample_rate)):
+            silent = Split(pictures(made), torch.full((len(made),), number[SILENCE]))
+            parts[part] = Split(*(torch.cat(both) for both in zip(parts[part], silent, strict=True)))
+    if pieces := [piece for sound in noise for piece in _pieces(sound.samples, sample_rate)]:
+        parts["background"] = Split(pictures(pieces), torch.zeros(len(pieces), dtype=torch.int64))
+    trained = [
+        text
+        for one, digest in zip(layout.recordings, digests, strict=True)
+        if one.part != "test"  # which nothing but `evaluate` opens
+        for text in (one.relative, one.part, digest)
+    ]
+    heard = [text for one, sound in zip(layout.noise, noise, strict=True) for text in (one.relative, sound.digest)]
+    return Contents(layout.class_names, parts, of_parts([repr(layout.class_names), *trained, *heard]))
+
+
+class _Sounds:
+    """Reads recordings and remembers those that can't be used."""
+
+    def __init__(self, folder: Path, sample_rate: int) -> None:
+        self.folder = folder
+        self.sample_rate = sample_rate
+        self.bad: dict[str, str] = {}
+
+    def first_second(self, relative: str) -> Sound | None:
+        """The beginning of a recording; None for a file that can't be used."""
+        return self._read(relative, seconds=1)
+
+    def whole(self, relative: str) -> Sound | None:
+        """All of a recording; None for a file that can't be used."""
+        return self._read(relative, seconds=None)
+
+    def _read(self, relative: str, *, seconds: int | None) -> Sound | None:
+        try:
+            return read_wav(self.folder / relative, sample_rate=self.sample_rate, seconds=seconds)
+        except BadSound as error:
+            self.bad[relative] = str(error)
+            return None
+
+    def check(self) -> None:
+        """Raises ValueError that names the first bad files and says how many there are."""
+        if self.bad:
+            named = "; ".join(f"{name} {reason}" for name, reason in sorted(self.bad.items())[:LISTED])
+            more = f"; and {len(self.bad) - LISTED} more" if len(self.bad) > LISTED else ""
+            rates = any("samples per second" in reason for reason in self.bad.values())
+            rate = ", or set data.sample_rate to what all have" if rates else ""
+            are = "recordings" if len(self.bad) > 1 else "recording"
+            raise ValueError(
+                f"{self.folder}: {len(self.bad)} {are} can't be used: {named}{more}; repair or remove them{rate}"
+            )
+
+
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+
+
+def _pictures(clips: Sequence[_Samples], front_end: Name, sample_rate: int) -> Tensor:
+    """Spectrograms float16 [N, 1, H, 101] of clips of at most a second, each followed by silence up to that."""
+    from torchaudio.functional import resample
+
+    samples = np.zeros((len(clips), sample_rate), dtype=np.float32)
+    for row, clip in zip(samples, clips, strict=True):
+        row[: len(clip)] = clip[:sample_rate]
+    made = torch.from_numpy(samples)
+    if sample_rate != SAMPLE_RATE:
+        made = resample(made, sample_rate, SAMPLE_RATE)
+    return spectrograms(made, front_end).half()
+
+
+def _silence(layout: Layout, part: str, noise: Sequence[_Samples], sample_rate: int) -> list[_Samples]:
+    """Seconds of the noise at random places of the part's stretch, each with a random volume from 0 to 1."""
+    wanted = share(layout.recordings, part)
+    stretches = [stretch for sound in noise if len(stretch := _stretch(sound, part)) >= sample_rate]
+    if wanted and not stretches:
+        raise ValueError(
+            f"data.task=12: {layout.folder / NOISE} has no WAV file of 10 seconds or more, of which {SILENCE} is made; "
+            "add one"
+        )
+    made = []
+    draws = generator(TASK_SEED, "split", epoch=len(PARTS) + PARTS.index(part))
+    for which, place, volume in torch.rand(wanted, 3, generator=draws, dtype=torch.float64).tolist():
+        stretch = stretches[int(which * len(stretches))]
+        first = int(place * (len(stretch) - sample_rate + 1))
+        made.append(stretch[first : first + sample_rate] * np.float32(volume))
+    return made
+
+
+def _stretch(sound: _Samples, part: str) -> _Samples:
+    first, last = _STRETCHES[part]
+    return sound[int(first * len(sound)) : int(last * len(sound))]
+
+
+def _pieces(sound: _Samples, sample_rate: int) -> list[_Samples]:
+    """The seconds of a noise recording that are for training, one after another."""
+    stretch = _stretch(sound, "train")
+    return [stretch[first : first + sample_rate] for first in range(0, len(stretch) - sample_rate + 1, sample_rate)]
