@@ -19,8 +19,8 @@ from torch.nn.functional import avg_pool2d
 from tune_mixup.mixing.grid_labelling import label_grid
 from tune_mixup.mixing.saliency import peak
 
-SWEEPS = 2
-"""Of the labelling, each time."""
+SWEEPS = 1
+"""Of the labelling, each time; with more, the rounds end little lower."""
 BLENDED = 3
 """An output may show halves of any two of the images that it has most of: of so many."""
 SMALLEST_PRIOR = 1e-8

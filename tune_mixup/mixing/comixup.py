@@ -43,7 +43,7 @@ GRID = 4
 WINDOW = 8
 """Pixels along the sides of the place that an image's saliency is largest in."""
 MINOR_SHARE = 0.36
-"""E[min(lam, 1 - lam)] with the published settings: 0.35 to 0.38 on maps from flat to peaked, see the tests."""
+"""E[min(lam, 1 - lam)] on images of Fashion-MNIST, by a network trained on it for one to three epochs: 0.34 to 0.37."""
 
 
 class CoMixup(BatchMixer):
@@ -89,7 +89,6 @@ class CoMixup(BatchMixer):
             return Erm()
         plain = type(self)()
         return self.replace(
-            alpha=self.alpha if self.eta else plain.alpha,
             tau=self.tau if self.gamma else plain.tau,
             threshold=self.threshold if self.gamma else plain.threshold,
             omega=self.omega if self.gamma else plain.omega,
