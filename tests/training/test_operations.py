@@ -47,7 +47,7 @@ def operations(changes):
 
 
 MOST = {
-    "alignmixup": 453, "attentivemix": 302, "comixup": 1334, "cutmix": 249, "erm": 184, "fmix": 247,
+    "alignmixup": 453, "attentivemix": 302, "comixup": 1314, "cutmix": 249, "erm": 184, "fmix": 247,
     "generalized_mixup": 233, "gridmix": 281, "manifold_mixup": 236, "mixture": 281, "mixup": 206, "puzzlemix": 1332,
     "resizemix": 280, "saliencymix": 298, "smoothmix": 218,
 }  # fmt: skip

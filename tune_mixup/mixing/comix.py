@@ -119,11 +119,11 @@ def begin(objective: Objective, neighbour: Tensor) -> Tensor:
     other = eye[neighbour]
     own = eye.expand_as(other)
     labels = torch.stack([own, (own + other) / 2, other], 2)
-    return _labelled(objective, torch.zeros_like(other), labels, None)
+    return _labelled(objective, torch.zeros_like(other), labels)
 
 
 def whole(shown: Tensor) -> Tensor:
-    """Outputs that show their own image alone, which cost nothing together."""
+    """Outputs that show their own image alone, which no other one does."""
     eye = torch.eye(shown.shape[1], dtype=shown.dtype, device=shown.device)
     return eye[:, None, None].expand_as(shown)
 
@@ -131,7 +131,7 @@ def whole(shown: Tensor) -> Tensor:
 def improve(objective: Objective, shown: Tensor) -> Tensor:
     """Outputs that cost at most as much as `shown`, each solved anew given the others."""
     counts = shown.sum((2, 3))
-    return accepted(objective, shown, _labelled(objective, objective.price(counts), *_labels(counts)))
+    return accepted(objective, shown, _labelled(objective, objective.price(counts), _labels(counts)))
 
 
 def accepted(objective: Objective, shown: Tensor, found: Tensor) -> Tensor:
@@ -151,31 +151,22 @@ def _gained(objective: Objective, before: Tensor, after: Tensor, gain: Tensor, t
     return (taken * gain).sum(-1) - objective.together(torch.where(taken[..., None], after, before))
 
 
-def _labels(counts: Tensor) -> tuple[Tensor, Tensor]:
-    """What a cell of each output may show, [P, M, L, M]: one image, or halves of two of its most frequent ones.
-
-    And which labels are forbidden, bool [P, M, L]: halves of images that it has not.
-    """
+def _labels(counts: Tensor) -> Tensor:
+    """What a cell of each output may show, [P, M, L, M]: one image, or halves of two of its most frequent ones."""
     size = counts.shape[-1]
-    most = counts.topk(min(BLENDED, size))
-    number = most.values.shape[-1]
+    number = min(BLENDED, size)
     first, second = torch.triu_indices(number, number, 1, device=counts.device)
     eye = torch.eye(size, dtype=counts.dtype, device=counts.device)
-    frequent = eye[most.indices]
+    frequent = eye[counts.topk(number).indices]
     halves = (frequent[:, :, first] + frequent[:, :, second]) / 2
-    absent = most.values[..., second] <= 0
-    return torch.cat([eye.expand(*counts.shape, size), halves], 2), torch.cat(
-        [torch.zeros_like(counts, dtype=torch.bool), absent], 2
-    )
+    return torch.cat([eye.expand(*counts.shape, size), halves], 2)
 
 
-def _labelled(objective: Objective, price: Tensor, labels: Tensor, forbidden: Tensor | None) -> Tensor:
+def _labelled(objective: Objective, price: Tensor, labels: Tensor) -> Tensor:
     """Outputs [P, M, N, N, M] that cost little by themselves and at `price` [P, M, M] for a cell of each image."""
     parts, size = price.shape[:2]
     grid = objective.cost.shape[1]
     unary = (objective.cost[:, None] + price[:, :, None, None]) @ labels.mT[:, :, None]
-    if forbidden is not None:
-        unary = unary.masked_fill(forbidden[:, :, None, None], torch.inf)
     square = labels.square().sum(-1) / 2
     distance = square[..., None] + square[..., None, :] - labels @ labels.mT
     edges = unary.new_full((parts * size, grid, grid - 1), objective.weights.beta)

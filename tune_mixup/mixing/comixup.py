@@ -9,9 +9,10 @@ Differs from the released code:
 
 - Outputs begin with two images each and are improved together, on the device, by steps that never raise the objective,
   the threshold included. There, they begin at random and are labelled one after the other, by alpha-beta swap on the
-  host and each given the others, which may raise it; on parts of 20 it is then far above ours.
+  host and each given the others, which may raise it.
 - Labels of halves cost what the objective says, 1/4 of an edge beside either image and 3/4 beside others, and any
-  output may have them from the first round on. There, 1 beside others, and 0.0005 less for a cell.
+  output may have them from the first round on. There, 1 beside others, 0.0005 less for a cell, and only halves of
+  images that the output has.
 - Outputs of the same images are not told apart by an extra cost in the last round.
 - The threshold is for the image that is shown. There, with `threshold=hard`, an error of precedence asks for those
   that its cells count for; at the published omega this changes a price by less than 1 in 400.
