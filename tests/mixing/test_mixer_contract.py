@@ -219,7 +219,6 @@ OTHER_PATHS = (
     "gridmix openmixup",
     "fmix official",
     "puzzlemix per sample",
-    "comixup in parts",
     "manifold by confusion",
 )
 
