@@ -1,4 +1,4 @@
-"""Which method? Plain training, mixup and five of its descendants under one search, each with its own parameters.
+"""Which method? Plain training, mixup and six of its descendants under one search, each with its own parameters.
 
     tune-mixup sweep methods --trials 64 --max-epochs 100 --gpus-per-trial 0.25
 
@@ -11,7 +11,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from tune_mixup.search_space import SearchSpace
 
-MIXED = ("mixup", "cutmix", "alignmixup", "attentivemix", "puzzlemix", "generalized_mixup")
+MIXED = ("mixup", "cutmix", "alignmixup", "attentivemix", "puzzlemix", "comixup", "generalized_mixup")
 ALIGNED = {"mixing.name": ("alignmixup",)}
 GENERALIZED = {"mixing.name": ("generalized_mixup",)}
 PUZZLE = {"mixing.name": ("puzzlemix",)}
@@ -32,6 +32,7 @@ SPACE = SearchSpace(
         "mixing.aligned": FloatDistribution(0.3, 0.7),
         "mixing.epsilon": FloatDistribution(0.05, 0.5, log=True),
         "mixing.beta": FloatDistribution(0.4, 2.4),
+        "mixing.tau": FloatDistribution(0.81, 0.84),
         "mixing.eta": FloatDistribution(0.05, 0.5, log=True),
         "mixing.gamma": FloatDistribution(0.0625, 2.0, log=True),
         "mixing.mu": FloatDistribution(0.0, 0.95),
@@ -44,6 +45,7 @@ SPACE = SearchSpace(
         "mixing.aligned": ALIGNED,
         "mixing.epsilon": ALIGNED,
         "mixing.beta": PUZZLE,
+        "mixing.tau": {"mixing.name": ("comixup",)},
         "mixing.eta": PUZZLE,
         "mixing.gamma": GENERALIZED,
         "mixing.mu": GENERALIZED,
@@ -55,6 +57,7 @@ SPACE = SearchSpace(
         {"mixing.name": "alignmixup", "mixing.alpha": 2.0, "mixing.aligned": 0.5, "mixing.epsilon": 0.1, **OPTIMIZER},
         {"mixing.name": "attentivemix", "mixing.alpha": 2.0, **OPTIMIZER},
         {"mixing.name": "puzzlemix", "mixing.alpha": 1.0, "mixing.beta": 1.2, "mixing.eta": 0.2, **OPTIMIZER},
+        {"mixing.name": "comixup", "mixing.alpha": 2.0, "mixing.tau": 0.83, **OPTIMIZER},
         {
             "mixing.name": "generalized_mixup",
             "mixing.alpha": 1.0,

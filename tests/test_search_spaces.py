@@ -75,6 +75,7 @@ def test_every_method_that_can_be_tuned_has_a_space_of_its_own():
         ("resizemix", {"min_tau": (0.07, 0.3), "max_tau": (0.6, 0.9)}),
         ("fmix", {"alpha": (0.2, 2), "decay": (1.5, 5)}),
         ("puzzlemix", {"beta": (0.4, 2.4), "gamma": (0, 1), "eta": (0.05, 0.5), "t_eps": (0.2, 2)}),
+        ("comixup", {"beta": (0.16, 0.48), "tau": (0.81, 0.84), "eta": (0.01, 0.2)}),
         ("generalized_mixup", {"gamma": (2**-4, 2), "mu": (0, 0.95)}),
     ],
 )
@@ -100,7 +101,7 @@ def test_the_benchmark_has_the_protocol_of_the_published_table():
 
 
 ALPHAS = {"mixup": 1.0, "cutmix": 0.2, "manifold_mixup": 2.0, "saliencymix": 0.2, "gridmix": 0.2, "resizemix": 1.0}
-LATER_ALPHAS = {"fmix": 0.2, "alignmixup": 2.0, "attentivemix": 2.0, "puzzlemix": 1.0}
+LATER_ALPHAS = {"fmix": 0.2, "alignmixup": 2.0, "attentivemix": 2.0, "puzzlemix": 1.0, "comixup": 2.0}
 
 
 @pytest.mark.parametrize(("method", "alpha"), [*ALPHAS.items(), *LATER_ALPHAS.items()])

@@ -31,6 +31,11 @@ ALIGNED = MIXUP | {
     "normalised": False, "epochs": 2000, "drops": (500, 1000, 1500),
 }  # fmt: skip
 REFLECT = OPENMIXUP | {"padding_mode": "reflect", "count": 11_220_132}
+COMIXED = MIXUP | {
+    "alpha": 2.0, "part_size": 20, "grid": 4, "beta": 0.32, "gamma": 1.0, "tau": 0.83, "threshold": "hard", "eta": 0.05,
+    "omega": 0.001, "rounds": 4, "clean_lam": 1.0, "nesterov": True, "lr": 0.2, "crop_padding": 2, "epochs": 300,
+    "batch_size": 100, "drops": (100, 200), "count": 11_217_316,
+}  # fmt: skip
 COUNT_16_8 = (
     sum(  # 2 blocks in each of 3 stages, with biases: batch norm, convolution, batch norm, convolution
         2 * n + 9 * n * m + m + 2 * m + 9 * m * m + m + (n * m + m if n != m else 0)
@@ -66,6 +71,8 @@ EXPECTED = {
         "neigh_size": 4, "transport": True, "grids": None, "nesterov": True, "crop_padding": 2, "epochs": 1200,
         "batch_size": 100, "drops": (400, 800), "count": 11_217_316,
     },
+    "comixup_cifar100": COMIXED,
+    "comixup_cifar100_wide_resnet": COMIXED | {"model": "wide_resnet", "count": COUNT_16_8 + 90 * 513},
     "openmixup_cifar10_resnet18": OPENMIXUP,
     "openmixup_cifar10_resnext50": OPENMIXUP | {"model": "resnext50_32x4d", "count": 22_992_714},
     "openmixup_cifar100_resnet18": REFLECT,

@@ -81,6 +81,25 @@ def test_a_single_row_or_column_is_solved_exactly_by_one_sweep(shape):
     np.testing.assert_allclose(found, [least_cost(problem) for problem in made], rtol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(1, 4), (4, 1), (1, 2), (2, 2)])
+@pytest.mark.parametrize("num_labels", [3, 6])
+def test_problems_may_have_distances_of_their_own(shape, num_labels):
+    """And more labels than cells, as well as fewer."""
+    draw = np.random.default_rng(5)
+    made = []
+    for problem in problems(20, *shape, squares(num_labels), strength=2.0):
+        distance = draw.uniform(0, 1, (num_labels, num_labels))
+        made.append(problem._replace(distance=distance + distance.T - 2 * np.diag(np.diag(distance))))
+    unary, down, across, _ = tensors(made)
+    distance = torch.tensor(np.stack([problem.distance for problem in made]), dtype=torch.float32)
+    labels = label_grid(unary, down, across, distance, sweeps=SWEEPS)
+    costs = labelling_cost(labels, unary, down, across, distance)
+    found = np.array([cost(one, problem) for one, problem in zip(labels.numpy(), made, strict=True)])
+    np.testing.assert_allclose(costs, found, rtol=1e-5)
+    more = found / [least_cost(problem) for problem in made] - 1
+    assert (more < 1e-5).mean() >= (0.8 if shape == (2, 2) else 1.0) and more.mean() < 0.01
+
+
 def test_weights_that_favour_unequal_neighbours():
     """A chessboard has no circle of odd length, so it can be had."""
     even = Problem(np.zeros((6, 6, 2)), -np.ones((5, 6)), -np.ones((6, 5)), squares(2))

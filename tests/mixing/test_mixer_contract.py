@@ -8,6 +8,7 @@ from tune_mixup.loss import CrossEntropy
 from tune_mixup.mixing import MIXERS
 from tune_mixup.mixing.alignmixup import AlignMixup
 from tune_mixup.mixing.attentivemix import AttentiveMix
+from tune_mixup.mixing.comixup import CoMixup
 from tune_mixup.mixing.confusion_partners import ConfusionPartners
 from tune_mixup.mixing.cutmix import CutMix
 from tune_mixup.mixing.erm import Erm
@@ -58,6 +59,8 @@ SETTINGS = {name: mixer() for name, mixer in MIXERS.items()} | {
     "puzzlemix per sample": PuzzleMix(per="sample", num_labels=2, t_eps=0.05),
     "puzzlemix published": PuzzleMix(variant="published", num_labels=4, t_eps=0.05, t_size=2),
     "puzzlemix in place": PuzzleMix(transport=False),
+    "comixup in parts": CoMixup(part_size=4, grid=2, tau=0.5, threshold="soft", omega=0.3),
+    "comixup beside clean images": CoMixup(clean_lam=0.5),
     "cutmix by confusion": CutMix(partners=ConfusionPartners(gamma=1.0)),
     "manifold by confusion": ManifoldMixup(partners=ConfusionPartners(pairing="independent")),
     "mixture per sample": Mixture(
@@ -75,6 +78,10 @@ SETTINGS = {name: mixer() for name, mixer in MIXERS.items()} | {
             "cutmix": CutMix(partners=ConfusionPartners(pairing="sequential")),
         }
     ),
+    "mixture of many": Mixture(
+        members={"comixup": CoMixup(), "cutmix": CutMix(partners=ConfusionPartners(pairing="sequential"))}
+    ),
+    "mixture of many per sample": Mixture(members={"comixup": CoMixup(), "mixup": Mixup()}, per="sample"),
     "mixture of one": Mixture(members={"fmix": FMix()}),
 }
 every_mixer = pytest.mark.parametrize("mixer", SETTINGS.values(), ids=SETTINGS.keys())
@@ -99,7 +106,8 @@ class TestMixers(MixerContract):
     @override
     def takes(self, shape):
         """More than `check_data` lets through, which also refuses what would be mixed to no purpose."""
-        if isinstance(self.part, PuzzleMix):  # cuts images into blocks of one size
+        members = self.part.members.values() if isinstance(self.part, Mixture) else [self.part]
+        if any(isinstance(member, PuzzleMix | CoMixup) for member in members):  # cut images into blocks of one size
             return super().takes(shape)
         return self.part != ONE_ROW or shape[1].height > 1
 
@@ -114,7 +122,7 @@ def test_every_mixer_is_registered_under_its_own_name():
     assert {name: mixer().name for name, mixer in MIXERS.items()} == {name: name for name in MIXERS}
 
 
-MASKED = {"attentivemix", "cutmix", "smoothmix", "saliencymix", "gridmix", "resizemix", "fmix", "puzzlemix"}
+MASKED = {"attentivemix", "comixup", "cutmix", "smoothmix", "saliencymix", "gridmix", "resizemix", "fmix", "puzzlemix"}
 
 
 @pytest.mark.parametrize("name", [name for name, mixer in SETTINGS.items() if mixer.name in MASKED])

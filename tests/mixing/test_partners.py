@@ -67,7 +67,8 @@ def train(mixer, *, epochs=3, steps=3):
 
 
 def test_every_method_with_a_partner_lets_it_be_chosen():
-    assert set(METHODS) - set(PARTNERED) == {"erm", "generalized_mixup"}
+    """Plain training has none, comixup many, and generalized mixup its own."""
+    assert set(METHODS) - set(PARTNERED) == {"erm", "comixup", "generalized_mixup"}
     assert {name: rule().name for name, rule in PARTNERS.items()} == {name: name for name in PARTNERS}
 
 

@@ -47,12 +47,12 @@ def operations(changes):
 
 
 MOST = {
-    "alignmixup": 453, "attentivemix": 302, "cutmix": 249, "erm": 184, "fmix": 247, "generalized_mixup": 233,
-    "gridmix": 281, "manifold_mixup": 236, "mixture": 281, "mixup": 206, "puzzlemix": 1332, "resizemix": 280,
-    "saliencymix": 298, "smoothmix": 218,
+    "alignmixup": 453, "attentivemix": 302, "comixup": 1314, "cutmix": 249, "erm": 184, "fmix": 247,
+    "generalized_mixup": 233, "gridmix": 281, "manifold_mixup": 236, "mixture": 281, "mixup": 206, "puzzlemix": 1332,
+    "resizemix": 280, "saliencymix": 298, "smoothmix": 218,
 }  # fmt: skip
 
-PASSES = {"attentivemix": 2, "puzzlemix": 2}
+PASSES = {"attentivemix": 2, "comixup": 2, "puzzlemix": 2}
 """Forward through the network, where a method asks it what it sees."""
 
 

@@ -8,9 +8,8 @@ Shapes: B batch, K classes, C channels, H x W pixels. `lam` weighs the row's *ow
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import torch
@@ -19,6 +18,8 @@ from torch import Generator, Tensor, nn
 from typing_extensions import override
 
 from tune_mixup.loss import Loss
+from tune_mixup.mixing.mixed_batch import Blend as Blend
+from tune_mixup.mixing.mixed_batch import MixedBatch as MixedBatch
 from tune_mixup.parts import Part
 from tune_mixup.torch_internals import standard_gamma
 
@@ -38,25 +39,6 @@ Alpha = Annotated[float, Field(ge=0), AfterValidator(_drawable)]
 """Both parameters of lam's Beta distribution: 0 (no mixing), or from `SMALLEST_ALPHA` up; no unit."""
 Per = Literal["batch", "sample"]
 """What gets its own lam, and its own mask where there is one."""
-Blend = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""From own rows [B, ...], other rows and lam [] or [B] to blended rows; exactly the own ones where lam is 1."""
-
-
-class MixedBatch(NamedTuple):
-    """A mixed batch: inputs float [B, C, H, W], soft_targets float [B, K], lam [] or [B] in [0, 1], partner [B].
-
-    `mask` float32 [1 or B, 1, H, W] in [0, 1]: each pixel's weight of the own image, where a method mixes by pixel.
-    `hidden` depth -> float32 [] or [B]: the weight of the own features after that stage of the network, where a method
-    mixes features; the partner's have the rest. `blends` depth -> how they are blended, if not by `interpolate`.
-    """
-
-    inputs: Tensor
-    soft_targets: Tensor
-    lam: Tensor
-    partner: Tensor
-    mask: Tensor | None = None
-    hidden: Mapping[int, Tensor] = MappingProxyType({})
-    blends: Mapping[int, Blend] = MappingProxyType({})
 
 
 class StepOutput(NamedTuple):
@@ -184,6 +166,11 @@ class Mixer(Part, ABC):
 
 class BatchMixer(Mixer):
     """A method that mixes the batch once: `blend` says how, and `observe` may learn from the outcome."""
+
+    @property
+    def trains_beside(self) -> str:
+        """The setting that has `step` train on more than the mixed batch, which a mixture does not; empty for none."""
+        return ""
 
     @abstractmethod
     def blend(

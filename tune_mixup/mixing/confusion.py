@@ -29,6 +29,15 @@ def soft_counts(logits: Tensor, own: Tensor, other: Tensor, lam: Tensor) -> Tens
     return add_up(wrong, own, other, weight)
 
 
+def soft_counts_of_many(logits: Tensor, blends: Tensor) -> Tensor:
+    """The same for blends of any number of classes: `blends` [B, K] is how much of each class a row has.
+
+    Each row's softmax, without the classes in its blend, is added to the rows of these classes by what it has of them.
+    """
+    wrong = logits.double().softmax(1).nan_to_num(nan=0.0).masked_fill(blends > 0, 0.0)
+    return blends.double().T @ wrong
+
+
 def add_rows(wrong: Tensor, own: Tensor, other: Tensor, weight: Tensor) -> Tensor:
     """Rows `wrong` [B, K] added up by class, `weight` [B, 1] of each to row `own`, the rest to `other`: [K, K].
 

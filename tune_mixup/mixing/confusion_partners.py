@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from tune_mixup.mixing.base import MixedBatch, State
 from tune_mixup.mixing.birkhoff import permutation_pool
-from tune_mixup.mixing.confusion import pairing_matrix, row_stochastic, soft_counts
+from tune_mixup.mixing.confusion import pairing_matrix, row_stochastic, soft_counts, soft_counts_of_many
 from tune_mixup.mixing.pairing import (
     cyclic_permutation,
     draw_birkhoff,
@@ -167,10 +167,14 @@ class ConfusionPartners(ConfusionSettings, Partners):
 
     @override
     def observe(self, state: State, mixed: MixedBatch, targets: Tensor, logits: Tensor) -> State:
-        """Count what the model took the blends for, beside the two classes in them."""
+        """Count what the model took the blends for, beside the classes in them."""
         own = targets.argmax(1)
-        counts = state["counts"] + soft_counts(logits, own, own[mixed.partner], mixed.lam)
-        return {**state, "counts": counts}
+        if mixed.shares is None:
+            counts = soft_counts(logits, own, own[mixed.partner], mixed.lam)
+        else:
+            classes = torch.arange(targets.shape[1], device=own.device)
+            counts = soft_counts_of_many(logits, mixed.shares.double() @ (own[:, None] == classes).double())
+        return {**state, "counts": state["counts"] + counts}
 
     @override
     def end_epoch(self, state: State, *, epoch: int, generator: Generator) -> State:

@@ -6,6 +6,7 @@ message passing solves them all on their device, by the same operations whatever
 
 A sweep takes every row for a chain and solves it exactly, given what the columns say, then every column, given what the
 rows say. Chains are solved by a scan: paths from cell to cell are joined two and two, so 16 cells take four rounds.
+With more labels than cells, joining would be most of the work, and the chain is walked from cell to cell.
 
 Shapes: B problems, R x C cells, L labels. A cost may be infinite, which forbids a label, and a weight negative.
 """
@@ -20,7 +21,7 @@ def label_grid(unary: Tensor, down: Tensor, across: Tensor, distance: Tensor, *,
 
     `unary` float [B, R, C, L] is what a cell pays for a label, finite for at least one. `down` [B, R-1, C] and `across`
     [B, R, C-1] are the weights of the edges from a cell to the one below it and to the one right of it. `distance`
-    [L, L] is symmetric.
+    [L, L] is symmetric; [B, L, L] where each problem has labels of its own.
     """
     # One label for all is what strong edges want, and what messages that go around in circles may miss.
     alike = unary.sum((1, 2)).argmin(-1)
@@ -40,9 +41,16 @@ def label_grid(unary: Tensor, down: Tensor, across: Tensor, distance: Tensor, *,
 def labelling_cost(labels: Tensor, unary: Tensor, down: Tensor, across: Tensor, distance: Tensor) -> Tensor:
     """What labels int64 [B, R, C] cost in all, float [B]; the rest as in `label_grid`."""
     cells = unary.gather(-1, labels[..., None]).sum((1, 2, 3))
-    vertical = down * distance[labels[:, :-1], labels[:, 1:]]
-    horizontal = across * distance[labels[:, :, :-1], labels[:, :, 1:]]
+    vertical = down * _looked_up(distance, labels[:, :-1], labels[:, 1:])
+    horizontal = across * _looked_up(distance, labels[:, :, :-1], labels[:, :, 1:])
     return cells + vertical.sum((1, 2)) + horizontal.sum((1, 2))
+
+
+def _looked_up(distance: Tensor, labels: Tensor, others: Tensor) -> Tensor:
+    """The distance of each two labels int64 [B, R, C]: float [B, R, C]."""
+    if distance.ndim == 2:
+        return distance[labels, others]
+    return distance.flatten(1).gather(1, (labels * distance.shape[-1] + others).flatten(1)).view_as(labels)
 
 
 def _along_columns(cost: Tensor, weight: Tensor, distance: Tensor) -> Tensor:
@@ -56,20 +64,34 @@ def _along_rows(cost: Tensor, weight: Tensor, distance: Tensor) -> Tensor:
     """
     if not weight.shape[-1]:
         return torch.zeros_like(cost)
-    edges = weight[..., None, None] * distance
+    edges = weight[..., None, None] * (distance if distance.ndim == 2 else distance[:, None, None])
     rightwards = cost[:, :, :-1, :, None] + edges
     leftwards = (cost[:, :, 1:, :, None] + edges).flip(2)
-    # Step k goes from a label of cell k to one of cell k + 1; after the scan, path k goes there from cell 0.
-    paths = torch.stack([rightwards, leftwards])
-    reach = 1
-    while reach < weight.shape[-1]:
-        longer = _joined(paths[:, :, :, :-reach], paths[:, :, :, reach:])
-        paths = torch.cat([paths[:, :, :, :reach], longer], 3)
-        reach *= 2
-    arriving = paths.amin(-2)
+    # Step k goes from a label of cell k to one of cell k + 1.
+    steps = torch.stack([rightwards, leftwards])
+    arriving = _walked(steps) if distance.shape[-1] > cost.shape[2] else _scanned(steps)
     arriving = arriving - arriving.amin(-1, keepdim=True)  # or else they would grow from sweep to sweep
     from_left, from_right = arriving[0], arriving[1].flip(2)
     return pad(from_left, (0, 0, 1, 0)) + pad(from_right, (0, 0, 0, 1))
+
+
+def _walked(steps: Tensor) -> Tensor:
+    """The cheapest way from cell 0 to each label of cells 1 to C - 1, step by step: [*, C-1, L, L] to [*, C-1, L]."""
+    first, *others = steps.unbind(-3)
+    arriving = [first.amin(-2)]
+    for step in others:
+        arriving.append((arriving[-1][..., None] + step).amin(-2))
+    return torch.stack(arriving, -2)
+
+
+def _scanned(steps: Tensor) -> Tensor:
+    """The same in about as many rounds as the logarithm of C."""
+    paths, reach = steps, 1
+    while reach < steps.shape[-3]:
+        longer = _joined(paths[..., :-reach, :, :], paths[..., reach:, :, :])
+        paths = torch.cat([paths[..., :reach, :, :], longer], -3)
+        reach *= 2
+    return paths.amin(-2)
 
 
 def _joined(first: Tensor, second: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from tune_mixup.mixing.alignmixup import AlignMixup
 from tune_mixup.mixing.attentivemix import AttentiveMix
 from tune_mixup.mixing.base import BatchMixer
+from tune_mixup.mixing.comixup import CoMixup
 from tune_mixup.mixing.cutmix import CutMix
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.fmix import FMix
@@ -28,5 +29,6 @@ METHODS: dict[str, type[BatchMixer]] = {
     "resizemix": ResizeMix,
     "fmix": FMix,
     "puzzlemix": PuzzleMix,
+    "comixup": CoMixup,
     "generalized_mixup": GeneralizedMixup,
 }

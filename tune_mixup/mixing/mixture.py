@@ -108,6 +108,11 @@ class Mixture(BatchMixer):
             member = self.members[label].canonical()
             if not isinstance(member, BatchMixer):
                 raise ValueError(f"members.{label}: its canonical form, {member.name}, does not mix a batch once")
+            if setting := member.trains_beside:
+                raise ValueError(
+                    f"members.{label}.{setting}: got {getattr(member, setting)}, must be 0 in a mixture, which trains "
+                    "on mixed batches alone; leave it out"
+                )
             same = next((other for other, known in self._active.items() if known == member), label)
             self._active[same] = member
             drawn[same] = drawn.get(same, 0.0) + weight

@@ -29,7 +29,23 @@ def select(chosen: Tensor, ours: MixedBatch, theirs: MixedBatch) -> MixedBatch:
         mask,
         hidden,
         blends,
+        _shares(rows, ours, theirs),
     )
+
+
+def _shares(rows: Tensor, ours: MixedBatch, theirs: MixedBatch) -> Tensor | None:
+    """How much of each example each row has, [B, B], where one of the two mixes any number of them."""
+    if ours.shares is None and theirs.shares is None:
+        return None
+    return torch.where(rows[:, None], _of_pairs(ours), _of_pairs(theirs))
+
+
+def _of_pairs(mixed: MixedBatch) -> Tensor:
+    """The shares [B, B]: of the own example and the partner where a method mixes two."""
+    if mixed.shares is not None:
+        return mixed.shares
+    lam = mixed.lam.expand(len(mixed.partner))
+    return lam.diag_embed().scatter_add(1, mixed.partner[:, None], 1 - lam[:, None])
 
 
 def _blend(depth: int, chosen: Tensor, ours: MixedBatch, theirs: MixedBatch) -> Blend:

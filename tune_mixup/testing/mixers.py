@@ -98,12 +98,12 @@ class MixerContract(StepContract[BatchMixer]):
             constant = batch._replace(inputs=value[:, None, None, None].expand(batch.inputs.shape).to(dtype))
             for seed in range(10):
                 mixed = self.mixed(constant, seed)
-                expected = mixed.lam * value + (1 - mixed.lam) * value[mixed.partner]
+                expected = _shares(mixed) @ value
                 found = mixed.inputs.double().mean((1, 2, 3)).float()
                 worst = float((found - expected).abs().max())
                 assert worst <= tolerance, (
-                    f"images of one value become {worst:.3g} off lam * own + (1 - lam) * partner; lam must weigh the "
-                    "own example, as a mask's mean or as the weight of the sum"
+                    f"images of one value become {worst:.3g} off lam * own + (1 - lam) * partner, or off their shares; "
+                    "lam must weigh the own example, as a mask's mean or as the weight of the sum"
                 )
 
     def test_lam_is_the_mean_of_the_mask(self) -> None:
@@ -126,7 +126,12 @@ class MixerContract(StepContract[BatchMixer]):
         logits = forward(model, mixed)
         torch.testing.assert_close(output.logits, logits, msg="step's logits are not those of what blend gives")
         assert torch.equal(output.soft_targets, mixed.soft_targets), "step's targets are not those that blend gives"
-        torch.testing.assert_close(output.loss, CrossEntropy()(logits, mixed.soft_targets))
+        of_mixed = CrossEntropy()(logits, mixed.soft_targets)
+        if isinstance(self.part, BatchMixer) and self.part.trains_beside:
+            more = f"{self.part.trains_beside} must add to the loss of the mixed batch, or trains_beside be empty"
+            assert output.loss > of_mixed, more
+        else:
+            torch.testing.assert_close(output.loss, of_mixed)
 
 
 def _check_mixed(mixed: MixedBatch, batch: Batch) -> None:
@@ -147,11 +152,35 @@ def _check_mixed(mixed: MixedBatch, batch: Batch) -> None:
     right = partner.shape == (size,) and partner.dtype == torch.int64
     assert right, f"partner is {_of(partner)}, must be torch.int64 [{size}]"
     assert bool(((partner >= 0) & (partner < size)).all()), f"partner must be rows of the batch, 0 to {size - 1}"
-    weight = lam.expand(size)[:, None]
-    off = float((soft - (weight * targets + (1 - weight) * targets[partner])).abs().max())
+    if mixed.shares is not None:
+        _check_shares(mixed.shares, mixed)
+    off = float((soft - _shares(mixed) @ targets).abs().max())
     assert off < 1e-5, (
-        f"soft_targets must be lam * own + (1 - lam) * partner's; one is {off:.3g} off (lam weighs the own example)"
+        f"soft_targets must be lam * own + (1 - lam) * partner's, or by shares where it has them; one is {off:.3g} "
+        "off (lam weighs the own example)"
     )
+
+
+def _shares(mixed: MixedBatch) -> Tensor:
+    """How much of each example each row has, [B, B]."""
+    if mixed.shares is not None:
+        return mixed.shares
+    size = len(mixed.partner)
+    own, partner = torch.eye(size), torch.eye(size)[mixed.partner]
+    return mixed.lam.expand(size)[:, None] * own + (1 - mixed.lam.expand(size)[:, None]) * partner
+
+
+def _check_shares(shares: Tensor, mixed: MixedBatch) -> None:
+    size = len(mixed.partner)
+    right = shares.shape == (size, size) and shares.dtype == torch.float32
+    assert right, f"shares are {_of(shares)}, must be torch.float32 {[size, size]}"
+    alone = mixed.partner == torch.arange(size)
+    own = torch.where(alone, 1.0, mixed.lam)
+    off = max(float((shares.sum(1) - 1).abs().max()), float((shares.diagonal() - own).abs().max()))
+    assert off < 1e-6, f"rows of shares must sum to 1 and have lam on the diagonal; one is {off:.3g} off"
+    others = shares.masked_fill(torch.eye(size, dtype=torch.bool), 0)
+    most = others.gather(1, mixed.partner[:, None]).squeeze(1)
+    assert torch.equal(most, others.amax(1)), "the partner must be who has the largest share beside the own example"
 
 
 def _check_mask(mixed: MixedBatch, batch: Batch) -> None:
