@@ -97,6 +97,26 @@ def test_a_captured_step_trains_to_the_bit_as_the_eager_one(name, captures):
         assert torch.equal(tensor, captured.mixer_state[key]), key
 
 
+@pytest.mark.parametrize("name", ["mixup", "generalized_mixup", "manifold_mixup"])
+def test_epochs_without_mixing_are_captured_beside_those_with_it(name, captures):
+    settings = {"mixing__name": name, "mixing__warmup_epochs": 1, "mixing__cooldown_epochs": 1, "mixing__applied": 0.5}
+    eager, captured = Trainer(config(**settings)), Trainer(graphed(**settings))
+    assert timeless(captured.run()) == timeless(eager.run())
+    assert len(captures) == 2 and captures[0] is captures[1]
+    for key, tensor in eager.mixer_state.items():
+        assert torch.equal(tensor, captured.mixer_state[key]), key
+
+
+def test_another_warm_up_captures_nothing_and_none_at_all_is_another_step(captures):
+    settings = {"mixing__name": "mixup", "mixing__warmup_epochs": 1}
+    Trainer(graphed(**settings)).run()
+    later = {**settings, "mixing__warmup_epochs": 0, "mixing__cooldown_epochs": 2}
+    assert timeless(Trainer(graphed(**later)).run()) == timeless(Trainer(config(**later)).run())
+    assert len(captures) == 2
+    Trainer(graphed(mixing__name="mixup")).run()
+    assert len(captures) == 3
+
+
 @pytest.mark.parametrize("optimizer", [{"optimizer__name": name} for name in OPTIMIZERS])
 def test_weight_decay_is_the_same_up_to_rounding(optimizer, captures):
     changes = {**optimizer, "optimizer__lr": 0.01, "optimizer__weight_decay": 0.02, "schedule__name": "cosine"}
