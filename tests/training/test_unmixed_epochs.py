@@ -26,6 +26,8 @@ METHODS = sorted(MIXERS.keys() - {"erm"})
 
 
 def config(name, **settings):
+    if name == "puzzlemix":  # on images of 20 pixels, patches of usual size would be single pixels
+        settings = {"t_size": 0, **settings}
     return TrialConfig.from_dotted(SMALL, {"mixing.name": name}, {f"mixing.{key}": v for key, v in settings.items()})
 
 

@@ -87,6 +87,7 @@ class Step:
             with self.network.running():
                 self.runner.prepare(self._body, self._generators.values())
                 if self.mixer.has_unmixed_epochs:
+                    self._place.zero_()  # the batches that are laid out are those of one warm-up
                     self.runner.prepare(self._plain_body, self._generators.values())
 
     def fits(self, config: TrialConfig, data: TrainingData, device: torch.device) -> bool:
