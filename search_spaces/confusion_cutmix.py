@@ -12,7 +12,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from tune_mixup.search_space import SearchSpace
 
 CONFUSION = {"mixing.partners.name": ("confusion",)}
-CUTMIX = {"mixing.alpha": 1.0, "mixing.probability": 0.5, "optimizer.lr": 0.1, "optimizer.weight_decay": 1e-4}
+CUTMIX = {"mixing.alpha": 1.0, "mixing.applied": 0.5, "optimizer.lr": 0.1, "optimizer.weight_decay": 1e-4}
 
 SPACE = SearchSpace(
     fixed={
@@ -28,7 +28,7 @@ SPACE = SearchSpace(
         "mixing.partners.gamma": FloatDistribution(0.0625, 2.0, log=True),
         "mixing.partners.mu": FloatDistribution(0.0, 0.95),
         "mixing.alpha": FloatDistribution(0.1, 2.0, log=True),
-        "mixing.probability": FloatDistribution(0.3, 1.0),
+        "mixing.applied": FloatDistribution(0.3, 1.0),
         "optimizer.lr": FloatDistribution(0.01, 0.4, log=True),
         "optimizer.weight_decay": FloatDistribution(5e-5, 1e-3, log=True),
     },

@@ -28,7 +28,7 @@ SPACE = SearchSpace(
     free={
         "mixing.name": CategoricalDistribution(("erm", *MIXED)),
         "mixing.alpha": FloatDistribution(0.05, 4.0, log=True),
-        "mixing.probability": FloatDistribution(0.3, 1.0),
+        "mixing.applied": FloatDistribution(0.3, 1.0),
         "mixing.aligned": FloatDistribution(0.3, 0.7),
         "mixing.epsilon": FloatDistribution(0.05, 0.5, log=True),
         "mixing.beta": FloatDistribution(0.4, 2.4),
@@ -41,7 +41,7 @@ SPACE = SearchSpace(
     },
     conditions={
         "mixing.alpha": {"mixing.name": MIXED},
-        "mixing.probability": {"mixing.name": ("cutmix",)},
+        "mixing.applied": {"mixing.name": ("cutmix",)},
         "mixing.aligned": ALIGNED,
         "mixing.epsilon": ALIGNED,
         "mixing.beta": PUZZLE,
@@ -53,7 +53,7 @@ SPACE = SearchSpace(
     baselines=(
         {"mixing.name": "erm", **OPTIMIZER},
         {"mixing.name": "mixup", "mixing.alpha": 1.0, **OPTIMIZER},
-        {"mixing.name": "cutmix", "mixing.alpha": 1.0, "mixing.probability": 0.5, **OPTIMIZER},
+        {"mixing.name": "cutmix", "mixing.alpha": 1.0, "mixing.applied": 0.5, **OPTIMIZER},
         {"mixing.name": "alignmixup", "mixing.alpha": 2.0, "mixing.aligned": 0.5, "mixing.epsilon": 0.1, **OPTIMIZER},
         {"mixing.name": "attentivemix", "mixing.alpha": 2.0, **OPTIMIZER},
         {"mixing.name": "puzzlemix", "mixing.alpha": 1.0, "mixing.beta": 1.2, "mixing.eta": 0.2, **OPTIMIZER},

@@ -22,12 +22,12 @@ SPACE = SearchSpace(
     },
     free={
         "mixing.alpha": FloatDistribution(0.1, 2.0, log=True),
-        "mixing.probability": FloatDistribution(0.3, 1.0),
+        "mixing.applied": FloatDistribution(0.3, 1.0),
         "optimizer.lr": FloatDistribution(0.01, 0.4, log=True),
         "optimizer.weight_decay": FloatDistribution(5e-5, 1e-3, log=True),
     },
     baselines=(
-        {"mixing.alpha": 1.0, "mixing.probability": 0.5, "optimizer.lr": 0.1, "optimizer.weight_decay": 1e-4},
-        {"mixing.alpha": 0.2, "mixing.probability": 1.0, "optimizer.lr": 0.1, "optimizer.weight_decay": 1e-4},
+        {"mixing.alpha": 1.0, "mixing.applied": 0.5, "optimizer.lr": 0.1, "optimizer.weight_decay": 1e-4},
+        {"mixing.alpha": 0.2, "mixing.applied": 1.0, "optimizer.lr": 0.1, "optimizer.weight_decay": 1e-4},
     ),
 )

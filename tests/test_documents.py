@@ -77,7 +77,7 @@ def test_the_space_of_the_documentation_is_one(tmp_path):
     points = config.space.sample(200, seed=0)
     assert all(2 * point["schedule.warmup_epochs"] <= point["training.epochs"] for point in points)
     assert {point["training.batch_size"] for point in points} == {32, 64, 128, 256}
-    assert all(("mixing.probability" in point) == (point["mixing.alpha"] >= 0.5) for point in points)
+    assert all(("mixing.applied" in point) == (point["mixing.alpha"] >= 0.5) for point in points)
     assert config.invalid_points().points == 0
 
 

@@ -65,12 +65,12 @@ def test_every_method_that_can_be_tuned_has_a_space_of_its_own():
 @pytest.mark.parametrize(
     ("name", "ranges"),
     [
-        ("cutmix", {"alpha": (0.1, 2), "probability": (0.3, 1)}),
+        ("cutmix", {"alpha": (0.1, 2), "applied": (0.3, 1)}),
         ("manifold_mixup", {"alpha": (0.5, 4)}),
         ("attentivemix", {"alpha": (1, 4)}),
         ("alignmixup", {"alpha": (1, 2), "aligned": (0.3, 0.7), "epsilon": (0.05, 0.5)}),
         ("smoothmix", {"min_sigma": (0.1, 0.3), "max_sigma": (0.4, 0.7)}),
-        ("saliencymix", {"alpha": (0.1, 2), "probability": (0.3, 1)}),
+        ("saliencymix", {"alpha": (0.1, 2), "applied": (0.3, 1)}),
         ("gridmix", {"alpha": (0.2, 2), "min_holes": (2, 4), "max_holes": (6, 12)}),
         ("resizemix", {"min_tau": (0.07, 0.3), "max_tau": (0.6, 0.9)}),
         ("fmix", {"alpha": (0.2, 2), "decay": (1.5, 5)}),

@@ -99,6 +99,7 @@ class TrialConfig(Schema):
                 f"model.name={self.model.name} has {self.model.num_stages} stages; mix earlier or take a deeper model"
             )
         self.schedule.check(self.training.epochs)
+        self.mixing.check_epochs(self.training.epochs)
         shape = self.data.known_shape()
         if shape is not None:
             self.check_shape(shape)
@@ -161,7 +162,7 @@ class TrialConfig(Schema):
 
         Settings that train identically share it.
         """
-        simplest = self.model_copy(update={"mixing": self.mixing.canonical(), "loss": self.loss.canonical()})
+        simplest = self.model_copy(update={"mixing": self.mixing.simplest(), "loss": self.loss.canonical()})
         beside = dict.fromkeys(self.data.beside_identity, True)
         values = simplest.model_dump(mode="json", exclude={"seed": True, "data": beside}, context=FOR_IDENTITY)
         if not self.training.metrics:  # which came later than the first identities

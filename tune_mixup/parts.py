@@ -9,9 +9,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from inspect import isabstract
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
-from pydantic import GetCoreSchemaHandler, SerializationInfo, SerializerFunctionWrapHandler, ValidationError
+from pydantic import (
+    GetCoreSchemaHandler,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 from typing_extensions import override
@@ -28,14 +35,29 @@ class Part(Schema):
     """Settings of one of several; a class that declares no `name` is called by its import path."""
 
     came_later: ClassVar[frozenset[str]] = frozenset()
-    """Settings that were added when identities were in use: at their defaults they do not change one."""
+    """Settings that were added when identities were in use: at their defaults they do not change one. A class names its
+    own; those of the classes that it derives from stay in force."""
+    renamed: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Settings that had another name when identities were in use -> that name, by which identities still go and which
+    configurations may use."""
     name: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_names_of_today(cls, values: Any) -> Any:
+        for now, then in cls.renamed.items():
+            if isinstance(values, Mapping) and then in values:
+                if now in values:
+                    raise ValueError(f"got {now} and {then}, which are one setting; drop {then}, its old name")
+                values = {now if key == then else key: value for key, value in values.items()}
+        return values
 
     @property
     def as_before(self) -> frozenset[str]:
         """Settings that came later and are as they are by default."""
         fields = type(self).model_fields
-        return frozenset(key for key in self.came_later if getattr(self, key) == fields[key].default)
+        later = {key for kind in type(self).__mro__ for key in vars(kind).get("came_later", ())}
+        return frozenset(key for key in later - self.renamed.keys() if getattr(self, key) == fields[key].default)
 
     @property
     def changeable(self) -> frozenset[str]:
@@ -46,7 +68,11 @@ class Part(Schema):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         # Before pydantic collects the fields: a name that was inherited would be another class's.
         super().__init_subclass__(**kwargs)
-        if "name" not in cls.__dict__.get("__annotations__", {}):
+        declared = cls.__dict__.get("__annotations__", {})
+        for now, then in cls.renamed.items():
+            if then in declared:
+                raise TypeError(f"{import_path(cls)}: got the setting {then}, which is called {now} now; rename it")
+        if "name" not in declared:
             path = import_path(cls)
             cls.__annotations__["name"] = Literal[path]
             cls.name = path
@@ -127,7 +153,8 @@ class PartOf:
     def _write(self, part: Any, write: SerializerFunctionWrapHandler, info: SerializationInfo) -> Any:
         written = write(part)
         if info.context == FOR_IDENTITY:
-            written = {key: value for key, value in written.items() if key not in part.as_before}
+            as_before = part.as_before
+            written = {part.renamed.get(key, key): value for key, value in written.items() if key not in as_before}
         return {**written, "name": self.key(part)} if "name" in written else written
 
 

@@ -18,7 +18,7 @@ SPACE = SearchSpace(
 @pytest.mark.parametrize(
     ("key", "words"),
     [
-        ("mixing.members.cutmix.probability", "Share of batches"),  # the label names the method
+        ("mixing.members.cutmix.applied", "Share of batches"),  # the label names the method
         ("mixing.members.weak.per", "shares one lam"),  # the space does
         ("mixing.members.cutmix.partners.gamma", "Power of the confusion matrix"),
         ("mixing.weights.weak", "How often each member is drawn"),

@@ -107,13 +107,13 @@ def test_boxes_are_centred_on_any_pixel():
     assert bool(((hits / cut - expected).abs() < 4 * error).all())
 
 
-def test_probability_is_the_share_of_batches_that_are_cut():
+def test_applied_is_the_share_of_batches_that_are_cut():
     inputs = torch.rand(8, 1, 16, 16, generator=generator())
     targets = torch.eye(8)
     cut = 0
     for seed in range(600):
-        some = CutMix(probability=0.3).mix(inputs, targets, {}, epoch=0, generator=generator(seed))
-        every = CutMix(probability=1.0).mix(inputs, targets, {}, epoch=0, generator=generator(seed))
+        some = CutMix(applied=0.3).mix(inputs, targets, {}, epoch=0, generator=generator(seed))
+        every = CutMix(applied=1.0).mix(inputs, targets, {}, epoch=0, generator=generator(seed))
         if some.lam.item() == 1.0 and every.lam.item() != 1.0:
             assert torch.equal(some.inputs, inputs)
             assert torch.equal(some.soft_targets, targets)
@@ -139,8 +139,8 @@ def test_boxes_of_their_own_against_a_loop_over_pixels():
         torch.testing.assert_close(mixed.soft_targets[i], targets[i] * lam + targets[j] * (1 - lam))
 
 
-def test_probability_is_the_share_of_examples_that_are_cut_on_their_own():
-    mixed = CutMix(per="sample", probability=0.3).mix(
+def test_applied_is_the_share_of_examples_that_are_cut_on_their_own():
+    mixed = CutMix(per="sample", applied=0.3).mix(
         torch.zeros(2_000, 1, 16, 16), torch.eye(2_000), {}, epoch=0, generator=generator()
     )
     every = CutMix(per="sample").mix(
@@ -153,16 +153,16 @@ def test_probability_is_the_share_of_examples_that_are_cut_on_their_own():
 
 def test_settings_without_cutting_are_plain_training():
     assert CutMix(alpha=0.0).canonical() == Erm()
-    assert CutMix(probability=0.0).canonical() == Erm()
+    assert CutMix(applied=0.0).simplest() == Erm()
     assert CutMix(alpha=0.2).canonical() == CutMix(alpha=0.2)
     inputs, targets = torch.rand(6, 3, 9, 9, generator=generator()), torch.eye(6)
-    for plain in (CutMix(alpha=0.0), CutMix(probability=0.0)):
+    for plain in (CutMix(alpha=0.0), CutMix(applied=0.0)):
         mixed = plain.mix(inputs, targets, {}, epoch=0, generator=generator())
         assert torch.equal(mixed.inputs, inputs)
         assert torch.equal(mixed.soft_targets, targets)
 
 
-@pytest.mark.parametrize("bad", [{"alpha": -0.1}, {"probability": 1.1}, {"probability": -0.1}, {"alpha": float("nan")}])
+@pytest.mark.parametrize("bad", [{"alpha": -0.1}, {"applied": 1.1}, {"applied": -0.1}, {"alpha": float("nan")}])
 def test_bad_settings_are_refused_by_name(bad):
     with pytest.raises(ValueError, match=f"^{next(iter(bad))}: got"):
         CutMix.parse(bad)

@@ -83,7 +83,7 @@ def test_no_mixing_is_another_structure_than_a_little():
     [
         (Mixup(), CutMix()),
         (Mixup(per="batch"), Mixup(per="sample")),
-        (CutMix(probability=1.0), CutMix(probability=0.5)),
+        (CutMix(applied=1.0), CutMix(applied=0.5)),
         (GeneralizedMixup(pairing="birkhoff"), GeneralizedMixup(pairing="independent")),
         (Mixup(), GeneralizedMixup()),
         (MIXTURE, Mixture(members=MIXTURE.members, weights={"mixup": 1.0, "cutmix": 2.0, "alpha": 1.0})),

@@ -202,7 +202,7 @@ ALIKE = [
         Mixture(members={"mixup": Mixup(alpha=0.3), "cutmix": CutMix()}, weights={"mixup": 2, "cutmix": 0}),
         Mixup(alpha=0.3),
     ),
-    (Mixture(members={"mixup": Mixup(alpha=0.0), "cutmix": CutMix(probability=0.0)}), Erm()),
+    (Mixture(members={"mixup": Mixup(alpha=0.0), "cutmix": CutMix(applied=0.0)}), Erm()),
     (Mixture(members={"a": Mixup(), "b": Mixup()}, per="sample"), Mixup()),
     (Mixture(members={"guided": GeneralizedMixup()}), GeneralizedMixup()),
     (Mixture(weights={"mixup": 0.4, "cutmix": 0.6}), Mixture(weights={"mixup": 2.0, "cutmix": 3.0})),

@@ -11,6 +11,7 @@ from torch import nn
 
 from tune_mixup.loss import CrossEntropy
 from tune_mixup.mixing import METHODS
+from tune_mixup.mixing.applied import AppliedSettings
 from tune_mixup.mixing.base import forward
 from tune_mixup.mixing.confusion_partners import ConfusionPartners, ConfusionSettings
 from tune_mixup.mixing.cutmix import CutMix
@@ -176,7 +177,8 @@ def test_mixup_by_confusion_is_generalized_mixup(settings, per):
 
 
 def test_generalized_mixup_has_the_settings_of_the_rule_as_its_own():
-    assert set(GeneralizedMixup.model_fields) == {"name", "alpha", "per", *ConfusionSettings.model_fields}
+    own = {"name", "alpha", "per", *AppliedSettings.model_fields}
+    assert set(GeneralizedMixup.model_fields) == {*own, *ConfusionSettings.model_fields}
     assert set(ConfusionPartners.model_fields) == {"name", *ConfusionSettings.model_fields}
 
 

@@ -328,3 +328,12 @@ def test_a_captured_step_of_one_variant_does_not_serve_the_other():
     rule = ConfusionPartners()
     assert {"gamma", "mu"} <= rule.changeable
     assert not {"variant", "pairing"} & rule.changeable
+
+
+def test_the_rule_itself_draws_by_the_row_of_the_slot_whichever_class_stands_there():
+    """Row s allows class s alone: the slots, which hold the classes 2, 0 and 1, meet the classes 0, 1 and 2."""
+    rule = ConfusionPartners(variant="published")
+    classes = torch.tensor([2, 2, 0, 0, 1, 1])
+    state = {"pairing": torch.eye(3, dtype=torch.float64)}
+    partner = rule.draw(torch.eye(3)[classes], state, generator=generator())
+    assert classes[partner].tolist() == [0, 0, 1, 1, 2, 2]

@@ -103,7 +103,7 @@ def test_the_whole_method_against_loops(saliency, per, variant):
     linear = nn.Linear(weight.shape[1], classes, bias=False, device="meta")
     linear.weight = nn.Parameter(torch.tensor(weight))
     model = nn.Sequential(nn.Flatten(), linear)
-    mixer = SaliencyMix(saliency=saliency, per=per, variant=variant, probability=0.7)
+    mixer = SaliencyMix(saliency=saliency, per=per, variant=variant, applied=0.7)
     for seed in range(10):
         inputs = torch.randn(5, 3, height, width, generator=generator(100 + seed))
         targets = torch.eye(classes)[torch.randint(classes, (5,), generator=generator(200 + seed))]
@@ -193,19 +193,19 @@ def test_on_real_images_official_has_the_lam_of_the_released_code():
     assert 0.01 < (lam < 0.25).float().mean().item() < 0.03
 
 
-@pytest.mark.parametrize("settings", [{"alpha": 0.0}, {"probability": 0.0}])
+@pytest.mark.parametrize("settings", [{"alpha": 0.0}, {"applied": 0.0}])
 @pytest.mark.parametrize("variant", ["paper", "official"])
 def test_settings_without_cutting_are_plain_training(settings, variant):
     mixer = SaliencyMix(**settings, variant=variant)
-    assert mixer.canonical() == Erm()
+    assert mixer.simplest() == Erm()
     inputs, _, _ = blobs(12, 12, 3, 3)
     assert torch.equal(pasted_where(mixer, inputs).inputs, inputs)
 
 
-def test_probability_is_the_share_of_batches_that_are_cut():
+def test_applied_is_the_share_of_batches_that_are_cut():
     inputs, _, _ = blobs(12, 12, 1, 3, size=4)
     cut = sum(
-        bool((pasted_where(SaliencyMix(probability=0.3, alpha=100.0), inputs, seed=seed).lam < 1).any())
+        bool((pasted_where(SaliencyMix(applied=0.3, alpha=100.0), inputs, seed=seed).lam < 1).any())
         for seed in range(400)
     )
     assert cut / 400 == pytest.approx(0.3, abs=4 * (0.21 / 400) ** 0.5)

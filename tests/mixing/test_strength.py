@@ -66,26 +66,35 @@ def test_the_minor_share_of_boxes_against_a_sum_over_all_boxes(alpha):
         expected += chance * np.minimum(areas, 1 - areas).mean()
     assert mean_minor_share_of_boxes(alpha) == pytest.approx(expected, abs=1e-12)
     for method in (CutMix, SaliencyMix):
-        assert method(alpha=alpha, probability=0.4).strength() == 0.4 * mean_minor_share_of_boxes(alpha)
+        assert method(alpha=alpha, applied=0.4).mean_strength() == 0.4 * mean_minor_share_of_boxes(alpha)
 
 
 def test_what_mixes_nothing_has_no_strength():
-    for mixer in (Erm(), Mixup(alpha=0.0), CutMix(probability=0.0), ManifoldMixup(alpha=0.0), ResizeMix(alpha=0.0)):
-        assert mixer.canonical().strength() is None
+    for mixer in (
+        Erm(),
+        Mixup(alpha=0.0),
+        CutMix(applied=0.0),
+        FMix(applied=0.0),
+        ManifoldMixup(alpha=0.0),
+        ResizeMix(alpha=0.0),
+    ):
+        assert mixer.simplest().mean_strength() is None
 
 
 def test_a_mixture_has_the_mean_of_its_members():
     mixture = Mixture(members={"erm": Erm(), "mixup": Mixup(alpha=1.0)}, weights={"erm": 3.0, "mixup": 1.0})
     assert mixture.strength() == pytest.approx(0.25 / 4)
+    rarely = mixture.replace(members={"erm": Erm(), "mixup": Mixup(alpha=1.0, applied=0.6)}, applied=0.5)
+    assert rarely.mean_strength() == pytest.approx(0.5 * 0.6 * 0.25 / 4)
 
 
 SETTINGS = {
     "mixup": ("alpha",),
-    "cutmix": ("alpha", "probability"),
+    "cutmix": ("alpha", "applied"),
     "manifold_mixup": ("alpha", "layers"),
     "alignmixup": ("alpha", "aligned"),
     "smoothmix": ("min_sigma", "max_sigma"),
-    "saliencymix": ("alpha", "probability"),
+    "saliencymix": ("alpha", "applied"),
     "gridmix": ("alpha", "min_holes", "max_holes"),
     "resizemix": ("alpha", "min_tau", "max_tau"),
     "fmix": ("alpha", "decay"),
@@ -144,7 +153,7 @@ def drawn_minor_shares(mixer, side, num):
     for _ in range(0, num, size):
         images = torch.rand(size, 1, side, side, generator=generator)
         targets = torch.eye(10).repeat(size // 10, 1)
-        mixed = mixer.blend(network, images, targets, state, epoch=0, generator=generator)
+        mixed = mixer.mixed_batch(network, images, targets, state, epoch=0, generator=generator)
         shares.append(torch.minimum(mixed.lam, 1 - mixed.lam).double().expand(size))
     return torch.cat(shares)
 
@@ -163,7 +172,7 @@ def test_the_strength_is_what_is_drawn(mixer, num):
     """Within four standard errors of the draws, and what 1024 even ones may be off."""
     shares = drawn_minor_shares(mixer, 32, num)
     tolerance = 4 * shares.std().item() / len(shares) ** 0.5 + 0.002
-    assert mixer.strength() == pytest.approx(shares.mean().item(), abs=tolerance)
+    assert mixer.mean_strength() == pytest.approx(shares.mean().item(), abs=tolerance)
 
 
 def test_more_mixing_is_more_strength():

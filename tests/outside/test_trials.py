@@ -103,7 +103,7 @@ def test_a_configuration_survives_yaml(settings, tmp_path):
         (Blend(share=0.5), f"{BLEND}:Blend", {"share": 0.5}),
         (Named(), f"{BLEND}:Named", {"share": 0.75}),
         (Outer.Inner(), f"{BLEND}:Outer.Inner", {"share": 0.75}),
-        (HalfCut(), f"{BLEND}:HalfCut", {"probability": 0.5, "partners": {"name": "random"}}),
+        (HalfCut(), f"{BLEND}:HalfCut", {"applied": 0.5, "partners": {"name": "random"}}),
         (CutMix(partners=Shifted(by=2)), "cutmix", {"partners": {"name": f"{OTHERS}:Shifted", "by": 2}}),
     ],
     ids=lambda value: str(value),

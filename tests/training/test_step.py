@@ -87,14 +87,35 @@ def captures(monkeypatch):
 
 @pytest.mark.parametrize("name", MIXERS)
 def test_a_captured_step_trains_to_the_bit_as_the_eager_one(name, captures):
-    eager = Trainer(config(mixing__name=name))
-    captured = Trainer(graphed(mixing__name=name))
+    settings = {"mixing__name": name, **({"mixing__t_size": 0} if name == "puzzlemix" else {})}
+    eager = Trainer(config(**settings))
+    captured = Trainer(graphed(**settings))
     assert timeless(captured.run()) == timeless(eager.run())
     assert len(captures) == 1
     for key, tensor in eager.model.state_dict().items():
         assert torch.equal(tensor, captured.model.state_dict()[key]), key
     for key, tensor in eager.mixer_state.items():
         assert torch.equal(tensor, captured.mixer_state[key]), key
+
+
+@pytest.mark.parametrize("name", ["mixup", "generalized_mixup", "manifold_mixup"])
+def test_epochs_without_mixing_are_captured_beside_those_with_it(name, captures):
+    settings = {"mixing__name": name, "mixing__warmup_epochs": 1, "mixing__cooldown_epochs": 1, "mixing__applied": 0.5}
+    eager, captured = Trainer(config(**settings)), Trainer(graphed(**settings))
+    assert timeless(captured.run()) == timeless(eager.run())
+    assert len(captures) == 2 and captures[0] is captures[1]
+    for key, tensor in eager.mixer_state.items():
+        assert torch.equal(tensor, captured.mixer_state[key]), key
+
+
+def test_another_warm_up_captures_nothing_and_none_at_all_is_another_step(captures):
+    settings = {"mixing__name": "mixup", "mixing__warmup_epochs": 1}
+    Trainer(graphed(**settings)).run()
+    later = {**settings, "mixing__warmup_epochs": 0, "mixing__cooldown_epochs": 2}
+    assert timeless(Trainer(graphed(**later)).run()) == timeless(Trainer(config(**later)).run())
+    assert len(captures) == 2
+    Trainer(graphed(mixing__name="mixup")).run()
+    assert len(captures) == 3
 
 
 @pytest.mark.parametrize("optimizer", [{"optimizer__name": name} for name in OPTIMIZERS])
@@ -241,7 +262,8 @@ def test_compiled_trials_agree_with_eager_ones_and_compile_once(mode):
 def test_a_graph_on_the_gpu_trains_as_the_eager_step_does(name):
     """Kernels are the same and repeatable, so only the weight decay's rounding could differ, and it is off."""
     warm.forget()
-    for changes in ({}, {"mixing__alpha": 0.3} if name not in ("erm", "smoothmix", "mixture") else {}):
+    weaker = {"mixing__alpha": 0.3} if name not in ("erm", "smoothmix", "mixture") else {}
+    for changes in ({}, weaker, {"mixing__warmup_epochs": 1, "mixing__cooldown_epochs": 1, "mixing__applied": 0.6}):
         eager = Trainer(config(mixing__name=name, **changes), device="cuda").run()
         captured = Trainer(graphed(mixing__name=name, **changes), device="cuda").run()
         for one, other in zip(eager, captured, strict=True):

@@ -171,7 +171,7 @@ class Bench:
 
     def _mixing(self, model: torch.nn.Module, inputs: Tensor, targets: Tensor) -> list[Callable[[], object]]:
         """What is timed for mixing, and what is taken off: nothing where the mixed batch can be had by itself."""
-        mixer, loss, autocast = self.config.mixing.canonical(), self.config.loss, self.trainer.step.network.autocast
+        mixer, loss, autocast = self.config.mixing.simplest(), self.config.loss, self.trainer.step.network.autocast
         state = self.trainer.mixer_state
         draws = generator(self.config.seed, "mix", device=self.device)
 
@@ -198,7 +198,7 @@ class Bench:
         return median(took_s) * len(images) / size
 
     def _end_epoch_s(self) -> float:
-        mixer, state = self.config.mixing.canonical(), self.trainer.mixer_state
+        mixer, state = self.config.mixing.simplest(), self.trainer.mixer_state
         made = generator(self.config.seed, "init", epoch=2)
         return median(timed(lambda: mixer.end_epoch(state, epoch=0, generator=made), self.device, seconds=0.05))
 

@@ -31,7 +31,7 @@ def expected_bytes(config: TrialConfig, *, channels: int, num_classes: int) -> i
     shapes = [parameter.shape for parameter in model.parameters()]
     kept = kept_by(config.optimizer, shapes)
     mixer = first_state(
-        config.mixing.canonical(), model, outputs, device=torch.device("cpu"), generator=torch.Generator()
+        config.mixing.simplest(), model, outputs, device=torch.device("cpu"), generator=torch.Generator()
     )
     parts: list[Mapping[Any, Any]] = [model.state_dict(), *(kept[shape] for shape in shapes), mixer]
     form = {place: {key: _hollow(value) for key, value in part.items()} for place, part in enumerate(parts)}

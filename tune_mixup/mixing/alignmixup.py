@@ -80,7 +80,7 @@ class AlignMixup(Partnered):
     def canonical(self) -> Mixer:
         """Without mixing this is plain training; at the input alone it is mixup."""
         if self.alpha == 0 or self.aligned == 0:
-            return Mixup(alpha=self.alpha, per=self.per, partners=self.partners).canonical()
+            return Mixup(alpha=self.alpha, per=self.per, partners=self.partners, **self.when_applied()).canonical()
         return self.replace(partners=self.partners.canonical())
 
     @override

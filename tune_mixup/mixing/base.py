@@ -6,37 +6,29 @@ lives in a state that goes in and comes out; arguments are never changed.
 Shapes: B batch, K classes, C channels, H x W pixels. `lam` weighs the row's *own* example everywhere.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, final
 
 import torch
-from pydantic import AfterValidator, Field
 from torch import Generator, Tensor, nn
 from typing_extensions import override
 
 from tune_mixup.loss import Loss
+from tune_mixup.mixing.applied import AppliedSettings
+from tune_mixup.mixing.lam import Alpha as Alpha
+from tune_mixup.mixing.lam import mean_minor_share as mean_minor_share
+from tune_mixup.mixing.lam import sample_lam as sample_lam
 from tune_mixup.mixing.mixed_batch import Blend as Blend
 from tune_mixup.mixing.mixed_batch import MixedBatch as MixedBatch
-from tune_mixup.parts import Part
-from tune_mixup.torch_internals import standard_gamma
+from tune_mixup.mixing.rows import interpolate as interpolate
+from tune_mixup.mixing.rows import mix_rows as mix_rows
+from tune_mixup.mixing.rows import take_rows as take_rows
+from tune_mixup.mixing.selection import select, unmixed
 
 State = Mapping[str, Tensor]
 """A mixer's state: named tensors, saved with every checkpoint. Empty for methods that remember nothing."""
-SMALLEST_ALPHA = 1e-3
-"""Below it lam is 0 or 1 but for one draw in fifty: swapping images is no mixing."""
-
-
-def _drawable(alpha: float) -> float:
-    if 0 < alpha < SMALLEST_ALPHA:
-        raise ValueError(f"got {alpha}, must be 0 (plain training) or at least {SMALLEST_ALPHA}; lam would be 0 or 1")
-    return alpha
-
-
-Alpha = Annotated[float, Field(ge=0), AfterValidator(_drawable)]
-"""Both parameters of lam's Beta distribution: 0 (no mixing), or from `SMALLEST_ALPHA` up; no unit."""
 Per = Literal["batch", "sample"]
 """What gets its own lam, and its own mask where there is one."""
 
@@ -53,7 +45,7 @@ class StepOutput(NamedTuple):
     state: State
 
 
-class Mixer(Part, ABC):
+class Mixer(AppliedSettings, ABC):
     """A mixing method. Final classes set `name: Literal[...]`; nothing else of the project changes with a new one."""
 
     between_epochs: ClassVar[frozenset[str]] = frozenset()
@@ -85,11 +77,18 @@ class Mixer(Part, ABC):
         """The simplest mixer that trains exactly like this one; degenerate settings then share one identity."""
         return self
 
+    @final
+    def simplest(self) -> "Mixer":
+        """`canonical`, or plain training where no batch is ever mixed: what is trained, and has the identity."""
+        from tune_mixup.mixing.erm import Erm  # here, because it is made of this module's parts
+
+        return Erm() if self.applied == 0 else self.canonical()
+
     def check_data(self, *, height: int, width: int, num_classes: int) -> None:
         """Before all else, raises ValueError for sizes of images and numbers of classes that the method can't mix."""
 
     def strength(self) -> float | None:
-        """How strongly the batches are mixed: E[min(lam, 1 - lam)] times the share that is mixed, 0 to 1/2.
+        """How strongly a batch is mixed that is: E[min(lam, 1 - lam)], 0 to 1/2.
 
         lam is what labels are mixed with, on images of 32 x 32 pixels where their size matters (`even_draws`). From the
         settings alone. None for a method that mixes nothing, or whose lam the settings do not tell.
@@ -99,6 +98,12 @@ class Mixer(Part, ABC):
     def nominal_strength(self) -> float | None:
         """`strength` by the lam that is drawn, whatever boxes leave of it: the strata of sweeps of before go by it."""
         return self.strength()
+
+    @final
+    def mean_strength(self, *, nominal: bool = False) -> float | None:
+        """The mean of `strength`, or of `nominal_strength`, over all batches of an epoch with mixing."""
+        strength = self.nominal_strength() if nominal else self.strength()
+        return None if strength is None else strength * self.applied
 
     def init(self, num_classes: int, *, device: torch.device, generator: Generator) -> State:
         """The state before epoch 0: the settings `in_state`, each as float64 []. `generator` is on the CPU.
@@ -118,7 +123,8 @@ class Mixer(Part, ABC):
     @property
     @override
     def changeable(self) -> frozenset[str]:
-        return self.between_epochs | {name for name in self._read_live() if getattr(self, name)}
+        live = {name for name in self._read_live() if getattr(self, name)}
+        return self.between_epochs | {"warmup_epochs", "cooldown_epochs"} | live
 
     @classmethod
     def _read_live(cls) -> frozenset[str]:
@@ -155,6 +161,40 @@ class Mixer(Part, ABC):
         device of `inputs`. Reads no value on the host, so the device never waits.
         """
 
+    def take_step(
+        self,
+        model: nn.Module,
+        inputs: Tensor,
+        targets: Tensor,
+        state: State,
+        *,
+        epoch: int,
+        generator: Generator,
+        loss: Loss,
+    ) -> StepOutput:
+        """`step` for the share `applied` of the batches, `plain_step` for the others: what trains an epoch with mixing.
+
+        Both are made where there is a choice, which is drawn behind all that `step` draws.
+        """
+        mixed = self.step(model, inputs, targets, state, epoch=epoch, generator=generator, loss=loss)
+        if self.applied == 1:
+            return mixed
+        chosen = self.draw_applied((), device=inputs.device, generator=generator)
+        plain = self.plain_step(model, inputs, targets, mixed.state, loss=loss)
+        times = (len(mixed.logits) // len(inputs), 1)
+        return StepOutput(
+            torch.where(chosen, mixed.loss, plain.loss),
+            torch.where(chosen, mixed.logits, plain.logits.repeat(times)),
+            torch.where(chosen, mixed.soft_targets, plain.soft_targets.repeat(times)),
+            mixed.state,
+        )
+
+    def plain_step(self, model: nn.Module, inputs: Tensor, targets: Tensor, state: State, *, loss: Loss) -> StepOutput:
+        """The step of an epoch without mixing: that of plain training, and what the state takes from the network."""
+        state = self.follow(model, state)
+        logits = model(inputs)
+        return StepOutput(loss(logits, targets), logits, targets, state)
+
     def end_epoch(self, state: State, *, epoch: int, generator: Generator) -> State:
         """The state for epoch `epoch + 1`. `generator` is on the CPU."""
         return state
@@ -167,6 +207,9 @@ class Mixer(Part, ABC):
 class BatchMixer(Mixer):
     """A method that mixes the batch once: `blend` says how, and `observe` may learn from the outcome."""
 
+    draws_applied: ClassVar[bool] = False
+    """Whether `blend` itself draws what is mixed, among its other draws, as methods did before all could."""
+
     @property
     def trains_beside(self) -> str:
         """The setting that has `step` train on more than the mixed batch, which a mixture does not; empty for none."""
@@ -177,6 +220,16 @@ class BatchMixer(Mixer):
         self, model: nn.Module, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator
     ) -> MixedBatch:
         """The mixed batch, arguments as in `step`; `model` is for methods that look where it looks."""
+
+    def mixed_batch(
+        self, model: nn.Module, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator
+    ) -> MixedBatch:
+        """What `blend` makes of the share `applied` of the batches, and the others as they came: what is trained on."""
+        mixed = self.blend(model, inputs, targets, state, epoch=epoch, generator=generator)
+        if self.applied == 1 or self.draws_applied:
+            return mixed
+        chosen = self.draw_applied((), device=inputs.device, generator=generator)
+        return select(chosen, mixed, unmixed(inputs, targets))
 
     def observe(self, state: State, mixed: MixedBatch, targets: Tensor, logits: Tensor) -> State:
         """The state after the step's forward pass (`logits` [B, K], detached)."""
@@ -195,10 +248,32 @@ class BatchMixer(Mixer):
         loss: Loss,
     ) -> StepOutput:
         state = self.follow(model, state)
-        mixed = self.blend(model, inputs, targets, state, epoch=epoch, generator=generator)
+        mixed = self.mixed_batch(model, inputs, targets, state, epoch=epoch, generator=generator)
         logits = forward(model, mixed)
         state = self.observe(state, mixed, targets, logits.detach())
         return StepOutput(loss(logits, mixed.soft_targets), logits, mixed.soft_targets, state)
+
+    @override
+    def take_step(
+        self,
+        model: nn.Module,
+        inputs: Tensor,
+        targets: Tensor,
+        state: State,
+        *,
+        epoch: int,
+        generator: Generator,
+        loss: Loss,
+    ) -> StepOutput:
+        """`step`, whose batches are mixed or not before the network sees them."""
+        return self.step(model, inputs, targets, state, epoch=epoch, generator=generator, loss=loss)
+
+    @override
+    def plain_step(self, model: nn.Module, inputs: Tensor, targets: Tensor, state: State, *, loss: Loss) -> StepOutput:
+        """That of plain training; the state learns from the outcome as from that of mixed batches."""
+        output = super().plain_step(model, inputs, targets, state, loss=loss)
+        state = self.observe(output.state, unmixed(inputs, targets), targets, output.logits.detach())
+        return output._replace(state=state)
 
 
 class InputMixer(BatchMixer):
@@ -228,60 +303,3 @@ def forward(model: nn.Module, mixed: MixedBatch) -> Tensor:
 def draw_size(per: Per, inputs: Tensor) -> tuple[int, ...]:
     """The shape of what is drawn once per batch, (), or once per sample, (B,), for inputs [B, ...]."""
     return () if per == "batch" else (len(inputs),)
-
-
-def sample_lam(
-    alpha: float | Tensor, size: tuple[int, ...] = (), *, device: torch.device, generator: Generator
-) -> Tensor:
-    """lam ~ Beta(alpha, alpha), float32 of shape `size`; alpha = 0 gives 1, that is no mixing.
-
-    `alpha` is a number, or float64 [] on the device and above 0; the draws are the same.
-
-    Drawn as the logistic of a difference of log-gammas, with log Gamma(a) = log Gamma(a + 1) + log(U) / a, so that a
-    small alpha neither underflows nor gives 0/0. No value is read on the host.
-    """
-    if not isinstance(alpha, Tensor) and alpha == 0:
-        return torch.ones(size, device=device)
-    shape = torch.ones((2, *size), dtype=torch.float64, device=device) + alpha
-    uniform = torch.rand((2, *size), dtype=torch.float64, device=device, generator=generator)
-    log_gamma = standard_gamma(shape, generator=generator).log()
-    log_uniform = (1 - uniform).log()
-    # The difference before the division: the quotients overflow for the smallest alpha, and inf - inf has no value.
-    return torch.sigmoid(log_gamma[0] - log_gamma[1] + (log_uniform[0] - log_uniform[1]) / alpha).float()
-
-
-def mean_minor_share(alpha: float) -> float:
-    """E[min(lam, 1 - lam)] for lam ~ Beta(alpha, alpha): 1/2 - 2^(-2 alpha) / (alpha B(alpha, alpha)), in [0, 1/2).
-
-    Written with the ratio Gamma(alpha + 1/2) / (sqrt(pi) Gamma(alpha + 1)), which neither overflows nor divides by 0.
-    """
-    if alpha < 1e6:
-        log_ratio = math.lgamma(alpha + 0.5) - math.lgamma(alpha + 1) - math.log(math.pi) / 2
-    else:  # there the difference of the two is all rounding
-        log_ratio = -math.log(math.pi * (alpha + 0.25)) / 2
-    return -math.expm1(log_ratio) / 2
-
-
-def interpolate(own: Tensor, other: Tensor, lam: Tensor) -> Tensor:
-    """lam * own + (1 - lam) * other for `own`, `other` [B, ...]; exactly `own` where lam is 1.
-
-    `lam` is [], [B], or a mask of as many dimensions as `own`.
-    """
-    weight = lam.to(own.dtype).reshape(lam.shape + (1,) * (own.ndim - lam.ndim if lam.ndim else 0))
-    return own * weight + other * (1 - weight)
-
-
-def mix_rows(partner: Tensor, lam: Tensor, rows: Tensor, *, blend: Blend = interpolate) -> Tensor:
-    """`rows` [B, ...] blended with those of their partners, int64 [B]; lam as in `interpolate`."""
-    return blend(rows, take_rows(rows, partner), lam)
-
-
-def take_rows(rows: Tensor, index: Tensor) -> Tensor:
-    """The rows `index` int64 [B] of `rows` [B, ...], in the memory layout that `rows` have, and so is the gradient.
-
-    Indexed as they are, channels-last rows and their gradient would come back in the other layout, and each layer
-    behind would have to convert them.
-    """
-    if rows.ndim == 4 and not rows.is_contiguous() and rows.is_contiguous(memory_format=torch.channels_last):
-        return rows.permute(0, 2, 3, 1)[index].permute(0, 3, 1, 2)
-    return rows[index]

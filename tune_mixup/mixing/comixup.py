@@ -147,6 +147,22 @@ class CoMixup(BatchMixer):
         total = loss(logits, mixed.soft_targets) + self.clean_lam * clean.loss
         return StepOutput(total, logits, mixed.soft_targets, state)
 
+    @override
+    def take_step(
+        self,
+        model: nn.Module,
+        inputs: Tensor,
+        targets: Tensor,
+        state: State,
+        *,
+        epoch: int,
+        generator: Generator,
+        loss: Loss,
+    ) -> StepOutput:
+        """With clean images a batch that is not mixed must do without their loss as well."""
+        take = Mixer.take_step if self.clean_lam else BatchMixer.take_step
+        return take(self, model, inputs, targets, state, epoch=epoch, generator=generator, loss=loss)
+
     def assemble(
         self, inputs: Tensor, targets: Tensor, saliency: Tensor, state: State, *, generator: Generator
     ) -> MixedBatch:

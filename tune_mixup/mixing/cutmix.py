@@ -1,12 +1,14 @@
 """CutMix: a rectangle of every image is replaced by the same rectangle of its partner.
 
 Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features", ICCV 2019,
-arXiv:1905.04899, equations 1 and 2; box arithmetic, clipping and `probability` as in the authors' released code.
+arXiv:1905.04899, equations 1 and 2; box arithmetic, clipping and `applied` as in the authors' released code.
 
-Differs from the released code in the default only: there, half of the batches are cut on CIFAR, `probability=0.5`.
+Differs from the released code in the default only: there, half of the batches are cut on CIFAR, `applied=0.5`.
 Differs from openmixup: some meet themselves; there, nobody does, `partners.name=deranged`.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar, Literal
 
 import torch
@@ -35,11 +37,13 @@ from tune_mixup.mixing.paired import Partnered
 class CutMix(Partnered, InputMixer):
     """A box of a share 1 - lam of the image, lam ~ Beta(alpha, alpha); lam becomes the share of pixels that stay."""
 
+    draws_applied: ClassVar[bool] = True
     in_state: ClassVar[frozenset[str]] = frozenset({"alpha"})
+    renamed: ClassVar[Mapping[str, str]] = MappingProxyType({"applied": "probability"})
     name: Literal["cutmix"] = "cutmix"
     alpha: Alpha = 1.0
     """Both parameters of the Beta: >= 0, no unit. 0 gives lam = 1, that is plain training."""
-    probability: float = Field(default=1.0, ge=0, le=1)
+    applied: float = Field(default=1.0, ge=0, le=1)
     """Share of batches, or of examples, that are cut, 0 to 1; the others are trained on as they came."""
     per: Per = "batch"
     """Whether a batch shares one box, or each example has its own."""
@@ -47,19 +51,19 @@ class CutMix(Partnered, InputMixer):
     @override
     def canonical(self) -> Mixer:
         """Without cutting this is plain training."""
-        if self.alpha == 0 or self.probability == 0:
+        if self.alpha == 0:
             return Erm()
         return self.replace(partners=self.partners.canonical())
 
     @override
     def strength(self) -> float | None:
         """By the law of the lam that boxes leave, which the edge cuts off."""
-        return mean_minor_share_of_boxes(self.alpha) * self.probability
+        return mean_minor_share_of_boxes(self.alpha)
 
     @override
     def nominal_strength(self) -> float | None:
         """By the law of lam as drawn."""
-        return mean_minor_share(self.alpha) * self.probability
+        return mean_minor_share(self.alpha)
 
     @override
     def mix(self, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator) -> MixedBatch:
@@ -68,7 +72,7 @@ class CutMix(Partnered, InputMixer):
         height, width = inputs.shape[-2:]
         size = draw_size(self.per, inputs)
         drawn = sample_lam(self.live("alpha", state), size, device=device, generator=generator)
-        cut = torch.rand(size, device=device, generator=generator) < self.probability
+        cut = self.draw_applied(size, device=device, generator=generator)
         row = torch.randint(height, size, device=device, generator=generator)
         column = torch.randint(width, size, device=device, generator=generator)
         partner = self.draw_partner(targets, state, generator=generator)

@@ -5,11 +5,11 @@ Vapnik, "Principles of Risk Minimization for Learning Theory", NIPS 1991.
 
 from typing import Literal
 
-import torch
 from torch import Generator, Tensor
 from typing_extensions import override
 
-from tune_mixup.mixing.base import InputMixer, MixedBatch, State
+from tune_mixup.mixing.base import InputMixer, MixedBatch, Mixer, State
+from tune_mixup.mixing.selection import unmixed
 
 
 class Erm(InputMixer):
@@ -18,7 +18,11 @@ class Erm(InputMixer):
     name: Literal["erm"] = "erm"
 
     @override
+    def canonical(self) -> Mixer:
+        """When nothing is done makes no difference."""
+        return Erm()
+
+    @override
     def mix(self, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator) -> MixedBatch:
-        """The batch as it came: lam = 1, everybody is their own partner."""
-        own = torch.arange(len(inputs), device=inputs.device)
-        return MixedBatch(inputs, targets, torch.ones((), device=inputs.device), own)
+        """The batch as it came."""
+        return unmixed(inputs, targets)

@@ -51,7 +51,7 @@ class GeneralizedMixup(ConfusionSettings, PairMixer, InputMixer):
     @model_validator(mode="after")
     def _as_mixup(self) -> Self:
         rule = ConfusionPartners(**{field: getattr(self, field) for field in ConfusionSettings.model_fields})
-        self._mixup = Mixup(alpha=self.alpha, per=self.per, partners=rule)
+        self._mixup = Mixup(alpha=self.alpha, per=self.per, partners=rule, **self.when_applied())
         return self
 
     @property

@@ -87,6 +87,13 @@ class Mixture(BatchMixer):
         for label in self.members:
             if self.weights and label not in self.weights:
                 raise ValueError(f"weights.{label} is missing; give every member a weight, or none to draw all alike")
+        for label, member in self.members.items():
+            if member.has_unmixed_epochs:
+                raise ValueError(
+                    f"members.{label}: got warmup_epochs={member.warmup_epochs} and cooldown_epochs="
+                    f"{member.cooldown_epochs}, must be 0: epochs are mixed or not by the whole mixture; set "
+                    "mixing.warmup_epochs and mixing.cooldown_epochs"
+                )
         weights = {label: self.weights.get(label, 1.0) for label in sorted(self.members)}
         if not 0 < sum(weights.values()) < math.inf:
             raise ValueError(f"weights: got {self.weights}, must have a positive, finite sum; raise one of them")
@@ -105,7 +112,7 @@ class Mixture(BatchMixer):
         for label, weight in _relative(weights).items():
             if weight == 0:
                 continue
-            member = self.members[label].canonical()
+            member = self.members[label].simplest()
             if not isinstance(member, BatchMixer):
                 raise ValueError(f"members.{label}: its canonical form, {member.name}, does not mix a batch once")
             if setting := member.trains_beside:
@@ -147,9 +154,11 @@ class Mixture(BatchMixer):
         """A mixture of one is that one; what never happens is left out, and weights are relative to the largest."""
         if len(self._active) == 1 and self.repeats == 1:
             (only,) = self._active.values()
-            return only
+            return only.replace(**{**self.when_applied(), "applied": self.applied * only.applied}).simplest()
         per: Per = self.per if len(self._active) > 1 else "batch"
-        return Mixture(members=self._active, weights=self._weights, per=per, repeats=self.repeats)
+        return Mixture(
+            members=self._active, weights=self._weights, per=per, repeats=self.repeats, **self.when_applied()
+        )
 
     @override
     def check_data(self, *, height: int, width: int, num_classes: int) -> None:
@@ -160,12 +169,12 @@ class Mixture(BatchMixer):
     @override
     def strength(self) -> float | None:
         """The members' mean; plain training counts as 0."""
-        return self._mean({label: member.strength() for label, member in self._active.items()})
+        return self._mean({label: member.mean_strength() for label, member in self._active.items()})
 
     @override
     def nominal_strength(self) -> float | None:
         """The members' mean likewise."""
-        return self._mean({label: member.nominal_strength() for label, member in self._active.items()})
+        return self._mean({label: member.mean_strength(nominal=True) for label, member in self._active.items()})
 
     def _mean(self, strengths: Mapping[str, float | None]) -> float | None:
         if all(strength is None for strength in strengths.values()):
@@ -191,7 +200,7 @@ class Mixture(BatchMixer):
     ) -> MixedBatch:
         """What the member drawn made of each row; lam is [B] where there is a choice."""
         mixed = [
-            member.blend(model, inputs, targets, _of(label, state), epoch=epoch, generator=generator)
+            member.mixed_batch(model, inputs, targets, _of(label, state), epoch=epoch, generator=generator)
             for label, member in self._active.items()
         ]
         result = mixed[0]

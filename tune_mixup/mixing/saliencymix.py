@@ -11,11 +11,13 @@ Differs from the released code, and from openmixup's copy of it:
   the latter, of normalised floats whose bytes OpenCV takes for pixels: `saliency=float_bytes`. Such a map is noise, and
   its peak, the first of several in the order of rows, is nearer to the edge than that of any saliency, so that more of
   the box is cut off. The published numbers are those of CutMix with one box per batch around such places.
-- Every batch is cut. There, half of them on CIFAR: `probability`.
+- Every batch is cut. There, half of them on CIFAR: `applied`.
 
 `variant=official` is the released code in the first two points.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar, Literal
 
 import torch
@@ -44,14 +46,16 @@ from tune_mixup.mixing.saliency import SALIENCY, SaliencyName, peak
 class SaliencyMix(Partnered):
     """A box of a share 1 - lam of the image, lam ~ Beta(alpha, alpha); lam becomes the share of pixels that stay."""
 
+    draws_applied: ClassVar[bool] = True
     in_state: ClassVar[frozenset[str]] = frozenset({"alpha"})
+    renamed: ClassVar[Mapping[str, str]] = MappingProxyType({"applied": "probability"})
     name: Literal["saliencymix"] = "saliencymix"
     variant: Literal["paper", "official"] = "paper"
     """paper: each example's box lies around its partner's peak; official: one box for all around a peak of noise, as in
     the released code."""
     alpha: Alpha = 1.0
     """Both parameters of lam's Beta: >= 0, no unit. 0 gives lam = 1, that is plain training."""
-    probability: float = Field(default=1.0, ge=0, le=1)
+    applied: float = Field(default=1.0, ge=0, le=1)
     """Share of batches, or of examples, that are cut, 0 to 1; the others are trained on as they came."""
     saliency: SaliencyName | None = None
     """What counts as salient: spectral_residual and fine_grained look at the image alone; gradient asks the model, by
@@ -63,7 +67,7 @@ class SaliencyMix(Partnered):
     @override
     def canonical(self) -> Mixer:
         """Without cutting this is plain training."""
-        if self.alpha == 0 or self.probability == 0:
+        if self.alpha == 0:
             return Erm()
         return self.replace(partners=self.partners.canonical(), saliency=self.measure)
 
@@ -77,12 +81,12 @@ class SaliencyMix(Partnered):
     @override
     def strength(self) -> float | None:
         """That of CutMix: where peaks lie, only the data tell."""
-        return mean_minor_share_of_boxes(self.alpha) * self.probability
+        return mean_minor_share_of_boxes(self.alpha)
 
     @override
     def nominal_strength(self) -> float | None:
         """By the law of lam as drawn."""
-        return mean_minor_share(self.alpha) * self.probability
+        return mean_minor_share(self.alpha)
 
     @override
     def blend(
@@ -91,7 +95,7 @@ class SaliencyMix(Partnered):
         """Paste the partner's box into inputs [B, C, H, W]; targets [B, K] are blended by area."""
         size = draw_size(self.per, inputs)
         drawn = sample_lam(self.live("alpha", state), size, device=inputs.device, generator=generator)
-        cut = torch.rand(size, device=inputs.device, generator=generator) < self.probability
+        cut = self.draw_applied(size, device=inputs.device, generator=generator)
         partner = self.draw_partner(targets, state, generator=generator)
 
         looked_at = partner if self.variant == "paper" else partner[:1]

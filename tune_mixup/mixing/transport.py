@@ -47,7 +47,7 @@ def transport_plan(
         # The winners of an image's last round stay: from then on all bid as they did.
         lost = (winner.gather(1, place) != index) & (played + 1 < torch.maximum(rows, columns))[:, None]
         dearer = lost.float() * (LOST_AS_PUBLISHED if published else LOST)
-        cost = cost.scatter_add(-1, place[..., None], dearer[..., None])
+        cost.scatter_add_(-1, place[..., None], dearer[..., None])  # in place: copies took most of the time
     return torch.where(winner == patches, NOBODY, winner)
 
 

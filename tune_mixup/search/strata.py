@@ -59,8 +59,8 @@ class Strata:
 
 def strength(trial: TrialConfig, *, nominal: bool = False) -> float | None:
     """The mixing strength of a setting, 0 to 1/2; None for plain training, whatever it is called."""
-    simplest = trial.mixing.canonical()
-    return simplest.nominal_strength() if nominal else simplest.strength()
+    simplest = trial.mixing.simplest()
+    return simplest.mean_strength(nominal=nominal)
 
 
 def terciles(values: Sequence[float]) -> tuple[float, ...]:

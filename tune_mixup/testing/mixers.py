@@ -34,7 +34,7 @@ class MixerContract(StepContract[BatchMixer]):
         assert isinstance(self.part, BatchMixer), (
             f"{type(self.part).__name__} is no BatchMixer; check it with StepContract instead of MixerContract"
         )
-        return self.part.blend(
+        return self.part.mixed_batch(
             network_for(batch), batch.inputs, batch.targets, batch.state, epoch=0, generator=generator(seed)
         )
 

@@ -51,7 +51,7 @@ class Runner(ABC):
 
     @abstractmethod
     def prepare(self, body: Callable[[], None], generators: Iterable[Generator]) -> None:
-        """Get ready to run `body`, which draws by `generators` and by torch's own."""
+        """Get ready to run `body`, which draws by `generators` and by torch's own; a step may have several bodies."""
 
     @abstractmethod
     def run(self, body: Callable[[], None]) -> None:
@@ -93,6 +93,8 @@ class Launched(Runner):
 class Captured(Runner):
     """The whole step with backward pass and update as one CUDA graph: one launch where there were some two hundred.
 
+    Each of a step's bodies has a graph of its own.
+
     Warm-up, capture and replay have a stream of their own. On a stream that several captures share, PyTorch (issue
     193402) takes the workspace of cuBLAS from all of them when one is reset.
     """
@@ -102,7 +104,7 @@ class Captured(Runner):
     def __init__(self, compiles: Literal["nothing", "model"] = "nothing") -> None:
         super().__init__(compiles)
         self._stream: torch.cuda.Stream | None = None
-        self._graph: torch.cuda.CUDAGraph | None = None
+        self._graphs: dict[Callable[[], None], torch.cuda.CUDAGraph] = {}
 
     @override
     def prepare(self, body: Callable[[], None], generators: Iterable[Generator]) -> None:
@@ -111,19 +113,20 @@ class Captured(Runner):
         Its draws go on from replay to replay, and start again where they are seeded again.
         """
         release()
-        self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        self._graph = torch.cuda.CUDAGraph()
+        self._stream = self._stream or torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        graph = torch.cuda.CUDAGraph()
         with self.stream():
             for _ in range(WARM_UP_STEPS):
                 body()
-            register_generators(self._graph, generators)
-            with torch.cuda.graph(self._graph, stream=self._stream):
+            register_generators(graph, generators)
+            with torch.cuda.graph(graph, stream=self._stream):
                 body()
+        self._graphs[body] = graph
 
     @override
     def run(self, body: Callable[[], None]) -> None:
-        assert self._graph is not None, "closed, or not prepared"
-        self._graph.replay()
+        assert body in self._graphs, "closed, or not prepared"
+        self._graphs[body].replay()
 
     @override
     @contextlib.contextmanager
@@ -139,10 +142,12 @@ class Captured(Runner):
 
     @override
     def close(self) -> None:
-        if self._graph is not None:
+        if self._graphs:
             torch.cuda.synchronize()  # a graph must not be taken apart while it runs
-            self._graph.reset()
-        self._graph = self._stream = None
+        for graph in self._graphs.values():
+            graph.reset()
+        self._graphs.clear()
+        self._stream = None
 
 
 RUNNERS: dict[str, Callable[[], Runner]] = {

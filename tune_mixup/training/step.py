@@ -5,7 +5,8 @@ places. An epoch's batches and learning rates are given once; a counter on the d
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from tune_mixup.activity import doing
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.augment import Augment, augment_batch
 from tune_mixup.data.base import TrainingData
-from tune_mixup.mixing.base import State
+from tune_mixup.mixing.base import State, StepOutput
 from tune_mixup.mixing.first_state import first_state
 from tune_mixup.models.residual import THIN, thin_projections
 from tune_mixup.parts import structure
@@ -41,7 +42,7 @@ class Step:
         self.network = Network(config, data, device)
         self.model = self.network.model
         _refuse_unsafe_kernels(config, self.model, device)
-        self.mixer = config.mixing.canonical()  # settings of one identity train alike, to the bit
+        self.mixer = config.mixing.simplest()  # settings of one identity train alike, to the bit
         self.mixer_state: dict[str, Tensor] = {}
         self.sums = torch.zeros(2, dtype=torch.float64, device=device)
         """The epoch's sums over steps of the loss and of the accuracy on mixed targets."""
@@ -76,12 +77,18 @@ class Step:
                 "which reads its count on the host in every step; give it a momentum, or use compile=none"
             )
         self._draw = self.runner.part(draw_inputs)
-        self._mix = self.runner.part(self.mixer.step)
+        self._mix = self.runner.part(self.mixer.take_step)
+        self._leave = self.runner.part(self.mixer.plain_step)
+        self._mixes = True
+        """Whether the running epoch is trained with mixing."""
         if self.runner.captures:
             self.set_mixer_state(self._first_state())
             self.model.train()
             with self.network.running():
                 self.runner.prepare(self._body, self._generators.values())
+                if self.mixer.has_unmixed_epochs:
+                    self._place.zero_()  # the batches that are laid out are those of one warm-up
+                    self.runner.prepare(self._plain_body, self._generators.values())
 
     def fits(self, config: TrialConfig, data: TrainingData, device: torch.device) -> bool:
         """Whether `take` can make this the step of such a trial."""
@@ -96,7 +103,7 @@ class Step:
                 for tensor in kept.values():
                     tensor.zero_()
             self._weight_decay.fill_(config.optimizer.weight_decay)
-            self.mixer = config.mixing.canonical()
+            self.mixer = config.mixing.simplest()
         self.set_mixer_state(self._first_state())
 
     def close(self) -> None:
@@ -116,6 +123,7 @@ class Step:
         """Lay out an epoch (from 0): its batches int64 [num_batches, B] and the learning rate of each step."""
         self.model.train()
         self._epoch = epoch
+        self._mixes = self.mixer.mixes_in(epoch, epochs=self.config.training.epochs)
         for stream, made in self._generators.items():
             reseed(made, self.config.seed, stream, epoch)
         self._batches[: len(batches)].copy_(batches)
@@ -133,7 +141,7 @@ class Step:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
         self.lr = rate
-        self.runner.run(self._body)
+        self.runner.run(self._body if self._mixes else self._plain_body)
         self.num_steps += 1
 
     def all(self, num_batches: int, *, place: str) -> None:
@@ -176,6 +184,12 @@ class Step:
     # The body
 
     def _body(self) -> None:
+        self._train_on_next(partial(self._mix, epoch=self._epoch, generator=self._generators["mix"]))
+
+    def _plain_body(self) -> None:
+        self._train_on_next(self._leave)
+
+    def _train_on_next(self, mix: Callable[..., StepOutput]) -> None:
         index = self._batches.index_select(0, self._place).squeeze(0)
         if self.runner.captures:
             self._lr.copy_(self._rate_tensors.index_select(0, self._place).squeeze(0))
@@ -189,13 +203,11 @@ class Step:
             generator=self._generators["augment"],
         )
         with self.network.autocast(), self.network.weights.rounded():
-            loss, logits, soft_targets, state = self._mix(
+            loss, logits, soft_targets, state = mix(
                 self._forward,
                 inputs,
                 self._one_hot[self.data.train.targets[index]],
                 self.mixer_state,
-                epoch=self._epoch,
-                generator=self._generators["mix"],
                 loss=self.config.loss,
             )
         self.set_mixer_state(state)
@@ -245,7 +257,7 @@ def _refuse_unsafe_kernels(config: TrialConfig, model: nn.Module, device: torch.
 def runner_for(config: TrialConfig) -> Runner:
     """What runs the trial's steps; a method that can't be captured is trained without a graph."""
     mode = config.training.compile
-    capturable = config.mixing.canonical().capturable and config.optimizer.capturable
+    capturable = config.mixing.simplest().capturable and config.optimizer.capturable
     return RUNNERS[mode if capturable else UNCAPTURED.get(mode, mode)]()
 
 
@@ -256,6 +268,7 @@ def _structure(config: TrialConfig) -> object:
         structure(config.optimizer),
         structure(config.model),
         structure(config.loss),
-        structure(config.mixing.canonical()),
+        structure(mixer := config.mixing.simplest()),
+        mixer.has_unmixed_epochs,
         (config.data.augment, config.data.batches, config.data.unbalanced),
     )

@@ -45,7 +45,7 @@ class Taken(Blend):
 class HalfCut(CutMix):
     """A method of the package with another default."""
 
-    probability: float = 0.5
+    applied: float = 0.5
 
 
 class Unfinished(InputMixer):

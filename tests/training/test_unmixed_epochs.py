@@ -1,0 +1,75 @@
+"""Epochs without mixing at the beginning and at the end of a trial are those of plain training."""
+
+import copy
+
+import pytest
+import torch
+
+from tune_mixup.config import TrialConfig
+from tune_mixup.mixing import MIXERS
+from tune_mixup.training.trainer import Trainer
+
+SMALL = {
+    "data.name": "synthetic",
+    "data.num_classes": 4,
+    "data.num_train": 80,
+    "data.num_test": 40,
+    "data.size": 20,
+    "data.batches": "stratified",
+    "model.name": "tiny_resnet",
+    "model.width": 4,
+    "optimizer.lr": 0.05,
+    "training.epochs": 2,
+    "training.batch_size": 20,
+}
+METHODS = sorted(MIXERS.keys() - {"erm"})
+
+
+def config(name, **settings):
+    if name == "puzzlemix":  # on images of 20 pixels, patches of usual size would be single pixels
+        settings = {"t_size": 0, **settings}
+    return TrialConfig.from_dotted(SMALL, {"mixing.name": name}, {f"mixing.{key}": v for key, v in settings.items()})
+
+
+def timeless(report):
+    return {key: value for key, value in report.items() if key not in ("epoch_s", "images_per_s")}
+
+
+def weights(trainer):
+    return [tensor.clone() for tensor in trainer.model.state_dict().values()]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_warm_up_is_plain_training_to_the_bit_and_then_comes_mixing(name):
+    warmed, plain = Trainer(config(name, warmup_epochs=1)), Trainer(config("erm"))
+    assert timeless(warmed.train_epoch()) == timeless(plain.train_epoch())
+    assert all(torch.equal(one, other) for one, other in zip(weights(warmed), weights(plain), strict=True))
+    assert warmed.train_epoch()["train_loss"] != plain.train_epoch()["train_loss"]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_cool_down_goes_on_from_mixed_epochs_by_plain_training(name):
+    cooled, mixed, plain = Trainer(config(name, cooldown_epochs=1)), Trainer(config(name)), Trainer(config("erm"))
+    assert timeless(cooled.train_epoch()) == timeless(mixed.train_epoch())
+    state = copy.deepcopy(cooled.state_dict())  # the optimizer takes its buffers as they are
+    plain.load_state_dict({**state, "identity": plain.config.identity(), "mixer": {}})
+    assert timeless(cooled.train_epoch()) == timeless(plain.train_epoch())
+    assert all(torch.equal(one, other) for one, other in zip(weights(cooled), weights(plain), strict=True))
+
+
+@pytest.mark.parametrize("stop", [1, 2])
+def test_a_resumed_trial_mixes_in_the_same_epochs(stop, tmp_path):
+    mixing = {"name": "mixup", "warmup_epochs": 1, "cooldown_epochs": 1, "applied": 0.5}
+    settings = TrialConfig.from_dotted(SMALL, {"training.epochs": 4, "mixing": mixing})
+    whole = Trainer(settings).run()
+    first = Trainer(settings, folder=tmp_path)
+    for _ in range(stop):
+        first.train_epoch()
+    first.save()
+    assert [timeless(row) for row in Trainer(settings, folder=tmp_path).run()] == [timeless(row) for row in whole]
+
+
+def test_confusions_are_collected_while_warming_up():
+    trainer = Trainer(config("generalized_mixup", warmup_epochs=1))
+    trainer.train_epoch()
+    assert float((trainer.mixer_state["confusion"] - 1 / 4).abs().max()) > 1e-3
