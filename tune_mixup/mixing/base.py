@@ -6,36 +6,28 @@ lives in a state that goes in and comes out; arguments are never changed.
 Shapes: B batch, K classes, C channels, H x W pixels. `lam` weighs the row's *own* example everywhere.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
-from pydantic import AfterValidator, Field
 from torch import Generator, Tensor, nn
 from typing_extensions import override
 
 from tune_mixup.loss import Loss
+from tune_mixup.mixing.lam import Alpha as Alpha
+from tune_mixup.mixing.lam import mean_minor_share as mean_minor_share
+from tune_mixup.mixing.lam import sample_lam as sample_lam
 from tune_mixup.parts import Part
-from tune_mixup.torch_internals import standard_gamma
 
 State = Mapping[str, Tensor]
-"""A mixer's state: named tensors, saved with every checkpoint. Empty for methods that remember nothing."""
-SMALLEST_ALPHA = 1e-3
-"""Below it lam is 0 or 1 but for one draw in fifty: swapping images is no mixing."""
+"""A mixer's state: named tensors, saved with every checkpoint. Empty for methods that remember nothing.
 
-
-def _drawable(alpha: float) -> float:
-    if 0 < alpha < SMALLEST_ALPHA:
-        raise ValueError(f"got {alpha}, must be 0 (plain training) or at least {SMALLEST_ALPHA}; lam would be 0 or 1")
-    return alpha
-
-
-Alpha = Annotated[float, Field(ge=0), AfterValidator(_drawable)]
-"""Both parameters of lam's Beta distribution: 0 (no mixing), or from `SMALLEST_ALPHA` up; no unit."""
+A tensor that requires a gradient is a parameter of the method: the trial's optimizer trains it, beside the network's,
+and steps give it back as it came in.
+"""
 Per = Literal["batch", "sample"]
 """What gets its own lam, and its own mask where there is one."""
 Blend = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -150,6 +142,15 @@ class Mixer(Part, ABC):
         changed = any(reader in vars(kind) for kind in order[:named] for reader in readers)
         return frozenset() if changed else cls.in_state
 
+    def begin(self, model: nn.Module, state: State, inputs: Tensor, *, generator: Generator) -> State:
+        """The state with which training begins, from that of `init` and a look at the network's first weights.
+
+        Here a method makes its parameters, which may be as many as features have channels: `inputs` float
+        [1, C, H, W] has the shape of an image, and no content. `generator` is on the CPU. Raises ValueError for a
+        network or images that the method can't work with.
+        """
+        return self.follow(model, state)
+
     def follow(self, model: nn.Module, state: State) -> State:
         """The state with what it has of the network's weights as they are now; called on the first ones, too."""
         return state
@@ -182,14 +183,18 @@ class Mixer(Part, ABC):
         return {}
 
 
-class BatchMixer(Mixer):
-    """A method that mixes the batch once: `blend` says how, and `observe` may learn from the outcome."""
+class Blender(Mixer):
+    """A method whose mixed batches can be looked at."""
 
     @abstractmethod
     def blend(
         self, model: nn.Module, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator
     ) -> MixedBatch:
         """The mixed batch, arguments as in `step`; `model` is for methods that look where it looks."""
+
+
+class BatchMixer(Blender):
+    """A method that mixes the batch once: `blend` says how, and `observe` may learn from the outcome."""
 
     def observe(self, state: State, mixed: MixedBatch, targets: Tensor, logits: Tensor) -> State:
         """The state after the step's forward pass (`logits` [B, K], detached)."""
@@ -241,38 +246,6 @@ def forward(model: nn.Module, mixed: MixedBatch) -> Tensor:
 def draw_size(per: Per, inputs: Tensor) -> tuple[int, ...]:
     """The shape of what is drawn once per batch, (), or once per sample, (B,), for inputs [B, ...]."""
     return () if per == "batch" else (len(inputs),)
-
-
-def sample_lam(
-    alpha: float | Tensor, size: tuple[int, ...] = (), *, device: torch.device, generator: Generator
-) -> Tensor:
-    """lam ~ Beta(alpha, alpha), float32 of shape `size`; alpha = 0 gives 1, that is no mixing.
-
-    `alpha` is a number, or float64 [] on the device and above 0; the draws are the same.
-
-    Drawn as the logistic of a difference of log-gammas, with log Gamma(a) = log Gamma(a + 1) + log(U) / a, so that a
-    small alpha neither underflows nor gives 0/0. No value is read on the host.
-    """
-    if not isinstance(alpha, Tensor) and alpha == 0:
-        return torch.ones(size, device=device)
-    shape = torch.ones((2, *size), dtype=torch.float64, device=device) + alpha
-    uniform = torch.rand((2, *size), dtype=torch.float64, device=device, generator=generator)
-    log_gamma = standard_gamma(shape, generator=generator).log()
-    log_uniform = (1 - uniform).log()
-    # The difference before the division: the quotients overflow for the smallest alpha, and inf - inf has no value.
-    return torch.sigmoid(log_gamma[0] - log_gamma[1] + (log_uniform[0] - log_uniform[1]) / alpha).float()
-
-
-def mean_minor_share(alpha: float) -> float:
-    """E[min(lam, 1 - lam)] for lam ~ Beta(alpha, alpha): 1/2 - 2^(-2 alpha) / (alpha B(alpha, alpha)), in [0, 1/2).
-
-    Written with the ratio Gamma(alpha + 1/2) / (sqrt(pi) Gamma(alpha + 1)), which neither overflows nor divides by 0.
-    """
-    if alpha < 1e6:
-        log_ratio = math.lgamma(alpha + 0.5) - math.lgamma(alpha + 1) - math.log(math.pi) / 2
-    else:  # there the difference of the two is all rounding
-        log_ratio = -math.log(math.pi * (alpha + 0.25)) / 2
-    return -math.expm1(log_ratio) / 2
 
 
 def interpolate(own: Tensor, other: Tensor, lam: Tensor) -> Tensor:

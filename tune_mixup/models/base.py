@@ -24,24 +24,32 @@ class StagedNetwork(nn.Module):
         self.head = head
 
     @override
-    def forward(self, inputs: Tensor, *, edits: Mapping[int, Callable[[Tensor], Tensor]] | None = None) -> Tensor:
-        """Logits [B, K] of inputs float [B, C, H, W].
+    def forward(
+        self,
+        inputs: Tensor,
+        *,
+        edits: Mapping[int, Callable[[Tensor], Tensor]] | None = None,
+        until: int | None = None,
+    ) -> Tensor:
+        """Logits [B, K] of inputs float [B, C, H, W], or the features after stage `until`, counted from 1.
 
         The features after stage d (counted from 1; 0 is the input itself) are replaced by `edits[d](features)`, which
         is how methods that mix hidden layers reach them. An edit must not write into its argument. Raises ValueError
         if there is no such stage.
         """
         edits = edits or {}
-        for depth in edits:
+        for depth in (*edits, *(() if until is None else (until,))):
             if not 0 <= depth <= len(self.stages):
                 raise ValueError(
                     f"an edit after stage {depth}; the network has stages 1 to {len(self.stages)}, and 0 is its input"
                 )
-        hidden = self.stem(edits[0](inputs) if 0 in edits else inputs)
+        hidden: Tensor = self.stem(edits[0](inputs) if 0 in edits else inputs)
         for depth, stage in enumerate(self.stages, start=1):
             hidden = stage(hidden)
             if depth in edits:
                 hidden = edits[depth](hidden)
+            if depth == until:
+                return hidden
         logits: Tensor = self.head(hidden)
         return logits
 
