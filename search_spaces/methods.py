@@ -1,4 +1,4 @@
-"""Which method? Plain training, mixup and five of its descendants under one search, each with its own parameters.
+"""Which method? Plain training, mixup and seven of its descendants under one search, each with its own parameters.
 
     tune-mixup sweep methods --trials 64 --max-epochs 100 --gpus-per-trial 0.25
 
@@ -11,7 +11,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from tune_mixup.search_space import SearchSpace
 
-MIXED = ("mixup", "cutmix", "alignmixup", "attentivemix", "puzzlemix", "generalized_mixup")
+MIXED = ("mixup", "cutmix", "alignmixup", "attentivemix", "puzzlemix", "automix", "samix", "generalized_mixup")
 ALIGNED = {"mixing.name": ("alignmixup",)}
 GENERALIZED = {"mixing.name": ("generalized_mixup",)}
 PUZZLE = {"mixing.name": ("puzzlemix",)}
@@ -55,6 +55,8 @@ SPACE = SearchSpace(
         {"mixing.name": "alignmixup", "mixing.alpha": 2.0, "mixing.aligned": 0.5, "mixing.epsilon": 0.1, **OPTIMIZER},
         {"mixing.name": "attentivemix", "mixing.alpha": 2.0, **OPTIMIZER},
         {"mixing.name": "puzzlemix", "mixing.alpha": 1.0, "mixing.beta": 1.2, "mixing.eta": 0.2, **OPTIMIZER},
+        {"mixing.name": "automix", "mixing.alpha": 2.0, **OPTIMIZER},
+        {"mixing.name": "samix", "mixing.alpha": 2.0, **OPTIMIZER},
         {
             "mixing.name": "generalized_mixup",
             "mixing.alpha": 1.0,

@@ -133,10 +133,8 @@ def test_classes_meet_as_the_pairing_matrix_says(name, pairing):
 @every_partnered
 def test_confusions_are_counted_on_what_the_method_mixed(name):
     mixer, network = method(name), build()
-    (inputs, targets), state = (
-        examples(),
-        first_state(mixer, network, K, image=IMAGE, device=CPU, generator=generator()),
-    )
+    inputs, targets = examples()
+    state = first_state(mixer, network, K, image=IMAGE, device=CPU, generator=generator())
     network.eval()
     mixed = mixer.blend(network, inputs, targets, state, epoch=0, generator=generator(3))
     output = mixer.step(network, inputs, targets, state, epoch=0, generator=generator(3), loss=CrossEntropy())

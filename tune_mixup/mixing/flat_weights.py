@@ -21,8 +21,8 @@ def num_weights(model: nn.Module) -> int:
 def named_weights(model: nn.Module, weights: Tensor, *, for_training: bool = False) -> dict[str, Tensor]:
     """The weights [P] as the tensors of `model`, by name, each of its type and layout.
 
-    `for_training` gives copies of the running statistics, which a pass in training mode writes over. Only these: a
-    tensor that shares its memory with one that was written over can't be differentiated through any more.
+    `for_training` gives copies of running statistics and counts, which a pass in training mode writes over. Only these:
+    a tensor that shares its memory with one that was written over can't be differentiated through any more.
     """
     numbers = dict(_numbers(model))
     sizes = [tensor.numel() for tensor in numbers.values()]
@@ -36,6 +36,8 @@ def named_weights(model: nn.Module, weights: Tensor, *, for_training: bool = Fal
         for (name, tensor), part in zip(numbers.items(), parts, strict=True):
             if tensor.dtype == dtype:
                 kept[name] = _laid_out(part.view(tensor.shape), tensor)
+    if for_training:
+        kept |= {name: count.clone() for name, count in model.named_buffers() if name not in numbers}
     return kept
 
 
