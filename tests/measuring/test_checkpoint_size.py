@@ -76,6 +76,16 @@ def test_it_is_the_size_of_a_saved_state(tmp_path, optimizer, model):
     assert abs(expected - size) <= 0.02 * size, (expected, size)
 
 
+def test_a_mixers_parameters_count_with_what_the_optimizer_keeps_of_them(tmp_path):
+    config = config_of(SMALL, {"name": "adam"}, {"name": "samix", "head": "one"})
+    trainer = Trainer(config, folder=tmp_path, device="cpu")
+    trainer.train_epoch()
+    trainer.save()
+    size = (tmp_path / "checkpoint.pt").stat().st_size
+    expected = expected_bytes(config, image=(trainer.data.channels, *trainer.data.size), num_classes=4)
+    assert abs(expected - size) <= 0.02 * size, (expected, size)
+
+
 def test_what_is_kept_is_known_for_each_shape():
     matrix, vector = torch.Size((6, 5)), torch.Size((7,))
     kept = kept_by(Factored(), [matrix, vector, matrix])

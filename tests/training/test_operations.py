@@ -53,7 +53,7 @@ MOST = {
 }  # fmt: skip
 
 PASSES = {"attentivemix": 2, "puzzlemix": 2, "automix": 3.75, "samix": 3.75}
-"""Forward through the network, where a method asks it what it sees; 15 of 20 layers are up to its last stage but one."""
+"""Forward through the network, where a method asks it what it sees; 15 of 20 layers are up to its third stage."""
 NORMS = {"samix": 2}
 """Batch norms of a method's own: one for each of two masks."""
 

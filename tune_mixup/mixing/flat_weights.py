@@ -31,8 +31,9 @@ def named_weights(model: nn.Module, weights: Tensor, *, for_training: bool = Fal
     kept: dict[str, Tensor] = {}
     for dtype in dict.fromkeys(tensor.dtype for tensor in numbers.values()):
         flat = weights.to(dtype)
-        statistics = flat[learned:].clone() if for_training else flat[learned:]
-        parts = (*torch.split(flat[:learned], sizes[:num_learned]), *torch.split(statistics, sizes[num_learned:]))
+        parts = list(torch.split(flat, sizes))
+        if for_training:
+            parts[num_learned:] = torch.split(flat[learned:].clone(), sizes[num_learned:])
         for (name, tensor), part in zip(numbers.items(), parts, strict=True):
             if tensor.dtype == dtype:
                 kept[name] = _laid_out(part.view(tensor.shape), tensor)

@@ -40,8 +40,8 @@ def averaged(before: Tensor, now: Tensor, momentum: float | Tensor) -> Tensor:
 
     The small share is what is rounded, not the large one: 0.999999 in single precision is 1 % off in what is left.
     """
-    rest = torch.as_tensor(1 - momentum, dtype=torch.float64, device=now.device)
-    return torch.lerp(before, now, rest.to(now.dtype))
+    rest = 1 - momentum
+    return torch.lerp(before, now, rest.to(now.dtype) if isinstance(rest, Tensor) else rest)
 
 
 def risen(momentum: float | Tensor, steps: Tensor, total: int) -> Tensor:
