@@ -38,11 +38,13 @@ class StagedNetwork(nn.Module):
         if there is no such stage.
         """
         edits = edits or {}
-        for depth in (*edits, *(() if until is None else (until,))):
+        for depth in edits:
             if not 0 <= depth <= len(self.stages):
                 raise ValueError(
                     f"an edit after stage {depth}; the network has stages 1 to {len(self.stages)}, and 0 is its input"
                 )
+        if until is not None and not 1 <= until <= len(self.stages):
+            raise ValueError(f"features after stage {until}; the network has stages 1 to {len(self.stages)}")
         hidden: Tensor = self.stem(edits[0](inputs) if 0 in edits else inputs)
         for depth, stage in enumerate(self.stages, start=1):
             hidden = stage(hidden)
