@@ -1,8 +1,8 @@
 """AutoMix: which pixels of two images a mixture shows is learned, beside the classifier and from its features.
 
 Liu et al., "AutoMix: Unveiling the Power of Mixup for Stronger Classifiers", ECCV 2022, arXiv:2103.13027; the block in
-the form of openmixup's CIFAR configurations, where lam reaches it by the mask's loss alone. `learned.py` says how a
-step goes.
+the form of openmixup's CIFAR configurations, where it is not told lam: the mask's loss alone knows it. `learned.py`
+says how a step goes.
 
 Differs from openmixup:
 

@@ -96,7 +96,7 @@ class LearnedMixer(Blender):
 
     @override
     def strength(self) -> float | None:
-        """By the law of lam, which labels are mixed with; the masks' means follow it within their margin."""
+        """By the law of lam, which labels are mixed with, whatever masks show."""
         return mean_minor_share(self.alpha)
 
     @abstractmethod
