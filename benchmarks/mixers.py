@@ -50,7 +50,8 @@ class Step:
         self.loss = CrossEntropy()
         self.generator = generator(0, "mix", device=self.device)
         made = generator(0, "init")
-        self.state: State = first_state(mixer, network, NUM_CLASSES, device=self.device, generator=made)
+        image = tuple(batch[0].shape[1:])
+        self.state: State = first_state(mixer, network, NUM_CLASSES, image=image, device=self.device, generator=made)
 
     def __call__(self) -> None:
         inputs, targets = self.batch

@@ -1,4 +1,4 @@
-"""Which method? Plain training, mixup and six of its descendants under one search, each with its own parameters.
+"""Which method? Plain training, mixup and eight of its descendants under one search, each with its own parameters.
 
     tune-mixup sweep methods --trials 64 --max-epochs 100 --gpus-per-trial 0.25
 
@@ -11,7 +11,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from tune_mixup.search_space import SearchSpace
 
-MIXED = ("mixup", "cutmix", "alignmixup", "attentivemix", "puzzlemix", "comixup", "generalized_mixup")
+MIXED = (
+    "mixup", "cutmix", "alignmixup", "attentivemix", "puzzlemix", "comixup", "automix", "samix", "generalized_mixup",
+)  # fmt: skip
 ALIGNED = {"mixing.name": ("alignmixup",)}
 GENERALIZED = {"mixing.name": ("generalized_mixup",)}
 PUZZLE = {"mixing.name": ("puzzlemix",)}
@@ -58,6 +60,8 @@ SPACE = SearchSpace(
         {"mixing.name": "attentivemix", "mixing.alpha": 2.0, **OPTIMIZER},
         {"mixing.name": "puzzlemix", "mixing.alpha": 1.0, "mixing.beta": 1.2, "mixing.eta": 0.2, **OPTIMIZER},
         {"mixing.name": "comixup", "mixing.alpha": 2.0, "mixing.tau": 0.83, **OPTIMIZER},
+        {"mixing.name": "automix", "mixing.alpha": 2.0, **OPTIMIZER},
+        {"mixing.name": "samix", "mixing.alpha": 2.0, **OPTIMIZER},
         {
             "mixing.name": "generalized_mixup",
             "mixing.alpha": 1.0,

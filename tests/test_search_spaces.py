@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from tune_mixup.config import TrialConfig
-from tune_mixup.mixing import METHODS, MIXERS
+from tune_mixup.mixing import MIXERS
 from tune_mixup.mixing.cutmix import CutMix
 from tune_mixup.mixing.mixture import Mixture
 from tune_mixup.mixing.mixup import Mixup
@@ -74,6 +74,17 @@ def test_every_method_that_can_be_tuned_has_a_space_of_its_own():
         ("gridmix", {"alpha": (0.2, 2), "min_holes": (2, 4), "max_holes": (6, 12)}),
         ("resizemix", {"min_tau": (0.07, 0.3), "max_tau": (0.6, 0.9)}),
         ("fmix", {"alpha": (0.2, 2), "decay": (1.5, 5)}),
+        (
+            "automix",
+            {
+                "alpha": (1, 2),
+                "mask_weight": (0.05, 0.5),
+                "mask_margin": (0, 0.2),
+                "lam_margin": (0, 0.1),
+                "momentum": (0.99, 0.9999),
+            },
+        ),
+        ("samix", {"alpha": (1, 2), "mask_weight": (0.05, 0.5), "mask_margin": (0, 0.2), "lam_margin": (0, 0.1)}),
         ("puzzlemix", {"beta": (0.4, 2.4), "gamma": (0, 1), "eta": (0.05, 0.5), "t_eps": (0.2, 2)}),
         ("comixup", {"beta": (0.16, 0.48), "tau": (0.81, 0.84), "eta": (0.01, 0.2)}),
         ("generalized_mixup", {"gamma": (2**-4, 2), "mu": (0, 0.95)}),
@@ -89,26 +100,29 @@ def test_the_benchmark_has_the_protocol_of_the_published_table():
     config = plan("benchmark_cifar10")
     assert config.metric == "val_accuracy_median"
     trials = [config.trial(point) for point in config.space.baselines]
-    assert {trial.mixing.name for trial in trials} == set(METHODS)
+    assert {trial.mixing.name for trial in trials} == set(MIXERS) - {"mixture"}
     for trial in trials:
         assert (trial.data.name, trial.model.name, trial.loss.name) == ("cifar10", "resnet18", "cross_entropy")
         assert (trial.optimizer.name, trial.optimizer.lr, trial.optimizer.momentum) == ("sgd", 0.1, 0.9)
         assert (trial.optimizer.weight_decay, trial.optimizer.nesterov) == (1e-4, False)
         assert (trial.schedule.name, trial.schedule.per, trial.schedule.warmup_epochs) == ("cosine", "epoch", 0)
         factors = [trial.schedule.lr_factor(float(epoch), 200) for epoch in (0, 50, 100, 150)]
-        assert factors == pytest.approx([(1 + math.cos(math.pi * epoch / 200)) / 2 for epoch in (0, 50, 100, 150)])
+        end = 0.5 if trial.mixing.name in ("automix", "samix") else 0.0
+        cosine = [(1 + math.cos(math.pi * epoch / 200)) / 2 for epoch in (0, 50, 100, 150)]
+        assert factors == pytest.approx([end + (1 - end) * factor for factor in cosine])
         assert (trial.training.epochs, trial.training.batch_size, trial.training.median_epochs) == (200, 100, 10)
 
 
 ALPHAS = {"mixup": 1.0, "cutmix": 0.2, "manifold_mixup": 2.0, "saliencymix": 0.2, "gridmix": 0.2, "resizemix": 1.0}
 LATER_ALPHAS = {"fmix": 0.2, "alignmixup": 2.0, "attentivemix": 2.0, "puzzlemix": 1.0, "comixup": 2.0}
+LEARNED_ALPHAS = {"automix": 2.0, "samix": 2.0}
 
 
-@pytest.mark.parametrize(("method", "alpha"), [*ALPHAS.items(), *LATER_ALPHAS.items()])
+@pytest.mark.parametrize(("method", "alpha"), [*ALPHAS.items(), *LATER_ALPHAS.items(), *LEARNED_ALPHAS.items()])
 def test_the_benchmark_starts_from_the_tables_settings(method, alpha):
     config = plan("benchmark_cifar10")
     (point,) = (point for point in config.space.baselines if point["mixing.name"] == method)
-    expected = METHODS[method](alpha=alpha)
+    expected = MIXERS[method](alpha=alpha)
     assert config.trial(point).mixing == expected
 
 

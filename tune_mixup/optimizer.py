@@ -104,15 +104,27 @@ class Sgd(Optimizer):
 
     @override
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """torch.optim.SGD."""
-        return without_compiler(torch.optim.SGD)(
+        """torch.optim.SGD; parameters may get their first gradient later than others."""
+        built = without_compiler(torch.optim.SGD)(
             self._groups(parameters), lr=self.lr, momentum=self.momentum, nesterov=self.nesterov, fused=True
         )
+        if self.momentum:
+            built.register_step_pre_hook(_begin_late)
+        return built
 
     @override
     def decay_(self, parameters: list[nn.Parameter], *, lr: Tensor, weight_decay: Tensor) -> None:
         """To the gradients."""
         decay_gradients_(parameters, weight_decay)
+
+
+def _begin_late(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    """Momentum 0, which is none, for what has a gradient for the first time after others: torch takes all or none."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    if 0 < len(optimizer.state) < len(parameters):
+        for parameter in parameters:
+            if parameter.grad is not None and parameter not in optimizer.state:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 class AdaptiveMoments(Optimizer, ABC):

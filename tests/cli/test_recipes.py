@@ -173,6 +173,8 @@ PUBLISHED = {
     "fmix": ["mixing.alpha=0.2", "mixing.variant=official", "mixing.partners.name=deranged"],
     "gridmix": ["mixing.alpha=0.2", "mixing.variant=openmixup"],
     "resizemix": ["mixing.alpha=1"],
+    "automix": ["schedule.final_lr_fraction=0.5", "mixing.momentum_steps=600000"],
+    "samix": ["schedule.final_lr_fraction=0.5", "mixing.momentum_steps=600000"],
 }
 
 

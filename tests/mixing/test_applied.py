@@ -26,6 +26,8 @@ CPU = torch.device("cpu")
 K = 4
 HARDLY_EVER, HARDLY_NEVER = 1e-9, 1 - 1e-9
 METHODS = sorted(MIXERS.keys() - {"erm"})
+ONCE = [name for name in METHODS if issubclass(MIXERS[name], BatchMixer)]
+"""Methods that mix a batch once, before the network sees it."""
 SMALL = {
     "data.name": "synthetic",
     "data.num_classes": 4,
@@ -54,8 +56,8 @@ def examples():
     return torch.randn(8, 3, 8, 8, generator=made(1)), torch.eye(K).repeat(2, 1)
 
 
-def begun(mixer: Mixer):
-    return first_state(mixer, network(), K, device=CPU, generator=made(2))
+def begun(mixer: Mixer, model: nn.Module | None = None):
+    return first_state(mixer, model or network(), K, image=(3, 8, 8), device=CPU, generator=made(2))
 
 
 def batch_of(mixer: BatchMixer, generator: torch.Generator):
@@ -166,7 +168,7 @@ def test_a_derived_class_with_the_old_name_is_told_the_new_one():
 # Batches
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ONCE)
 def test_the_share_of_batches_is_mixed_and_the_others_stay_as_they_came(name):
     inputs, targets = examples()
     some, every = MIXERS[name](applied=0.4), MIXERS[name]()
@@ -184,7 +186,7 @@ def test_the_share_of_batches_is_mixed_and_the_others_stay_as_they_came(name):
     assert 60 * 0.6 - 4 * (60 * 0.24) ** 0.5 - 4 <= stayed <= 60 * 0.6 + 4 * (60 * 0.24) ** 0.5
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ONCE)
 def test_a_batch_draws_the_same_whether_it_is_mixed_or_not(name):
     generators = [made(3), made(3)]
     for applied, generator in zip((HARDLY_EVER, HARDLY_NEVER), generators, strict=True):

@@ -50,7 +50,7 @@ def test_mixed_batches_are_channels_last_where_the_images_are(name):
         torch.manual_seed(0)
         model = TinyResNet(width=2).build(channels=3, num_classes=K)
     inputs, targets = images(), torch.eye(K)[torch.arange(8) % K]
-    state = first_state(mixer, model, K, device=torch.device("cpu"), generator=made(1))
+    state = first_state(mixer, model, K, image=(3, 12, 10), device=torch.device("cpu"), generator=made(1))
     mixed = mixer.blend(model, inputs, targets, state, epoch=0, generator=made(2))
     assert mixed.inputs.is_contiguous(memory_format=LAST)
     again = mixer.blend(model, images(torch.contiguous_format), targets, state, epoch=0, generator=made(2))

@@ -36,7 +36,7 @@ def blend(mixer: Mixer, state):
 
 
 def begun(mixer: Mixer):
-    return first_state(mixer, network(), K, device=CPU, generator=made(2))
+    return first_state(mixer, network(), K, image=(3, 16, 16), device=CPU, generator=made(2))
 
 
 def equal(first, second) -> None:

@@ -8,6 +8,7 @@ from tune_mixup.loss import CrossEntropy
 from tune_mixup.mixing import MIXERS
 from tune_mixup.mixing.alignmixup import AlignMixup
 from tune_mixup.mixing.attentivemix import AttentiveMix
+from tune_mixup.mixing.base import BatchMixer
 from tune_mixup.mixing.comixup import CoMixup
 from tune_mixup.mixing.confusion_partners import ConfusionPartners
 from tune_mixup.mixing.cutmix import CutMix
@@ -28,7 +29,9 @@ from tune_mixup.testing import MixerContract
 from tune_mixup.testing.batches import generator, linear
 from tune_mixup.testing.batches import trained_batch as batch
 
-SETTINGS = {name: mixer() for name, mixer in MIXERS.items()} | {
+ONCE = [name for name, mixer in MIXERS.items() if issubclass(mixer, BatchMixer)]
+"""Methods that mix a batch once; what the others promise is checked beside them."""
+SETTINGS = {name: MIXERS[name]() for name in ONCE} | {
     "mixup alpha 0.2": Mixup(alpha=0.2),
     "mixup per sample": Mixup(per="sample"),
     "cutmix half": CutMix(applied=0.5),
@@ -224,7 +227,7 @@ OTHER_PATHS = (
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*MIXERS, *OTHER_PATHS])
+@pytest.mark.parametrize("name", [*ONCE, *OTHER_PATHS])
 def test_compiled_mixing_is_the_same_mixing(name):
     mixer = SETTINGS[name]
     inputs, targets, state = batch(mixer)

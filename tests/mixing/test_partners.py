@@ -25,6 +25,7 @@ from tune_mixup.models.tiny_resnet import TinyResNet
 
 CPU = torch.device("cpu")
 K = 5
+IMAGE = (3, 8, 8)
 PARTNERED = [name for name, method in METHODS.items() if "partners" in method.model_fields]
 every_partnered = pytest.mark.parametrize("name", PARTNERED)
 
@@ -50,7 +51,7 @@ def method(name: str, **settings):
 
 def train(mixer, *, epochs=3, steps=3):
     network = build()
-    state = first_state(mixer, network, K, device=CPU, generator=generator(10))
+    state = first_state(mixer, network, K, image=IMAGE, device=CPU, generator=generator(10))
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     losses = []
     for epoch in range(epochs):
@@ -114,7 +115,7 @@ def test_deranged_partners_of_one_example_and_of_many():
 def test_classes_meet_as_the_pairing_matrix_says(name, pairing):
     mixer = method(name, pairing=pairing, gamma=2.0, mu=0.0)
     network = build()
-    state = dict(first_state(mixer, network, K, device=CPU, generator=generator()))
+    state = dict(first_state(mixer, network, K, image=IMAGE, device=CPU, generator=generator()))
     counts = reference.confusion_like(K)
     np.fill_diagonal(counts, 0)
     state["counts"] = torch.tensor(counts)
@@ -134,7 +135,8 @@ def test_classes_meet_as_the_pairing_matrix_says(name, pairing):
 @every_partnered
 def test_confusions_are_counted_on_what_the_method_mixed(name):
     mixer, network = method(name), build()
-    (inputs, targets), state = examples(), first_state(mixer, network, K, device=CPU, generator=generator())
+    inputs, targets = examples()
+    state = first_state(mixer, network, K, image=IMAGE, device=CPU, generator=generator())
     network.eval()
     mixed = mixer.blend(network, inputs, targets, state, epoch=0, generator=generator(3))
     output = mixer.step(network, inputs, targets, state, epoch=0, generator=generator(3), loss=CrossEntropy())

@@ -51,7 +51,7 @@ def test_methods_that_train_with_the_lam_they_draw_have_its_minor_share(alpha):
     expected = mean_minor_share(alpha)
     names = ("mixup", "fmix", "generalized_mixup", "manifold_mixup", "alignmixup", *sorted(BY_DATA))
     mixers = [MIXERS[name](alpha=alpha) for name in names]
-    assert [mixer.strength() for mixer in mixers] == [expected] * 7
+    assert [mixer.strength() for mixer in mixers] == [expected] * 9
 
 
 @pytest.mark.parametrize("alpha", [0.001, 0.05, 0.2, 1.0, 4.0, 1e6])
@@ -102,8 +102,8 @@ SETTINGS = {
     "mixture": ("members.mixup.alpha", "members.cutmix.alpha", "members.resizemix.alpha", "weights.resizemix"),
 }
 """What each method's own space searches of what its strength depends on, and a little more."""
-BY_DATA = {"attentivemix", "puzzlemix"}
-"""Methods whose lam follows the images and the network, and whose strength goes by the lam that is drawn."""
+BY_DATA = {"attentivemix", "puzzlemix", "automix", "samix"}
+"""Methods whose masks follow the images and the network, and whose strength goes by the lam that is drawn."""
 MEASURED = {"comixup"}
 """Methods that draw no lam, and whose strength is what was seen; their own tests look for it."""
 VARIANTS = [

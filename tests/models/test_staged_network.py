@@ -50,6 +50,19 @@ def test_a_stage_that_does_not_exist_is_refused(network, after):
         network(torch.ones(1), edits={after: lambda features: features})
 
 
+@pytest.mark.parametrize(("until", "expected"), [(1, 6 + 6), (2, (6 + 6) * 5)])
+def test_the_features_after_a_stage_are_those_before_the_next(network, until, expected):
+    """The edit after stage 1 doubles them; what is behind the stage that is asked for is not run."""
+    network.head = None
+    assert network(torch.ones(1), edits={1: lambda x: 2 * x}, until=until).item() == expected
+
+
+@pytest.mark.parametrize("until", [-1, 0, 3])
+def test_features_after_a_stage_that_does_not_exist_are_refused(network, until):
+    with pytest.raises(ValueError, match=rf"features after stage {until}; the network has stages 1 to 2"):
+        network(torch.ones(1), until=until)
+
+
 @pytest.mark.parametrize(("setting", "expected"), [(None, 10), (10, 10), (100, 100)])
 def test_the_outputs_are_the_setting_or_the_classes_of_the_data(setting, expected):
     assert TinyResNet(num_classes=setting).outputs(10) == expected

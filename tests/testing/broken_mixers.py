@@ -2,6 +2,7 @@
 
 import torch
 from pydantic import PrivateAttr
+from torch import nn
 
 from tune_mixup.mixing import MixedBatch
 from tune_mixup.mixing.base import InputMixer, StepOutput
@@ -126,6 +127,17 @@ class StateHasAGraph(StateGrows):
             self, model, inputs, targets, dict(state), epoch=epoch, generator=generator, loss=loss
         )  # fmt: skip
         return output._replace(state={"seen": output.loss.reshape(1)})
+
+
+class UnusedParameter(Right):
+    def begin(self, model, state, inputs, *, generator):
+        return {**state, "seen": nn.Parameter(torch.zeros(inputs.shape[1]))}
+
+
+class OtherParameter(UnusedParameter):
+    def step(self, model, inputs, targets, state, *, epoch, generator, loss):
+        output = super().step(model, inputs, targets, state, epoch=epoch, generator=generator, loss=loss)
+        return output._replace(state={"seen": state["seen"] * 2})
 
 
 class ChangesItsState(StateGrows):

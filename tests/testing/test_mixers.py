@@ -33,6 +33,8 @@ CASES = [
     (broken.OtherOperators(), "a_captured_step_would_hold_for_any_epoch", "other operators in another epoch"),
     (broken.StateGrows(), "the_state_keeps_its_names_shapes_types_and_device", "keep names, shapes and types"),
     (broken.StateHasAGraph(), "the_state_keeps_its_names_shapes_types_and_device", "detach what is remembered"),
+    (broken.OtherParameter(), "the_state_keeps_its_names_shapes_types_and_device", "detach what is remembered"),
+    (broken.UnusedParameter(), "a_step_trains_on_distributions", "seen of the state is a parameter and gets no finite"),
     (broken.EndlessSnapshot(), "snapshots_are_finite_tensors_on_the_cpu", "snapshot seen is not finite"),
     (broken.OtherCanonical(), "the_canonical_settings_train_alike", "train to other losses"),
     (broken.TooStrong(), "the_strength_is_a_share_up_to_a_half", "must be 0 to 1/2"),

@@ -28,6 +28,8 @@ METHODS = sorted(MIXERS.keys() - {"erm"})
 def config(name, **settings):
     if name == "puzzlemix":  # on images of 20 pixels, patches of usual size would be single pixels
         settings = {"t_size": 0, **settings}
+    if name == "comixup":  # which leaves images whole that are salient everywhere, as long as anything speaks for it
+        settings = {"beta": 0.0, "gamma": 0.0, "eta": 0.0, **settings}
     return TrialConfig.from_dotted(SMALL, {"mixing.name": name}, {f"mixing.{key}": v for key, v in settings.items()})
 
 
@@ -51,10 +53,22 @@ def test_warm_up_is_plain_training_to_the_bit_and_then_comes_mixing(name):
 def test_cool_down_goes_on_from_mixed_epochs_by_plain_training(name):
     cooled, mixed, plain = Trainer(config(name, cooldown_epochs=1)), Trainer(config(name)), Trainer(config("erm"))
     assert timeless(cooled.train_epoch()) == timeless(mixed.train_epoch())
-    state = copy.deepcopy(cooled.state_dict())  # the optimizer takes its buffers as they are
+    state = copy.deepcopy(cooled.state_dict())
+    del state["optimizer"]  # which may have parameters of the method beside the network's
     plain.load_state_dict({**state, "identity": plain.config.identity(), "mixer": {}})
+    for one, other in zip(cooled.model.parameters(), plain.model.parameters(), strict=True):
+        plain.step.optimizer.state[other] = copy.deepcopy(cooled.step.optimizer.state[one])
     assert timeless(cooled.train_epoch()) == timeless(plain.train_epoch())
     assert all(torch.equal(one, other) for one, other in zip(weights(cooled), weights(plain), strict=True))
+
+
+@pytest.mark.parametrize("name", ["automix", "samix"])
+def test_what_a_method_has_learned_stays_in_epochs_without_mixing(name):
+    cooled = Trainer(config(name, cooldown_epochs=1))
+    cooled.train_epoch()
+    learned = {key: tensor.clone() for key, tensor in cooled.mixer_state.items() if tensor.requires_grad}
+    cooled.train_epoch()
+    assert learned and all(torch.equal(cooled.mixer_state[key], tensor) for key, tensor in learned.items())
 
 
 @pytest.mark.parametrize("stop", [1, 2])

@@ -15,7 +15,7 @@ from tune_mixup.analysis.drawing import figure_class
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.augment import normalise
 from tune_mixup.data.base import TrainingData, load
-from tune_mixup.mixing.base import BatchMixer, MixedBatch, Mixer
+from tune_mixup.mixing.base import Blender, MixedBatch, Mixer
 from tune_mixup.mixing.first_state import first_state
 from tune_mixup.record.targets import check_file, write_file
 from tune_mixup.seeding import generator
@@ -108,16 +108,17 @@ def examples(
     Of `NUM_DRAWS` draws an image has the first with a partner that is not itself and lam within `WELL_MIXED`; where
     there is none, the first of those that come nearest to that.
 
-    Raises ValueError for a method that can't mix this data, or that does not mix a batch once.
+    Raises ValueError for a method that can't mix this data, or whose mixed batches can't be looked at.
     """
-    if not isinstance(mixer, BatchMixer):
+    if not isinstance(mixer, Blender):
         raise ValueError("it makes more of a batch than one mixed batch")
     height, width = data.size
     mixer.check_data(height=height, width=width, num_classes=data.num_classes)
     inputs = normalise(data.train.images[index], data.mean, data.std)
     targets = torch.eye(data.num_classes)[data.train.targets[index]]
     made = generator(seed, "init", epoch=1)
-    state = first_state(mixer, model, data.num_classes, device=inputs.device, generator=made)
+    image = (data.channels, height, width)
+    state = first_state(mixer, model, data.num_classes, image=image, device=inputs.device, generator=made)
 
     def mix(epoch: int) -> MixedBatch:
         return mixer.blend(model, inputs, targets, state, epoch=0, generator=generator(seed, "mix", epoch=epoch))

@@ -97,5 +97,6 @@ def _look(configs: list[dict[str, object]]) -> tuple[str | None, int, dict[str, 
         except (ValueError, OSError) as error:
             return said(error, 1000), 0, {}
         found[config.data.source()] = data.fingerprint
-        largest = max(largest, expected_bytes(config, channels=data.channels, num_classes=data.num_classes))
+        image = (data.channels, *data.size)
+        largest = max(largest, expected_bytes(config, image=image, num_classes=data.num_classes))
     return None, largest, found

@@ -66,7 +66,8 @@ def spectrograms_of(layout: Layout, *, front_end: Name, sample_rate: int) -> Con
         for text in (one.relative, one.part, digest)
     ]
     heard = [text for one, sound in zip(layout.noise, noise, strict=True) for text in (one.relative, sound.digest)]
-    return Contents(layout.class_names, parts, of_parts([repr(layout.class_names), *trained, *heard]))
+    fingerprint = of_parts([repr(layout.class_names), *trained, *heard])
+    return Contents(layout.class_names, parts, fingerprint, bad={}, split_off=False)
 
 
 class _Sounds:

@@ -23,16 +23,25 @@ FILLING = (Tensor.normal_, Tensor.uniform_, Tensor.bernoulli_, Tensor.random_)
 """What draws a network's first weights, in place."""
 
 
-def expected_bytes(config: TrialConfig, *, channels: int, num_classes: int) -> int:
-    """About how large the largest state of an unfinished trial is: weights, what the optimizer keeps, the mixer's."""
+def expected_bytes(config: TrialConfig, *, image: tuple[int, int, int], num_classes: int) -> int:
+    """About how large the largest state of an unfinished trial is: weights, what the optimizer keeps, the mixer's.
+
+    `image` is C, H and W of the images.
+    """
     outputs = config.model.outputs(num_classes)
     with torch.device("meta"), _Unfilled():
-        model = config.model.build(channels=channels, num_classes=outputs)
-    shapes = [parameter.shape for parameter in model.parameters()]
-    kept = kept_by(config.optimizer, shapes)
+        model = config.model.build(channels=image[0], num_classes=outputs)
     mixer = first_state(
-        config.mixing.simplest(), model, outputs, device=torch.device("cpu"), generator=torch.Generator()
+        config.mixing.simplest(),
+        model,
+        outputs,
+        image=image,
+        device=torch.device("cpu"),
+        generator=torch.Generator(),
     )
+    trained = (tensor for tensor in mixer.values() if tensor.requires_grad)
+    shapes = [parameter.shape for parameter in (*model.parameters(), *trained)]
+    kept = kept_by(config.optimizer, shapes)
     parts: list[Mapping[Any, Any]] = [model.state_dict(), *(kept[shape] for shape in shapes), mixer]
     form = {place: {key: _hollow(value) for key, value in part.items()} for place, part in enumerate(parts)}
     values = sum(_bytes(value) for part in parts for value in part.values())

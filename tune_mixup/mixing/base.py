@@ -8,8 +8,7 @@ Shapes: B batch, K classes, C channels, H x W pixels. `lam` weighs the row's *ow
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from functools import partial
-from typing import ClassVar, Literal, NamedTuple, final
+from typing import ClassVar, NamedTuple, final
 
 import torch
 from torch import Generator, Tensor, nn
@@ -18,19 +17,22 @@ from typing_extensions import override
 from tune_mixup.loss import Loss
 from tune_mixup.mixing.applied import AppliedSettings
 from tune_mixup.mixing.lam import Alpha as Alpha
+from tune_mixup.mixing.lam import Per as Per
+from tune_mixup.mixing.lam import draw_size as draw_size
 from tune_mixup.mixing.lam import mean_minor_share as mean_minor_share
 from tune_mixup.mixing.lam import sample_lam as sample_lam
 from tune_mixup.mixing.mixed_batch import Blend as Blend
 from tune_mixup.mixing.mixed_batch import MixedBatch as MixedBatch
+from tune_mixup.mixing.rows import forward as forward
 from tune_mixup.mixing.rows import interpolate as interpolate
 from tune_mixup.mixing.rows import mix_rows as mix_rows
 from tune_mixup.mixing.rows import take_rows as take_rows
 from tune_mixup.mixing.selection import select, unmixed
 
 State = Mapping[str, Tensor]
-"""A mixer's state: named tensors, saved with every checkpoint. Empty for methods that remember nothing."""
-Per = Literal["batch", "sample"]
-"""What gets its own lam, and its own mask where there is one."""
+"""A mixer's state: named tensors, saved with every checkpoint. Empty for methods that remember nothing.
+One that requires a gradient is a parameter, which the optimizer trains beside the network's; steps give it back as is.
+"""
 
 
 class StepOutput(NamedTuple):
@@ -67,6 +69,11 @@ class Mixer(AppliedSettings, ABC):
     def capturable(self) -> bool:
         """Whether a CUDA graph can have the step: the same kernels in any epoch, on tensors of the same sizes."""
         return True
+
+    @property
+    def step_applies(self) -> bool:
+        """Whether `step` itself leaves batches as they came where `applied` says so, before the network sees them."""
+        return False
 
     @property
     def min_stages(self) -> int:
@@ -138,6 +145,15 @@ class Mixer(AppliedSettings, ABC):
         changed = any(reader in vars(kind) for kind in order[:named] for reader in readers)
         return frozenset() if changed else cls.in_state
 
+    def begin(self, model: nn.Module, state: State, inputs: Tensor, *, generator: Generator) -> State:
+        """The state with which training begins, from that of `init` and a look at the network's first weights.
+
+        Here a method makes its parameters, which may be as many as features have channels: `inputs` float
+        [1, C, H, W] has the shape of an image, and no content. `generator` is on the CPU. Raises ValueError for a
+        network or images that the method can't work with.
+        """
+        return self.follow(model, state)
+
     def follow(self, model: nn.Module, state: State) -> State:
         """The state with what it has of the network's weights as they are now; called on the first ones, too."""
         return state
@@ -177,7 +193,7 @@ class Mixer(AppliedSettings, ABC):
         Both are made where there is a choice, which is drawn behind all that `step` draws.
         """
         mixed = self.step(model, inputs, targets, state, epoch=epoch, generator=generator, loss=loss)
-        if self.applied == 1:
+        if self.applied == 1 or self.step_applies:
             return mixed
         chosen = self.draw_applied((), device=inputs.device, generator=generator)
         plain = self.plain_step(model, inputs, targets, mixed.state, loss=loss)
@@ -204,22 +220,31 @@ class Mixer(AppliedSettings, ABC):
         return {}
 
 
-class BatchMixer(Mixer):
-    """A method that mixes the batch once: `blend` says how, and `observe` may learn from the outcome."""
-
-    draws_applied: ClassVar[bool] = False
-    """Whether `blend` itself draws what is mixed, among its other draws, as methods did before all could."""
-
-    @property
-    def trains_beside(self) -> str:
-        """The setting that has `step` train on more than the mixed batch, which a mixture does not; empty for none."""
-        return ""
+class Blender(Mixer):
+    """A method whose mixed batches can be looked at."""
 
     @abstractmethod
     def blend(
         self, model: nn.Module, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator
     ) -> MixedBatch:
         """The mixed batch, arguments as in `step`; `model` is for methods that look where it looks."""
+
+
+class BatchMixer(Blender):
+    """A method that mixes the batch once: `blend` says how, and `observe` may learn from the outcome."""
+
+    draws_applied: ClassVar[bool] = False
+    """Whether `blend` itself draws what is mixed, among its other draws, as methods did before all could."""
+
+    @property
+    @override
+    def step_applies(self) -> bool:
+        return True
+
+    @property
+    def trains_beside(self) -> str:
+        """The setting that has `step` train on more than the mixed batch, which a mixture does not; empty for none."""
+        return ""
 
     def mixed_batch(
         self, model: nn.Module, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator
@@ -254,21 +279,6 @@ class BatchMixer(Mixer):
         return StepOutput(loss(logits, mixed.soft_targets), logits, mixed.soft_targets, state)
 
     @override
-    def take_step(
-        self,
-        model: nn.Module,
-        inputs: Tensor,
-        targets: Tensor,
-        state: State,
-        *,
-        epoch: int,
-        generator: Generator,
-        loss: Loss,
-    ) -> StepOutput:
-        """`step`, whose batches are mixed or not before the network sees them."""
-        return self.step(model, inputs, targets, state, epoch=epoch, generator=generator, loss=loss)
-
-    @override
     def plain_step(self, model: nn.Module, inputs: Tensor, targets: Tensor, state: State, *, loss: Loss) -> StepOutput:
         """That of plain training; the state learns from the outcome as from that of mixed batches."""
         output = super().plain_step(model, inputs, targets, state, loss=loss)
@@ -288,18 +298,3 @@ class InputMixer(BatchMixer):
         self, model: nn.Module, inputs: Tensor, targets: Tensor, state: State, *, epoch: int, generator: Generator
     ) -> MixedBatch:
         return self.mix(inputs, targets, state, epoch=epoch, generator=generator)
-
-
-def forward(model: nn.Module, mixed: MixedBatch) -> Tensor:
-    """The logits [B, K] of a mixed batch, with its features mixed where it says so."""
-    edits = {
-        depth: partial(mix_rows, mixed.partner, lam, blend=mixed.blends.get(depth, interpolate))
-        for depth, lam in mixed.hidden.items()
-    }
-    logits: Tensor = model(mixed.inputs, edits=edits) if edits else model(mixed.inputs)
-    return logits
-
-
-def draw_size(per: Per, inputs: Tensor) -> tuple[int, ...]:
-    """The shape of what is drawn once per batch, (), or once per sample, (B,), for inputs [B, ...]."""
-    return () if per == "batch" else (len(inputs),)

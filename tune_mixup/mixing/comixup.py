@@ -83,6 +83,12 @@ class CoMixup(BatchMixer):
         """The weight of the clean images, where they have any."""
         return "clean_lam" if self.clean_lam else ""
 
+    @property
+    @override
+    def step_applies(self) -> bool:
+        """Not with clean images: a batch that is not mixed must do without their loss as well."""
+        return not self.clean_lam
+
     @override
     def canonical(self) -> Mixer:
         """Without mixing this is plain training, whatever `clean_lam` is; what has no effect is as by default."""
@@ -146,22 +152,6 @@ class CoMixup(BatchMixer):
         logits: Tensor = model(mixed.inputs)
         total = loss(logits, mixed.soft_targets) + self.clean_lam * clean.loss
         return StepOutput(total, logits, mixed.soft_targets, state)
-
-    @override
-    def take_step(
-        self,
-        model: nn.Module,
-        inputs: Tensor,
-        targets: Tensor,
-        state: State,
-        *,
-        epoch: int,
-        generator: Generator,
-        loss: Loss,
-    ) -> StepOutput:
-        """With clean images a batch that is not mixed must do without their loss as well."""
-        take = Mixer.take_step if self.clean_lam else BatchMixer.take_step
-        return take(self, model, inputs, targets, state, epoch=epoch, generator=generator, loss=loss)
 
     def assemble(
         self, inputs: Tensor, targets: Tensor, saliency: Tensor, state: State, *, generator: Generator

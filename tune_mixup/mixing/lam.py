@@ -1,7 +1,7 @@
 """lam, the weight of a row's own example: its setting, its draws, and how much they mix on average."""
 
 import math
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import AfterValidator, Field
@@ -9,6 +9,8 @@ from torch import Generator, Tensor
 
 from tune_mixup.torch_internals import standard_gamma
 
+Per = Literal["batch", "sample"]
+"""What gets its own lam, and its own mask where there is one."""
 SMALLEST_ALPHA = 1e-3
 """Below it lam is 0 or 1 but for one draw in fifty: swapping images is no mixing."""
 
@@ -53,3 +55,8 @@ def mean_minor_share(alpha: float) -> float:
     else:  # there the difference of the two is all rounding
         log_ratio = -math.log(math.pi * (alpha + 0.25)) / 2
     return -math.expm1(log_ratio) / 2
+
+
+def draw_size(per: Per, inputs: Tensor) -> tuple[int, ...]:
+    """The shape of what is drawn once per batch, (), or once per sample, (B,), for inputs [B, ...]."""
+    return () if per == "batch" else (len(inputs),)

@@ -190,6 +190,14 @@ class Mixture(BatchMixer):
         )
 
     @override
+    def begin(self, model: nn.Module, state: State, inputs: Tensor, *, generator: Generator) -> State:
+        """What every member begins with."""
+        return _joined(
+            (label, member.begin(model, _of(label, state), inputs, generator=generator))
+            for label, member in self._active.items()
+        )
+
+    @override
     def follow(self, model: nn.Module, state: State) -> State:
         """What every member takes from the network."""
         return _joined((label, member.follow(model, _of(label, state))) for label, member in self._active.items())

@@ -1,9 +1,11 @@
-"""Rows of a batch: whose they are, and how two are blended."""
+"""Rows of a batch: whose they are, how two are blended, and how a network sees them."""
+
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from tune_mixup.mixing.mixed_batch import Blend
+from tune_mixup.mixing.mixed_batch import Blend, MixedBatch
 
 
 def interpolate(own: Tensor, other: Tensor, lam: Tensor) -> Tensor:
@@ -29,3 +31,13 @@ def take_rows(rows: Tensor, index: Tensor) -> Tensor:
     if rows.ndim == 4 and not rows.is_contiguous() and rows.is_contiguous(memory_format=torch.channels_last):
         return rows.permute(0, 2, 3, 1)[index].permute(0, 3, 1, 2)
     return rows[index]
+
+
+def forward(model: nn.Module, mixed: MixedBatch) -> Tensor:
+    """The logits [B, K] of a mixed batch, with its features mixed where it says so."""
+    edits = {
+        depth: partial(mix_rows, mixed.partner, lam, blend=mixed.blends.get(depth, interpolate))
+        for depth, lam in mixed.hidden.items()
+    }
+    logits: Tensor = model(mixed.inputs, edits=edits) if edits else model(mixed.inputs)
+    return logits

@@ -8,9 +8,7 @@ Shapes: B batch, C channels, H x W pixels, h x w places of a map.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from functools import partial
-from itertools import chain
 from typing import Annotated, Literal
 
 import torch
@@ -20,6 +18,7 @@ from torch.func import functional_call
 from typing_extensions import override
 
 from tune_mixup.mixing.base import State
+from tune_mixup.mixing.flat_weights import flat_weights, named_weights, num_weights
 from tune_mixup.mixing.saliency import evaluating
 from tune_mixup.parts import Part, PartOf
 
@@ -66,12 +65,6 @@ TEACHERS: dict[str, type[Teacher]] = {"ema": EmaTeacher}
 AnyTeacher = Annotated[Teacher, PartOf(TEACHERS, "a teacher")]
 
 
-@torch.no_grad()
-def flat_weights(model: nn.Module) -> Tensor:
-    """All weights of a network, and its running statistics, one after the other: float32 [P], a copy."""
-    return torch.cat([tensor.reshape(-1).float() for _, tensor in _numbers(model)])
-
-
 def attention_by(model: nn.Module, weights: Tensor, images: Tensor, *, layer: int | None) -> Tensor:
     """The mean over channels of the features that a network with these weights has of images, float32 [B, h, w].
 
@@ -84,8 +77,14 @@ def attention_by(model: nn.Module, weights: Tensor, images: Tensor, *, layer: in
     depths = range(1, num_stages + 1) if layer is None else [layer]
     seen: dict[int, Tensor] = {}
     edits = {depth: partial(_see, seen, depth) for depth in depths}
+    if len(weights) != num_weights(model):
+        raise ValueError(
+            f"mixing.teacher: got a network of {len(weights):,} weights and statistics, the one that is trained has "
+            f"{num_weights(model):,}; a teacher must have the same architecture, with as many classes, or a network of "
+            "its own"
+        )
     with torch.no_grad(), evaluating(model):
-        functional_call(model, _named(model, weights), (images,), {"edits": edits})
+        functional_call(model, named_weights(model, weights), (images,), {"edits": edits})
     maps = [features for features in seen.values() if features.ndim == 4 and features[0, 0].numel() > 1]
     return (maps[-1] if maps else images).detach().float().mean(1)
 
@@ -94,34 +93,3 @@ def _see(seen: dict[int, Tensor], depth: int, features: Tensor) -> Tensor:
     # A copy, for the layer behind may write its result over the features.
     seen[depth] = features.clone()
     return features
-
-
-def _numbers(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """The named tensors of a network that hold numbers, not counts."""
-    named = chain(model.named_parameters(), model.named_buffers())
-    return ((name, tensor) for name, tensor in named if tensor.is_floating_point())
-
-
-def _named(model: nn.Module, weights: Tensor) -> dict[str, Tensor]:
-    """The weights [P] as the tensors of `model`, by name, each of its type and layout."""
-    numbers = dict(_numbers(model))
-    sizes = [tensor.numel() for tensor in numbers.values()]
-    if sum(sizes) != len(weights):
-        raise ValueError(
-            f"mixing.teacher: got a network of {len(weights):,} weights and statistics, the one that is trained has "
-            f"{sum(sizes):,}; a teacher must have the same architecture, with as many classes, or a network of its own"
-        )
-    kept: dict[str, Tensor] = {}
-    for dtype in dict.fromkeys(tensor.dtype for tensor in numbers.values()):
-        parts = torch.split(weights.to(dtype), sizes)
-        for (name, tensor), part in zip(numbers.items(), parts, strict=True):
-            if tensor.dtype == dtype:
-                kept[name] = _laid_out(part.view(tensor.shape), tensor)
-    return kept
-
-
-def _laid_out(values: Tensor, like: Tensor) -> Tensor:
-    """`values` in the memory layout of `like`."""
-    if like.ndim == 4 and not like.is_contiguous() and like.is_contiguous(memory_format=torch.channels_last):
-        return values.contiguous(memory_format=torch.channels_last)
-    return values

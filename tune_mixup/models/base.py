@@ -24,8 +24,14 @@ class StagedNetwork(nn.Module):
         self.head = head
 
     @override
-    def forward(self, inputs: Tensor, *, edits: Mapping[int, Callable[[Tensor], Tensor]] | None = None) -> Tensor:
-        """Logits [B, K] of inputs float [B, C, H, W].
+    def forward(
+        self,
+        inputs: Tensor,
+        *,
+        edits: Mapping[int, Callable[[Tensor], Tensor]] | None = None,
+        until: int | None = None,
+    ) -> Tensor:
+        """Logits [B, K] of inputs float [B, C, H, W], or the features after stage `until`, counted from 1.
 
         The features after stage d (counted from 1; 0 is the input itself) are replaced by `edits[d](features)`, which
         is how methods that mix hidden layers reach them. An edit must not write into its argument. Raises ValueError
@@ -37,11 +43,15 @@ class StagedNetwork(nn.Module):
                 raise ValueError(
                     f"an edit after stage {depth}; the network has stages 1 to {len(self.stages)}, and 0 is its input"
                 )
-        hidden = self.stem(edits[0](inputs) if 0 in edits else inputs)
+        if until is not None and not 1 <= until <= len(self.stages):
+            raise ValueError(f"features after stage {until}; the network has stages 1 to {len(self.stages)}")
+        hidden: Tensor = self.stem(edits[0](inputs) if 0 in edits else inputs)
         for depth, stage in enumerate(self.stages, start=1):
             hidden = stage(hidden)
             if depth in edits:
                 hidden = edits[depth](hidden)
+            if depth == until:
+                return hidden
         logits: Tensor = self.head(hidden)
         return logits
 

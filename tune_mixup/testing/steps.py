@@ -11,7 +11,7 @@ from tune_mixup.mixing import AnyMixer, Mixer
 from tune_mixup.mixing.base import StepOutput
 from tune_mixup.mixing.first_state import first_state
 from tune_mixup.models.base import StagedNetwork
-from tune_mixup.testing.batches import CPU, Batch, changed, copies, generator, network_for, trained_batch
+from tune_mixup.testing.batches import CPU, Batch, changed, copies, generator, linear_for, trained_batch
 from tune_mixup.testing.parts import PartContract
 from tune_mixup.testing.watching import global_generators_untouched, no_reads_on_the_host, operators_noted
 
@@ -56,7 +56,7 @@ class StepContract(PartContract[M], Generic[M]):
     ) -> StepOutput:
         """A step of the part, or of `mixer`, on a batch."""
         return (mixer or self.part).step(
-            model or network_for(batch),
+            model or self.network(batch),
             batch.inputs,
             batch.targets,
             batch.state,
@@ -64,6 +64,17 @@ class StepContract(PartContract[M], Generic[M]):
             generator=generator(seed),
             loss=CrossEntropy(),
         )
+
+    def build(self, inputs: Tensor, num_classes: int) -> StagedNetwork:
+        """A network for images like `inputs`: three linear layers.
+
+        A method that needs maps of features overrides it, as by `tune_mixup.testing.batches.convolutional`.
+        """
+        return linear_for(inputs, num_classes)
+
+    def network(self, batch: Batch) -> StagedNetwork:
+        """The network for a batch, in the precision of its inputs."""
+        return self.build(batch.inputs, batch.targets.shape[1]).to(batch.inputs.dtype)
 
     def takes(self, shape: tuple[int, Images]) -> bool:
         """Whether the part's `check_data` lets images of a shape through."""
@@ -76,8 +87,8 @@ class StepContract(PartContract[M], Generic[M]):
 
     def test_a_step_trains_on_distributions(self) -> None:
         """Shapes and types of what a step gives, for whole multiples of the batch; and gradients are finite."""
-        batch = trained_batch(self.part)
-        model = network_for(batch)
+        batch = trained_batch(self.part, build=self.build)
+        model = self.network(batch)
         output = self.step(batch, model=model)
         rows, num_classes = output.logits.shape
         assert rows and rows % len(batch.inputs) == 0, f"logits have {rows} rows, must be a multiple of the batch's"
@@ -90,18 +101,23 @@ class StepContract(PartContract[M], Generic[M]):
         for name, parameter in model.named_parameters():
             finite = parameter.grad is not None and bool(parameter.grad.isfinite().all())
             assert finite, f"{name} gets no finite gradient; the loss must reach every weight of the network"
+        for name, tensor in batch.state.items():
+            reached = tensor.grad is not None and bool(tensor.grad.isfinite().all())
+            assert reached or not tensor.requires_grad, (
+                f"{name} of the state is a parameter and gets no finite gradient"
+            )
 
     def test_any_shape_trains(self) -> None:
         """Few and many classes, images of one row, batches of one; `check_data` must refuse what is not taken."""
         taken = [shape for shape in SHAPES if self.takes(shape)]
         assert taken, "check_data refuses every shape; it must let through what can be mixed"
         for num_classes, images in taken:
-            batch = trained_batch(self.part, num_classes, **images._asdict())
+            batch = trained_batch(self.part, num_classes, **images._asdict(), build=self.build)
             assert bool(self.step(batch).loss.isfinite()), f"the loss is not finite for {images}"
 
     def test_equal_generators_give_equal_trainings(self) -> None:
         """Two epochs, states and logits, to the last bit: nothing is remembered beside the state."""
-        first, again = trained_batch(self.part), trained_batch(self.part)
+        first, again = trained_batch(self.part, build=self.build), trained_batch(self.part, build=self.build)
         wrong = changed(first.state, again.state)
         assert not wrong, f"two trainings from equal generators end in other states: {', '.join(wrong)}"
         one, other = (self.step(first, seed=9, epoch=2) for _ in range(2))
@@ -111,12 +127,12 @@ class StepContract(PartContract[M], Generic[M]):
     def test_no_global_generator_is_asked(self) -> None:
         """Python's, NumPy's and torch's stay where they are."""
         with global_generators_untouched():
-            batch = trained_batch(self.part)
+            batch = trained_batch(self.part, build=self.build)
             self.part.snapshot(batch.state)
 
     def test_nothing_that_comes_in_is_changed(self) -> None:
         """By a step, the end of an epoch or a snapshot."""
-        batch = trained_batch(self.part)
+        batch = trained_batch(self.part, build=self.build)
         given: dict[str, Tensor] = {"inputs": batch.inputs, "targets": batch.targets, **batch.state}
         before = copies(given)
 
@@ -132,27 +148,31 @@ class StepContract(PartContract[M], Generic[M]):
         check("snapshot")
 
     def test_the_state_keeps_its_names_shapes_types_and_device(self) -> None:
-        """So that a checkpoint can be read, and one CUDA graph serves all steps; it is no part of a gradient."""
-        batch = trained_batch(self.part)
-        fresh = first_state(self.part, network_for(batch), 5, device=CPU, generator=generator(3))
+        """So that a checkpoint can be read, and one CUDA graph serves all steps.
+
+        It is no part of a gradient, but for parameters, which come back as they are.
+        """
+        batch = trained_batch(self.part, build=self.build)
+        image = (batch.inputs.shape[1], *batch.inputs.shape[2:])
+        fresh = first_state(self.part, self.network(batch), 5, image=image, device=CPU, generator=generator(3))
         trained = self.step(batch).state
         before, after = (
             {name: (tuple(t.shape), t.dtype, t.device.type) for name, t in state.items()} for state in (fresh, trained)
         )
         assert before == after, f"the state is {before} at first and {after} later; keep names, shapes and types"
-        graded = [name for name, tensor in trained.items() if tensor.requires_grad]
+        graded = [name for name, tensor in trained.items() if tensor.requires_grad and tensor is not batch.state[name]]
         assert not graded, f"the state holds a graph of gradients in {', '.join(graded)}; detach what is remembered"
 
     def test_snapshots_are_finite_tensors_on_the_cpu(self) -> None:
         """They are written to the trial's folder after every epoch."""
-        for name, tensor in self.part.snapshot(trained_batch(self.part).state).items():
+        for name, tensor in self.part.snapshot(trained_batch(self.part, build=self.build).state).items():
             assert tensor.device == CPU, f"snapshot {name} is on {tensor.device}, must be on the CPU"
             assert bool(tensor.isfinite().all()), f"snapshot {name} is not finite"
 
     def test_a_step_reads_nothing_on_the_host(self) -> None:
         """The device never waits for Python."""
-        batch = trained_batch(self.part)
-        model = network_for(batch)
+        batch = trained_batch(self.part, build=self.build)
+        model = self.network(batch)
         with no_reads_on_the_host():
             self.step(batch, model=model)
 
@@ -160,7 +180,7 @@ class StepContract(PartContract[M], Generic[M]):
         """The same operators on the same sizes in any epoch and with any draws, which a CUDA graph relies on."""
         if not self.part.capturable:
             raise SkipTest("the method says that it can't be captured")
-        batch = trained_batch(self.part)
+        batch = trained_batch(self.part, build=self.build)
         kept = [self._operators(batch, epoch=epoch, seed=seed) for epoch, seed in ((0, 0), (1, 1), (7, 2), (100, 3))]
         same = all(other == kept[0] for other in kept[1:])
         assert same, (
@@ -170,7 +190,7 @@ class StepContract(PartContract[M], Generic[M]):
 
     def _operators(self, batch: Batch, *, epoch: int, seed: int) -> object:
         notes: list[tuple[str, tuple[tuple[int, ...], ...]]] = []
-        model = network_for(batch)
+        model = self.network(batch)
         with operators_noted(notes):
             self.step(batch, seed=seed, epoch=epoch, model=model)
         return notes
@@ -185,7 +205,7 @@ class StepContract(PartContract[M], Generic[M]):
         )
 
     def _losses(self, mixer: Mixer) -> Tensor:
-        batch = trained_batch(mixer, size=20)
+        batch = trained_batch(mixer, size=20, build=self.build)
         return torch.stack([self.step(batch, seed=seed, mixer=mixer).loss.detach() for seed in range(3)])
 
     def test_the_strength_is_a_share_up_to_a_half(self) -> None:

@@ -7,6 +7,7 @@ places. An epoch's batches and learning rates are given once; a counter on the d
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
@@ -44,6 +45,7 @@ class Step:
         _refuse_unsafe_kernels(config, self.model, device)
         self.mixer = config.mixing.simplest()  # settings of one identity train alike, to the bit
         self.mixer_state: dict[str, Tensor] = {}
+        self.set_mixer_state(self._first_state())
         self.sums = torch.zeros(2, dtype=torch.float64, device=device)
         """The epoch's sums over steps of the loss and of the accuracy on mixed targets."""
         self.num_steps = 0
@@ -63,12 +65,11 @@ class Step:
         self._rate_tensors = torch.zeros(laid_out, device=device)
         self._lr = torch.tensor(config.optimizer.lr, device=device)
         self._weight_decay = torch.tensor(config.optimizer.weight_decay, device=device)
+        trained = list(chain(self.model.parameters(), self._mixer_parameters()))
         if self.runner.captures:
-            self.optimizer = config.optimizer.build_captured(
-                self.model.parameters(), lr=self._lr, weight_decay=self._weight_decay
-            )
+            self.optimizer = config.optimizer.build_captured(trained, lr=self._lr, weight_decay=self._weight_decay)
         else:
-            self.optimizer = config.optimizer.build(self.model.parameters())
+            self.optimizer = config.optimizer.build(trained)
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.training.precision == "fp16")
         self._forward = self.runner.network(self.model)
         if self.runner.captures and self.network.counts.needed:
@@ -82,7 +83,6 @@ class Step:
         self._mixes = True
         """Whether the running epoch is trained with mixing."""
         if self.runner.captures:
-            self.set_mixer_state(self._first_state())
             self.model.train()
             with self.network.running():
                 self.runner.prepare(self._body, self._generators.values())
@@ -104,7 +104,7 @@ class Step:
                     tensor.zero_()
             self._weight_decay.fill_(config.optimizer.weight_decay)
             self.mixer = config.mixing.simplest()
-        self.set_mixer_state(self._first_state())
+            self.set_mixer_state(self._first_state())
 
     def close(self) -> None:
         """Let go of the memory that only training needs; the model can still be asked."""
@@ -155,6 +155,7 @@ class Step:
                 if count.due():
                     count(self.num_steps, f"loss {self.sums[0].item() / self.num_steps:.3g}")
 
+    @torch.no_grad()
     def set_mixer_state(self, state: Mapping[str, Tensor]) -> None:
         """Copy a state into the tensors that hold it; a graph knows no others."""
         places = {id(tensor): name for name, tensor in self.mixer_state.items()}
@@ -162,7 +163,7 @@ class Step:
         for name, tensor in {**state, **moved}.items():  # what moves to another place may be written over before
             held = self.mixer_state.get(name)
             if held is None:
-                self.mixer_state[name] = tensor.to(self.device, copy=True)
+                self.mixer_state[name] = _held(tensor, self.device)
             elif held is not tensor:
                 held.copy_(tensor)
 
@@ -222,7 +223,17 @@ class Step:
     def _first_state(self) -> State:
         made = generator(self.config.seed, "init", epoch=1)
         outputs = self.network.num_outputs
-        return first_state(self.mixer, self.model, outputs, device=self.device, generator=made)
+        image = (self.data.channels, *self.data.size)
+        return first_state(self.mixer, self.model, outputs, image=image, device=self.device, generator=made)
+
+    def _mixer_parameters(self) -> Iterator[nn.Parameter]:
+        return (tensor for tensor in self.mixer_state.values() if isinstance(tensor, nn.Parameter))
+
+
+def _held(tensor: Tensor, device: torch.device) -> Tensor:
+    """A copy on the device; a parameter where the tensor is one of the mixer's that are trained."""
+    copy = tensor.detach().to(device, copy=True)
+    return nn.Parameter(copy) if tensor.requires_grad else copy
 
 
 def draw_inputs(

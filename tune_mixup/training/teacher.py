@@ -7,7 +7,8 @@ from torch import nn
 from typing_extensions import override
 
 from tune_mixup.mixing.base import State
-from tune_mixup.mixing.teachers import WEIGHTS, Teacher, flat_weights
+from tune_mixup.mixing.flat_weights import flat_weights
+from tune_mixup.mixing.teachers import WEIGHTS, Teacher
 from tune_mixup.training.trained import load_trained
 
 

@@ -197,7 +197,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimizer": self.step.optimizer.state_dict(),
             "scaler": self.step.scaler.state_dict(),
-            "mixer": dict(self.mixer_state),
+            "mixer": {name: tensor.detach() for name, tensor in self.mixer_state.items()},
             "data": DataFacts.of(self.data).plain(),
         }
 
