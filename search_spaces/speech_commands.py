@@ -3,7 +3,8 @@
     tune-mixup sweep speech_commands --trials 32 --max-epochs 30 --gpus-per-trial 0.25
 
 The study trains the 30 words of v0.01 with VGG-11 for 30 epochs of Adam in batches of 128, at alpha 0.1, a learning
-rate of 1e-3 and a weight decay of 1e-4, with drops of the rate after a third and two thirds. The ranges bracket these:
+rate of 1e-3 and a weight decay of 1e-4, with drops of the rate after a third and two thirds. Its first four epochs do
+not mix, whatever their number; a sweep must have more of them. The ranges bracket these:
 alpha from a fifth of it to ten times as much, the others a tenth to ten times. The spectrograms are the study's, with
 the frames of a whole second; validation is the official list. For a few recordings of one's own, `spoken_words`.
 """
@@ -21,6 +22,7 @@ SPACE = SearchSpace(
         "model.name": "vgg11",
         "model.variant": "speech",
         "mixing.name": "mixup",
+        "mixing.warmup_epochs": 4,
         "optimizer.name": "adam",
         "schedule.name": "multistep",
         "schedule.milestones": (1 / 3, 2 / 3),  # of however many epochs there are

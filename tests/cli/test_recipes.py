@@ -57,7 +57,7 @@ EXPECTED = {
     | {
         "model": "vgg11", "alpha": 0.1, "epochs": 30, "optimizer": "adam", "lr": 1e-3, "drops": (10, 20), "flip": False,
         "crop_padding": 0, "count": 9_502_878, "front_end": "spectrogram_108", "task": 30, "version": "v0.01",
-        "mean": (0.0,), "std": (1.0,),
+        "warmup_epochs": 4, "mean": (0.0,), "std": (1.0,),
     },
     "mixup_cifar10_wide_resnet": WIDE,
     "mixup_cifar100_wide_resnet": WIDE | {"count": 36_536_884},
