@@ -7,8 +7,9 @@ Each search looks its trials up in a table of real curves of eight training seed
 drawn for its search seed, the same one for all contenders, holds three of these back and shows it the other five. It
 goes on until its trials have trained for the epochs of 40 full runs, a main contender also for those of 10, 20 and 80,
 unfinished trials, repeats and finalists included; four trials run at a time. What counts is the accuracy after the last
-epoch, on the seeds held back, of the setting that it would hand on then: of ours what the sweep itself calls the best,
-finalists before others; of the others the best last value of a trial that was trained to the end.
+epoch on test images, or on validation images where a table has no others, on the seeds held back, of the setting that
+it would hand on then: of ours what the sweep itself calls the best, finalists before others; of the others the best
+last value of a trial that was trained to the end.
 
 - *Ours* is a real session with its record (`session_search.py`), with all defaults of a sweep; once more without
   finalists, and with rungs that compare something else than the median of the last five epochs.

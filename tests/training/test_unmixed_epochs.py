@@ -71,9 +71,11 @@ def test_what_a_method_has_learned_stays_in_epochs_without_mixing(name):
     assert learned and all(torch.equal(cooled.mixer_state[key], tensor) for key, tensor in learned.items())
 
 
+@pytest.mark.parametrize("name", ["mixup", "automix"])
 @pytest.mark.parametrize("stop", [1, 2])
-def test_a_resumed_trial_mixes_in_the_same_epochs(stop, tmp_path):
-    mixing = {"name": "mixup", "warmup_epochs": 1, "cooldown_epochs": 1, "applied": 0.5}
+def test_a_resumed_trial_mixes_in_the_same_epochs(stop, name, tmp_path):
+    """Also where a checkpoint holds parameters of the method that have had no gradient yet."""
+    mixing = {"name": name, "warmup_epochs": 1, "cooldown_epochs": 1, "applied": 0.5}
     settings = TrialConfig.from_dotted(SMALL, {"training.epochs": 4, "mixing": mixing})
     whole = Trainer(settings).run()
     first = Trainer(settings, folder=tmp_path)

@@ -66,9 +66,8 @@ def _read(labels: Path) -> "pd.DataFrame":
 
 def _text(value: Any) -> str:
     """A cell as text; empty for one that holds nothing, which in a column of numbers is NaN."""
-    return (
-        "" if value is None or value != value else str(value).strip()
-    )  # only what is not a number differs from itself
+    nothing = value is None or value != value  # only what is not a number differs from itself
+    return "" if nothing else str(value).strip()
 
 
 def _check_rows(labels: Path, paths: Sequence[str], classes: Sequence[str], parts: Sequence[str]) -> None:
