@@ -68,7 +68,8 @@ def train(trial: Trial) -> list[dict[str, float]]:
     import torch
 
     from tune_mixup import Trainer, TrialConfig
-    from tune_mixup.data.base import Split, load_test
+    from tune_mixup.data.base import Split
+    from tune_mixup.data.loading import load_test
 
     torch.set_num_threads(1)
     trainer = Trainer(TrialConfig.from_dotted(trial.settings), device="cpu")

@@ -16,7 +16,7 @@ from tune_mixup.cluster.evaluation import fresh_seeds
 from tune_mixup.cluster.evaluation import plan as evaluation_of
 from tune_mixup.config import TrialConfig
 from tune_mixup.data import DATASETS
-from tune_mixup.data.base import load
+from tune_mixup.data.loading import load
 from tune_mixup.mixing import MIXERS
 from tune_mixup.record import tables
 from tune_mixup.record.sweep_record import SweepRecord

@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 
 from benchmarks.baselines.published_loop import PublishedLoop
 from benchmarks.baselines.search_task import Finish, SearchTask
-from tune_mixup.data.base import TrainingData
+from tune_mixup.data.loading import TrainingData
 
 STUDY = "pool"
 

@@ -17,7 +17,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.baselines.published_loop import PublishedLoop
 from benchmarks.baselines.search_task import Finish, SearchTask
-from tune_mixup.data.base import TrainingData
+from tune_mixup.data.loading import TrainingData
 
 CHECKPOINT_EVERY = 5
 """Epochs."""

@@ -20,7 +20,8 @@ from torchvision import transforms
 from benchmarks.baselines import confusion_loops
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.augment import Augment
-from tune_mixup.data.base import Split, TrainingData
+from tune_mixup.data.base import Split
+from tune_mixup.data.loading import TrainingData
 from tune_mixup.mixing.generalized_mixup import GeneralizedMixup
 from tune_mixup.mixing.mixup import Mixup
 from tune_mixup.optimizer import Sgd

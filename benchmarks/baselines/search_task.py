@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 
 from tune_mixup.config import TrialConfig
-from tune_mixup.data.base import TrainingData
+from tune_mixup.data.loading import TrainingData
 from tune_mixup.search_space import SearchSpace
 from tune_mixup.training.fitting import load_fitting
 

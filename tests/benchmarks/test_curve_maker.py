@@ -14,7 +14,7 @@ from benchmarks import curve_maker
 from benchmarks.curve_maker import TABLES, Trial, grid, make, train, trials
 from benchmarks.recorded_curves import AXES, EPOCHS, MEASURED, Table, describe, read_rows, read_table, write_rows
 from tune_mixup import Trainer, TrialConfig
-from tune_mixup.data.base import load_test
+from tune_mixup.data.loading import load_test
 
 ABOUT = {"fixed": {"data.name": "synthetic"}}
 TINY = {

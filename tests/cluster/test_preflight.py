@@ -5,7 +5,7 @@ import torch
 from fake_worker import SPACE, plan
 
 from tune_mixup.cluster import preflight
-from tune_mixup.data import base
+from tune_mixup.data import loading
 
 WRONG = SPACE.fix({"training.batch_size": 5000})
 
@@ -31,4 +31,4 @@ def test_the_driver_keeps_no_data_and_its_generator_is_as_it_was():
     before = torch.get_rng_state()
     preflight.check_data(plan(), here=True)
     assert torch.equal(torch.get_rng_state(), before)
-    assert base._load_once.cache_info().currsize == 0
+    assert loading._load_once.cache_info().currsize == 0

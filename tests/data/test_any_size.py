@@ -17,8 +17,9 @@ from PIL import Image
 from tune_mixup.cluster.evaluation import plan as evaluation_of
 from tune_mixup.config import TrialConfig
 from tune_mixup.data import DATASETS, image_cache, load, load_test
-from tune_mixup.data.base import DataFault, forget_data
+from tune_mixup.data.base import DataFault
 from tune_mixup.data.fingerprint import of_parts
+from tune_mixup.data.loading import forget_data
 from tune_mixup.search.session import Session
 from tune_mixup.search_space import SearchSpace
 from tune_mixup.sweep_config import plan

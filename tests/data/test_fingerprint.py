@@ -12,9 +12,10 @@ from made_files import write_folder
 from PIL import Image
 
 from tune_mixup.data import load
-from tune_mixup.data.base import DataFault, forget_data
+from tune_mixup.data.base import DataFault
 from tune_mixup.data.digits import Digits
 from tune_mixup.data.fingerprint import of_parts, of_tensors
+from tune_mixup.data.loading import forget_data
 from tune_mixup.data.synthetic import Synthetic
 
 CPU = torch.device("cpu")

@@ -8,7 +8,7 @@ from made_files import folder_settings as settings
 from made_files import write_folder
 
 from tune_mixup.data import load
-from tune_mixup.data.base import forget_data
+from tune_mixup.data.loading import forget_data
 
 CPU = torch.device("cpu")
 

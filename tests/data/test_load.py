@@ -11,7 +11,7 @@ import pytest
 import torch
 from typing_extensions import override
 
-from tune_mixup.data import DATASETS, Augment, Dataset, Split, base, load, load_test
+from tune_mixup.data import DATASETS, Augment, Dataset, Split, load, load_test, loading
 from tune_mixup.data.base import DataFault
 from tune_mixup.data.cifar import Cifar10
 from tune_mixup.data.digits import Digits
@@ -153,7 +153,7 @@ def test_the_seed_decides_the_split_and_the_limit():
     dataset = Named(train_limit=30)
     first = load(dataset, seed=0, device=CPU)
     from_another = load(dataset, seed=1, device=CPU)
-    base._load_once.cache_clear()
+    loading._load_once.cache_clear()
     again = load(dataset, seed=0, device=CPU)
     assert numbers(again.train) == numbers(first.train) != numbers(from_another.train)
     assert len(first.train.images) + len(first.validation.images) == 30

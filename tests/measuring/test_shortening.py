@@ -3,7 +3,7 @@
 import torch
 
 from tune_mixup.config import TrialConfig
-from tune_mixup.data.base import load
+from tune_mixup.data.loading import load
 from tune_mixup.measuring.shortening import few_batches
 
 TINY = {

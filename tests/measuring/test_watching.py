@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tune_mixup.config import TrialConfig
-from tune_mixup.data.base import load
+from tune_mixup.data.loading import load
 from tune_mixup.measuring import watching
 from tune_mixup.measuring.device import LOGICAL_GPUS
 from tune_mixup.measuring.messages import Watch

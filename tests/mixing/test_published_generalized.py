@@ -11,8 +11,9 @@ from golden import cases
 from scipy import stats
 
 from tune_mixup.config import TrialConfig
-from tune_mixup.data.base import Split, TrainingData
+from tune_mixup.data.base import Split
 from tune_mixup.data.batches import order_of_appearance
+from tune_mixup.data.loading import TrainingData
 from tune_mixup.loss import CrossEntropy
 from tune_mixup.mixing.base import MixedBatch
 from tune_mixup.mixing.confusion_partners import ConfusionPartners

@@ -11,7 +11,7 @@ from PIL import Image
 
 import tune_mixup
 from tune_mixup.config import TrialConfig
-from tune_mixup.data.base import forget_data, load
+from tune_mixup.data.loading import forget_data, load
 from tune_mixup.data.synthetic import Synthetic
 from tune_mixup.record.trial_folder import TrialFolder
 from tune_mixup.training.trained import load_trained

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tune_mixup.config import TrialConfig
-from tune_mixup.data.base import forget_data
+from tune_mixup.data.loading import forget_data
 from tune_mixup.optimizer import OPTIMIZERS
 from tune_mixup.training.trainer import Trainer
 

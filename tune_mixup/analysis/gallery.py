@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tune_mixup.analysis.drawing import figure_class
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.augment import normalise
-from tune_mixup.data.base import TrainingData, load
+from tune_mixup.data.loading import TrainingData, load
 from tune_mixup.mixing.base import Blender, MixedBatch, Mixer
 from tune_mixup.mixing.first_state import first_state
 from tune_mixup.record.targets import check_file, write_file

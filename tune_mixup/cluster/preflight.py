@@ -10,7 +10,7 @@ import torch
 from tune_mixup.activity import doing
 from tune_mixup.cluster.probing import warn_of_gpus
 from tune_mixup.config import TrialConfig
-from tune_mixup.data.base import forget_data
+from tune_mixup.data.loading import forget_data
 from tune_mixup.measuring.auto import check_resources, least_room
 from tune_mixup.measuring.nodes import Node
 from tune_mixup.search.disk import check_space

@@ -5,13 +5,13 @@ from typing import Annotated
 from tune_mixup.data.augment import Augment as Augment
 from tune_mixup.data.base import Dataset
 from tune_mixup.data.base import Split as Split
-from tune_mixup.data.base import TrainingData as TrainingData
-from tune_mixup.data.base import load as load
-from tune_mixup.data.base import load_test as load_test
 from tune_mixup.data.cifar import Cifar10, Cifar100
 from tune_mixup.data.digits import Digits
 from tune_mixup.data.fashion_mnist import FashionMnist
 from tune_mixup.data.imagefolder import ImageFolder
+from tune_mixup.data.loading import TrainingData as TrainingData
+from tune_mixup.data.loading import load as load
+from tune_mixup.data.loading import load_test as load_test
 from tune_mixup.data.speech_commands import SpeechCommands
 from tune_mixup.data.synthetic import Synthetic
 from tune_mixup.parts import PartOf

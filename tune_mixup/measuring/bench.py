@@ -17,7 +17,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.augment import augment_batch, prepare
-from tune_mixup.data.base import Split, TrainingData
+from tune_mixup.data.base import Split
+from tune_mixup.data.loading import TrainingData
 from tune_mixup.measuring.shortening import few_batches
 from tune_mixup.mixing.base import InputMixer
 from tune_mixup.seeding import generator, global_draws

@@ -3,7 +3,7 @@
 import math
 
 from tune_mixup.config import TrialConfig
-from tune_mixup.data.base import TrainingData
+from tune_mixup.data.loading import TrainingData
 from tune_mixup.training import fitting
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import torch
 
 from tune_mixup.config import TrialConfig
-from tune_mixup.data.base import Split, TrainingData
+from tune_mixup.data.base import Split
+from tune_mixup.data.loading import TrainingData
 from tune_mixup.measuring.device import device_for
 from tune_mixup.measuring.messages import EpochSeen, Watch
 from tune_mixup.measuring.packing import Load

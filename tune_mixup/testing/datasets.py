@@ -14,7 +14,8 @@ from contextlib import contextmanager
 import torch
 
 from tune_mixup.data import AnyDataset, Split, load, load_test
-from tune_mixup.data.base import Dataset, forget_data
+from tune_mixup.data.base import Dataset
+from tune_mixup.data.loading import forget_data
 from tune_mixup.testing.batches import CPU
 from tune_mixup.testing.parts import PartContract
 from tune_mixup.testing.watching import global_generators_untouched

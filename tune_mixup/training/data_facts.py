@@ -10,7 +10,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from tune_mixup.data.base import Split, TrainingData
+from tune_mixup.data.base import Split
+from tune_mixup.data.loading import TrainingData
 
 _DTYPES = {"uint8": torch.uint8, "float16": torch.float16}
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}

@@ -3,8 +3,9 @@
 import torch
 
 from tune_mixup.config import TrialConfig
-from tune_mixup.data.base import Shape, TrainingData, load
+from tune_mixup.data.base import Shape
 from tune_mixup.data.batches import epoch_batches
+from tune_mixup.data.loading import TrainingData, load
 from tune_mixup.seeding import generator
 
 

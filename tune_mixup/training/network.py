@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.augment import normaliser
-from tune_mixup.data.base import TrainingData
+from tune_mixup.data.loading import TrainingData
 from tune_mixup.models.base import StagedNetwork
 from tune_mixup.seeding import global_draws
 from tune_mixup.training import process

@@ -16,7 +16,7 @@ from torch import Generator, Tensor, nn
 from tune_mixup.activity import doing
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.augment import Augment, augment_batch
-from tune_mixup.data.base import TrainingData
+from tune_mixup.data.loading import TrainingData
 from tune_mixup.mixing.base import State, StepOutput
 from tune_mixup.mixing.first_state import first_state
 from tune_mixup.models.residual import THIN, thin_projections

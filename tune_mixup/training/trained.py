@@ -12,7 +12,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from tune_mixup.config import TrialConfig
-from tune_mixup.data.base import load
+from tune_mixup.data.loading import load
 from tune_mixup.models.base import StagedNetwork
 from tune_mixup.record.trial_folder import Epoch, TrialFolder
 from tune_mixup.training import checkpoint

@@ -16,7 +16,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from tune_mixup.config import TrialConfig
-from tune_mixup.data.base import Split, load_test
+from tune_mixup.data.base import Split
+from tune_mixup.data.loading import load_test
 from tune_mixup.metrics import measure
 from tune_mixup.models.base import StagedNetwork
 from tune_mixup.record.files import storage

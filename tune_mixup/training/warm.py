@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tune_mixup.config import TrialConfig
-from tune_mixup.data.base import TrainingData
+from tune_mixup.data.loading import TrainingData
 from tune_mixup.training import runners
 from tune_mixup.training.step import Step, runner_for
 

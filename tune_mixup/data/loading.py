@@ -1,0 +1,172 @@
+"""From a data set to what a trial trains on: splits drawn, constants measured, everything on one device.
+
+Shapes: N examples, K classes, C channels, H x W pixels.
+"""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from tune_mixup.activity import doing
+from tune_mixup.data.augment import Augment, measure, prepare
+from tune_mixup.data.base import DataFault, Dataset, Split
+from tune_mixup.data.batches import order_of_appearance
+from tune_mixup.data.fingerprint import of_tensors
+from tune_mixup.data.stratify import split
+from tune_mixup.seeding import generator
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """What a trial sees: train and validation, mean and std float32 [C, 1, 1] on the 0..1 scale, one device for all.
+
+    Where nothing is held out, validation is the test split. The tensors are shared by the trials of a process, so
+    nobody writes into them.
+    """
+
+    train: Split
+    validation: Split
+    mean: Tensor
+    std: Tensor
+    class_names: tuple[str, ...]
+    fingerprint: str = ""
+    """Of the content of the whole data set, its test split apart; empty where there are no images."""
+    class_order: tuple[int, ...] = ()
+    """The classes in the order in which the whole training set first shows them, whatever the split has left of it."""
+    background: Tensor | None = None
+    """What augmentation may add to training images, like these; None where the data has nothing of the kind."""
+    _prepared: dict[tuple[int, str], Tensor] = field(default_factory=dict, repr=False)
+
+    def prepared(self, augment: Augment) -> Tensor:
+        """The training images with the padding that `augment` asks for, as `augment.prepare` makes them.
+
+        Made once for all trials of a process that share the data, as long as they ask for the same padding. Raises
+        ValueError where the padding is not less than H and W, and for what the data lacks.
+        """
+        augment.check(self.background)
+        key = (augment.crop_padding, augment.padding_mode)
+        if key not in self._prepared:
+            self._prepared.clear()
+            self._prepared[key] = prepare(self.train.images, augment)
+        return self._prepared[key]
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return len(self.class_names)
+
+    @property
+    def channels(self) -> int:
+        """C: 1 grey, 3 colour."""
+        return self.train.images.shape[1]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        return self.train.images.shape[2], self.train.images.shape[3]
+
+
+def load(dataset: Dataset, *, seed: int, device: torch.device) -> TrainingData:
+    """The training and validation splits of `dataset` for `seed`, on `device`.
+
+    Read once per process: equal arguments return the same object, also when only augmentation or batches differ.
+    Raises ValueError for data that are too few, and DataFault for those that are missing or damaged, or that have
+    another fingerprint than the one they must have.
+    """
+    data = _load_once(_without_batching(dataset), seed, device)
+    if dataset.fingerprint not in (None, data.fingerprint):
+        raise DataFault(
+            f"data.fingerprint: the data that {dataset.source()} names have changed: got {data.fingerprint}, must be "
+            f"{dataset.fingerprint}, as when this was first trained; bring those back, or train anew on what is there "
+            "now (another sweep, or --set data.fingerprint=null)"
+        )
+    return data
+
+
+def load_test(dataset: Dataset, *, device: torch.device) -> Split:
+    """The test split of `dataset` on `device`; kept like `load`, raises like it."""
+    return _load_test_once(_without_batching(dataset), device)
+
+
+def forget_data() -> None:
+    """Let go of what `load` and `load_test` have kept."""
+    _load_once.cache_clear()
+    _load_test_once.cache_clear()
+
+
+def _without_batching(dataset: Dataset) -> Dataset:
+    return dataset.replace(augment=type(dataset.augment)(), batches="shuffled", unbalanced="drop", fingerprint=None)
+
+
+@lru_cache(maxsize=2)  # two, because a process that changes its seed must not hold every split it ever made
+def _load_once(dataset: Dataset, seed: int, device: torch.device) -> TrainingData:
+    with doing(f"reading {dataset.name}"):
+        return _load(dataset, seed, device)
+
+
+def _load(dataset: Dataset, seed: int, device: torch.device) -> TrainingData:
+    whole, class_names, own_validation, background, fingerprint = _read(dataset)
+    if len(class_names) < 2:
+        raise ValueError(f"data.name={dataset.name} has {len(class_names)} classes, must be at least 2 to learn from")
+    train_index, validation_index = split(
+        whole.targets,
+        fraction=dataset.validation_fraction if own_validation is None else 0,
+        limit=dataset.train_limit,
+        class_names=class_names,
+        generator=generator(seed, "split"),
+    )
+    train = Split(whole.images[train_index], whole.targets[train_index])
+    held_out = own_validation or Split(whole.images[validation_index], whole.targets[validation_index])
+    validation = _read_test(dataset) if dataset.measured_split == "test" else held_out
+    measured_mean, measured_std = measure(train.images)
+    return TrainingData(
+        train=_move(train, device),
+        validation=_move(validation, device),
+        mean=_per_channel("mean", dataset.mean, measured_mean).to(device),
+        std=_per_channel("std", dataset.std, measured_std).to(device),
+        class_names=class_names,
+        fingerprint=fingerprint,
+        class_order=tuple(order_of_appearance(whole.targets, len(class_names)).tolist()),
+        background=None if background is None else background.to(device),
+    )
+
+
+def _read(dataset: Dataset) -> tuple[Split, tuple[str, ...], Split | None, Tensor | None, str]:
+    """The training set, the names of its classes, a validation set and a background if there are, the fingerprint."""
+    try:
+        whole, class_names = dataset.read_train()
+        own_validation = dataset.read_validation()
+        background = dataset.read_background()
+        known = dataset.known_fingerprint()
+    except (ValueError, OSError) as error:
+        raise DataFault(str(error)) from error
+    fingerprint = known or of_tensors([*whole, *(own_validation or ())], class_names)
+    return whole, class_names, own_validation, background, fingerprint
+
+
+def _read_test(dataset: Dataset) -> Split:
+    try:
+        return dataset.read_test()
+    except (ValueError, OSError) as error:
+        raise DataFault(str(error)) from error
+
+
+@lru_cache(maxsize=1)
+def _load_test_once(dataset: Dataset, device: torch.device) -> Split:
+    return _move(dataset.read_test(), device)
+
+
+def _move(part: Split, device: torch.device) -> Split:
+    return Split(part.images.to(device), part.targets.to(device))
+
+
+def _per_channel(field: str, given: tuple[float, ...] | None, measured: Tensor) -> Tensor:
+    if given is None:
+        return measured
+    if len(given) != len(measured):
+        raise ValueError(
+            f"data.{field} has {len(given)} values, but the images have {len(measured)} channels; give one for each"
+        )
+    return torch.tensor(given, dtype=torch.float32).reshape(-1, 1, 1)
