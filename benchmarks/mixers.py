@@ -1,10 +1,11 @@
 """What each mixing method costs beside plain mixup: a whole training step, and the mixing alone.
 
-A step is mixing, forward, loss, backward and SGD on preact_resnet18 with 128 images of 32 x 32 pixels in fp32. Every
+A step is mixing, forward, loss, backward and SGD on preact_resnet18 with 100 images of 32 x 32 pixels in fp32. Every
 method of the registry takes its turn in each round, three of them between two steps of mixup, whose mean they are
 divided by; the median of these ratios is reported. On a shared machine steps vary by more than mixing costs, so the
 mixing alone is timed too, many calls at a time: `blend_ratio` is 1 + (its time - mixup's) / mixup's step. Features are
-mixed inside of the network, which shows in the step only. `mixers_compiled` does the same through torch.compile.
+mixed inside of the network, which shows in the step only. What methods that ask the network do without it is in
+`solvers`. `mixers_compiled` times steps through torch.compile.
 """
 
 import time
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks import solvers
 from benchmarks.rows import row
 from tune_mixup.loss import CrossEntropy
 from tune_mixup.mixing import MIXERS
@@ -23,16 +25,23 @@ from tune_mixup.mixing.first_state import first_state
 from tune_mixup.models import MODELS
 from tune_mixup.seeding import generator
 
-NUM_CLASSES = 8
+NUM_CLASSES = 10
 """Because generalized mixup needs each equally often in a batch."""
 SETTINGS: dict[str, Mixer] = {name: mixer.parse({}) for name, mixer in MIXERS.items()} | {
     "saliencymix, gradient": MIXERS["saliencymix"].parse({"saliency": "gradient"}),
     "fmix, per sample": MIXERS["fmix"].parse({"per": "sample"}),
+    "comixup, clean images too": MIXERS["comixup"].parse({"clean_lam": 1.0}),
 }
 TARGETS = {
     **dict.fromkeys(("cutmix", "smoothmix", "gridmix", "resizemix", "fmix"), 1.03),
     "manifold_mixup": 1.05,
+    "alignmixup": 1.1,
+    "attentivemix": 1.4,
+    "puzzlemix": 2.3,
+    **dict.fromkeys(("comixup", "comixup, clean images too", "automix", "samix"), 3.0),
 }
+ASK_NETWORK = frozenset({"saliencymix, gradient", "attentivemix", "puzzlemix", "comixup", "comixup, clean images too"})
+"""Whose mixing is timed by whole steps alone: as many calls as the others have would take minutes."""
 BETWEEN = 3
 """Steps of other methods between two of mixup."""
 BLENDS = 20
@@ -43,15 +52,21 @@ class Step:
     """A training step of one method; all methods train the same network."""
 
     def __init__(
-        self, mixer: Mixer, network: nn.Module, optimizer: torch.optim.Optimizer, batch: tuple[Tensor, Tensor]
+        self,
+        mixer: Mixer,
+        model: nn.Module,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        batch: tuple[Tensor, Tensor],
     ):
+        """`network` is the model, or the model compiled."""
         self.mixer, self.network, self.optimizer, self.batch = mixer, network, optimizer, batch
         self.device = batch[0].device
         self.loss = CrossEntropy()
         self.generator = generator(0, "mix", device=self.device)
         made = generator(0, "init")
         image = tuple(batch[0].shape[1:])
-        self.state: State = first_state(mixer, network, NUM_CLASSES, image=image, device=self.device, generator=made)
+        self.state: State = first_state(mixer, model, NUM_CLASSES, image=image, device=self.device, generator=made)
 
     def __call__(self) -> None:
         inputs, targets = self.batch
@@ -129,9 +144,9 @@ def measure(
     compiled: bool = False,
     device_name: str = "cpu",
     model_name: str = "preact_resnet18",
-    batch_size: int = 128,
+    batch_size: int = 100,
     rounds: int = 5,
-    methods: Sequence[str] = tuple(MIXERS),
+    methods: Sequence[str] = tuple(SETTINGS),
 ) -> dict[str, Any]:
     """`batch_size` must be a multiple of `NUM_CLASSES`; `methods` are keys of `SETTINGS`."""
     device = torch.device(device_name)
@@ -145,11 +160,11 @@ def measure(
     inputs = torch.randn(len(classes), 3, 32, 32, device=device)
     batch = inputs, torch.eye(NUM_CLASSES, device=device)[classes]
     names = ["mixup", *(name for name in methods if name != "mixup")]
-    steps = {name: Step(SETTINGS[name], network, optimizer, batch) for name in names}
+    steps = {name: Step(SETTINGS[name], model, network, optimizer, batch) for name in names}
 
-    # What asks the network too is timed by its steps alone: as many calls as the others have would take minutes.
-    asks_network = "saliencymix, gradient"
-    mixing = {name: step for name, step in steps.items() if isinstance(step.mixer, BatchMixer) and name != asks_network}
+    mixing = {
+        name: steps[name] for name in names if name not in ASK_NETWORK and isinstance(steps[name].mixer, BatchMixer)
+    }
     blend_s = in_turns({name: step.blend for name, step in mixing.items()}, rounds, device)
     for name in names if compiled or device.type != "cpu" else names[:1]:
         steps[name]()  # whatever the first step of a kind sets up
@@ -164,7 +179,8 @@ def measure(
         "compiled": compiled,
     }
     found = {**setup, **summarise(ratios, bases, blend_s)}
-    return {"rows": rows(found), **found}
+    solved = [] if compiled else solvers.rows(device, num_images=batch_size, rounds=rounds)
+    return {"rows": [*rows(found), *solved], **found}
 
 
 def rows(found: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -65,6 +65,12 @@ class AttentiveMix(Partnered):
         return mean_minor_share(self.alpha)
 
     @override
+    def begin(self, model: nn.Module, state: State, inputs: Tensor, *, generator: Generator) -> State:
+        """With the first of the teacher, which has to be able to look at this network."""
+        self.teacher.check(model, method=self.name)
+        return super().begin(model, state, inputs, generator=generator)
+
+    @override
     def follow(self, model: nn.Module, state: State) -> State:
         """What the teacher takes from the network."""
         return self.teacher.follow(model, state)

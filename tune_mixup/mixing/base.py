@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from tune_mixup.loss import Loss
 from tune_mixup.mixing.applied import AppliedSettings
+from tune_mixup.mixing.features import check_forward
 from tune_mixup.mixing.lam import Alpha as Alpha
 from tune_mixup.mixing.lam import Per as Per
 from tune_mixup.mixing.lam import draw_size as draw_size
@@ -135,10 +136,7 @@ class Mixer(AppliedSettings, ABC):
 
     @classmethod
     def _read_live(cls) -> frozenset[str]:
-        """The settings `in_state` where the methods that read them are those of the class that names them, or older.
-
-        A class derived from that one may go by the setting itself.
-        """
+        """Settings `in_state`, where what reads them is no newer than the class that names them: it may not know."""
         order = list(cls.__mro__)
         named = next(place for place, kind in enumerate(order) if "in_state" in vars(kind))
         readers = ("mix", "blend", "step", "init")
@@ -148,10 +146,11 @@ class Mixer(AppliedSettings, ABC):
     def begin(self, model: nn.Module, state: State, inputs: Tensor, *, generator: Generator) -> State:
         """The state with which training begins, from that of `init` and a look at the network's first weights.
 
-        Here a method makes its parameters, which may be as many as features have channels: `inputs` float
-        [1, C, H, W] has the shape of an image, and no content. `generator` is on the CPU. Raises ValueError for a
-        network or images that the method can't work with.
+        Here a method makes its parameters. `inputs` float [1, C, H, W] has the shape of an image, and no content;
+        `generator` is on the CPU. Raises ValueError for a network or images that the method can't work with.
         """
+        if self.min_stages:
+            check_forward(model, "edits", method=self.name)
         return self.follow(model, state)
 
     def follow(self, model: nn.Module, state: State) -> State:

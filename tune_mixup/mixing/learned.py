@@ -33,6 +33,7 @@ from tune_mixup.mixing.base import (
     take_rows,
 )
 from tune_mixup.mixing.erm import Erm
+from tune_mixup.mixing.features import check_forward
 from tune_mixup.mixing.flat_weights import flat_weights, num_weights
 from tune_mixup.mixing.mix_block import enlarge, mask_loss
 from tune_mixup.mixing.momentum_encoder import averaged, encoded, head_logits, risen
@@ -120,6 +121,7 @@ class LearnedMixer(Blender):
 
         Raises ValueError for features that are no maps, or maps that no mask can be made of.
         """
+        check_forward(model, "until", method=self.name)
         depth = self._depth(model)
         with torch.no_grad(), evaluating(model):
             features = model(inputs, until=depth)

@@ -18,6 +18,7 @@ from torch.func import functional_call
 from typing_extensions import override
 
 from tune_mixup.mixing.base import State
+from tune_mixup.mixing.features import check_forward
 from tune_mixup.mixing.flat_weights import flat_weights, named_weights, num_weights
 from tune_mixup.mixing.saliency import evaluating
 from tune_mixup.parts import Part, PartOf
@@ -27,10 +28,14 @@ WEIGHTS = "teacher"
 
 
 class Teacher(Part, ABC):
-    """Whose attention is followed. A class that keeps no `WEIGHTS` overrides `attention` as well."""
+    """Whose attention is followed. A class that keeps no `WEIGHTS` overrides `attention` as well, and `check`."""
 
     layer: int | None = Field(default=None, ge=1)
     """The stage of the network whose features are looked at, from 1; empty: the last one with more than one place."""
+
+    def check(self, model: nn.Module, *, method: str) -> None:
+        """Raises ValueError for a network, lent to the teacher, whose features `method` can't look at."""
+        check_forward(model, "edits", method=method)
 
     @abstractmethod
     def follow(self, model: nn.Module, state: State) -> State:
