@@ -139,3 +139,59 @@ def test_a_trial_of_data_with_another_content_is_refused_and_one_of_before_is_no
     folder.write_config({**folder.read_config(), "data": {**folder.read_config()["data"], "fingerprint": "1" * 16}})
     with pytest.raises(ValueError, match="trial 0 of old was trained on data with the fingerprint 1+, but .* have 0+"):
         import_trials(make(tmp_path, "newer")[0], config, old)
+
+
+def recorded_before(root, name, fixed, free, point, changes):
+    """A finished sweep of one trial, whose file has the settings that an older version wrote: `changes` are its own.
+
+    What that version did not know is `...` among the changes.
+    """
+    record, config = make(root, name, fixed=fixed, free=free)
+    record.study.optuna.enqueue_trial(point)
+    number = record.study.optuna.ask(free).number
+    folder = record.folder.trial(number)
+    folder.path.mkdir(parents=True)
+    written = config.trial(point).plain()
+    mixing = {**written["mixing"], "warmup_epochs": ..., "cooldown_epochs": ..., **changes}
+    mixing = {key: value for key, value in mixing.items() if value is not ...}
+    folder.write_config({**written, "mixing": mixing})
+    folder.append_epoch({"epoch": 1, "val_nll": 0.5})
+    record.study.report(number, 1, 0.5)
+    record.study.finish(number, Outcome(TrialState.COMPLETE, "why"))
+    return record
+
+
+@pytest.mark.parametrize("name", ["cutmix", "saliencymix"])
+def test_a_sweep_by_the_old_name_of_a_setting_is_learnt_from(name, tmp_path):
+    """`probability` is `applied` now, and the epochs without mixing came later."""
+    fixed = {**FIXED, "mixing.name": name}
+    free = {"mixing.applied": FloatDistribution(0.1, 1.0)}
+    changes = {"applied": ..., "probability": 0.4, **({"saliency": "spectral_residual"} if name != "cutmix" else {})}
+    old = recorded_before(tmp_path, "old", fixed, free, {"mixing.applied": 0.4}, changes)
+    assert "probability" in (old.folder.trial(0).path / "config.yaml").read_text()
+    record, config = make(tmp_path, "new", fixed=fixed, free=free)
+    assert import_trials(record, config, old) == Imported(1, 0, {})
+    (known,) = record.study.optuna.get_trials()
+    assert known.params == {"mixing.applied": 0.4} and known.intermediate_values == {1: 0.5}
+    # Of another share of batches it is left out, or moved, as any trial outside the space is.
+    narrow = {"mixing.applied": FloatDistribution(0.6, 1.0)}
+    record, config = make(tmp_path, "narrow", fixed=fixed, free=narrow)
+    assert import_trials(record, config, old) == Imported(0, 0, {"parameters outside the space": 1})
+
+
+@pytest.mark.parametrize(("variant", "differs"), [("paper", None), ("official", "mixing.saliency")])
+def test_a_setting_that_is_empty_now_is_what_it_then_stands_for(variant, differs, tmp_path):
+    """Both variants looked at the spectral residual, which is what `paper` still does where nothing is said."""
+    fixed = {**FIXED, "mixing.name": "saliencymix", "mixing.variant": variant}
+    free = {"mixing.alpha": FREE["mixing.alpha"]}
+    old = recorded_before(tmp_path, "old", fixed, free, {"mixing.alpha": 1.0}, {"saliency": "spectral_residual"})
+    record, config = make(tmp_path, "new", fixed=fixed, free=free)
+    dropped = {f"{differs} differs": 1} if differs else {}
+    assert import_trials(record, config, old) == Imported(0 if differs else 1, 0, dropped)
+
+
+def test_a_trial_of_other_epochs_without_mixing_is_left_out(tmp_path):
+    free = {"mixing.alpha": FREE["mixing.alpha"]}
+    old = recorded_before(tmp_path, "old", FIXED, free, {"mixing.alpha": 1.0}, {})
+    record, config = make(tmp_path, "new", fixed={**FIXED, "mixing.warmup_epochs": 1}, free=free)
+    assert import_trials(record, config, old) == Imported(0, 0, {"mixing.warmup_epochs differs": 1})

@@ -52,7 +52,8 @@ def import_trials(record: SweepRecord, config: SweepConfig, other: SweepRecord) 
         if is_finalist(trial):
             dropped["a setting again, on a fresh seed"] += 1
             continue
-        settings = flatten(settings_of(other, trial.number))
+        before = _read_today(settings_of(other, trial.number))
+        settings = flatten(before.plain() if isinstance(before, TrialConfig) else before)
         rows = known_rows(other, trial, metric=str(other.folder.config()["metric"]))
         values = {int(row["epoch"]): row[config.metric] for row in rows if config.metric in row}
         if not rows or len(values) < len(rows):
@@ -74,7 +75,7 @@ def import_trials(record: SweepRecord, config: SweepConfig, other: SweepRecord) 
         if not config.space.allows(point):
             dropped["a constraint of the space does not hold"] += 1
             continue
-        if (different := _difference(trained, settings, point)) is not None:
+        if (different := _difference(trained, before, point)) is not None:
             dropped[f"{different} differs"] += 1
             continue
         _check_content(trained, settings, f"trial {trial.number} of {other.name}")
@@ -140,9 +141,36 @@ def _nearest(distribution: Range, value: Any) -> int | float:
     return nearest
 
 
-def _difference(trained: TrialConfig, settings: dict[str, Any], point: Params) -> str | None:
-    """The first setting in which the trial differs from the one that this sweep would train at the point."""
-    for key, value in flatten(trained.plain()).items():
-        if key not in point and key not in FREE_TO_DIFFER and settings.get(key) != value:
+def _read_today(settings: dict[str, Any]) -> TrialConfig | dict[str, Any]:
+    """The trial as this version reads it: by the names of today, and with settings that it did not know, at defaults.
+
+    The settings themselves where they are refused today, as for a class of one's own that is gone.
+    """
+    try:
+        return TrialConfig.parse(settings)
+    except ValueError:
+        return settings
+
+
+def _difference(trained: TrialConfig, before: TrialConfig | dict[str, Any], point: Params) -> str | None:
+    """The first setting in which the trial differs from the one that this sweep would train at the point.
+
+    One that is left empty does not differ from what it then stands for.
+    """
+    ours, theirs = (_settings_with_meaning(config) for config in (trained, before))
+    for key, pair in ours.items():
+        if key not in point and key not in FREE_TO_DIFFER and not _meet(pair, theirs.get(key, (None, None))):
             return key
     return None
+
+
+def _meet(ours: tuple[Any, Any], theirs: tuple[Any, Any]) -> bool:
+    return any(one == other for one, other in zip(ours, theirs, strict=True))
+
+
+def _settings_with_meaning(config: TrialConfig | dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Dotted key -> the setting as it was given, and as it is in the simplest mixer that trains alike."""
+    if not isinstance(config, TrialConfig):
+        return {key: (value, value) for key, value in flatten(config).items()}
+    simple = flatten(config.replace(mixing=config.mixing.simplest()).plain())
+    return {key: (value, simple.get(key, value)) for key, value in flatten(config.plain()).items()}
