@@ -149,20 +149,21 @@ def data_of(name: str) -> Iterator[dict[str, str]]:
         yield {"data.path": folder}
 
 
-def shrink(archive: Path, folder: Path) -> None:
-    """Unpack the first images of each class for training and for the test, made small."""
+def shrink(archive: Path, folder: Path, *, side: int | None = None, each: Mapping[str, int] | None = None) -> None:
+    """Unpack the first images of each class for training and for the test, made small: `SIDE` and `EACH`, or others."""
     from PIL import Image
 
+    side, each = side or SIDE, each or EACH
     with tarfile.open(archive) as packed:
         for member in packed:
             part, number = "".join(Path(member.name).parts[-3:-2]), Path(member.name).stem
-            if not member.isfile() or part not in EACH or int(number) >= EACH[part]:
+            if not member.isfile() or part not in each or int(number) >= each[part]:
                 continue
             target = folder.joinpath(*Path(member.name).parts[-3:]).with_suffix(".png")
             target.parent.mkdir(parents=True, exist_ok=True)
             opened = packed.extractfile(member)
             assert opened is not None
-            Image.open(opened).resize((SIDE, SIDE), Image.Resampling.BOX).save(target)
+            Image.open(opened).resize((side, side), Image.Resampling.BOX).save(target)
 
 
 def main() -> None:

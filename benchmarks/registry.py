@@ -21,7 +21,7 @@ class Cell:
     module: str
     """Where its `measure` is, below this package."""
     needs: frozenset[Need] = frozenset({"cpu"})
-    """`data` is Fashion-MNIST on the disk, see `real_data`."""
+    """`data` is Fashion-MNIST on the disk, and CIFAR-10 beside it, see `real_data`."""
     target: str = ""
     """What it should come to; the rows say whether it did."""
     by_default: bool = True
@@ -161,6 +161,14 @@ CELLS: dict[str, Cell] = {
         module="mixers",
         arguments={"compiled": True},
         by_default=False,
+    ),
+    "five_epochs": Cell(
+        "every mixing method for five epochs on 5,000 CIFAR-10 images",
+        about_s=900,
+        module="five_epochs",
+        needs=frozenset({"cpu", "data"}),
+        by_default=False,
+        of_parts=True,
     ),
     "driver_memory": Cell(
         "the driver's memory over 2,000 trials",
