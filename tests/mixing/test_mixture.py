@@ -10,13 +10,20 @@ from scipy import stats
 from torch import nn
 
 from tune_mixup.loss import CrossEntropy, SigmoidBce
+from tune_mixup.mixing import MIXERS
+from tune_mixup.mixing.alignmixup import AlignMixup
+from tune_mixup.mixing.attentivemix import AttentiveMix
+from tune_mixup.mixing.base import forward
+from tune_mixup.mixing.comixup import CoMixup
 from tune_mixup.mixing.confusion_partners import ConfusionPartners
 from tune_mixup.mixing.cutmix import CutMix
 from tune_mixup.mixing.erm import Erm
+from tune_mixup.mixing.first_state import first_state
 from tune_mixup.mixing.generalized_mixup import GeneralizedMixup
 from tune_mixup.mixing.manifold_mixup import ManifoldMixup
 from tune_mixup.mixing.mixture import Mixture
 from tune_mixup.mixing.mixup import Mixup
+from tune_mixup.mixing.puzzlemix import PuzzleMix
 from tune_mixup.models.tiny_resnet import TinyResNet
 
 CPU = torch.device("cpu")
@@ -115,6 +122,71 @@ def test_every_row_is_what_one_member_made_of_it(per, seed):
         assert mixed.lam[i] == expected.lam.expand(len(inputs))[i]
         mask = expected.lam if expected.mask is None else expected.mask.expand(len(inputs), 1, 8, 8)[i, 0]
         assert torch.equal(mixed.mask[i, 0], mask.expand(8, 8))
+
+
+ASKING = {"puzzlemix": PuzzleMix(t_size=0), "comixup": CoMixup(eta=0.0), "attentivemix": AttentiveMix()}
+"""Members that look where the network looks."""
+
+
+@pytest.mark.parametrize("per", ["batch", "sample"])
+@pytest.mark.parametrize("label", ASKING)
+def test_rows_of_members_that_ask_the_network_are_those_that_they_make_alone(label, per):
+    """Beside CutMix, in the order of the labels; state of their own is found under the label."""
+    network, (inputs, targets) = build(), examples()
+    mixer = Mixture(members={label: ASKING[label], "cutmix": CutMix(alpha=50.0)}, per=per)
+    state = first_state(mixer, network, K, image=(3, 8, 8), device=CPU, generator=generator(1))
+    own = first_state(ASKING[label], network, K, image=(3, 8, 8), device=CPU, generator=generator(1))
+    assert {f"{label}.{key}" for key in own} | {"cutmix.alpha"} == state.keys()
+    drawn = set()
+    for seed in range(4):
+        mixed = mixer.blend(network, inputs, targets, state, epoch=0, generator=generator(seed))
+        made, alone = generator(seed), {}
+        for one in sorted([label, "cutmix"]):
+            member, kept = mixer.members[one], own if one == label else {}
+            alone[one] = member.blend(network, inputs, targets, kept, epoch=0, generator=made)
+        uniform = torch.rand((len(inputs),) if per == "sample" else (), dtype=torch.float64, generator=made)
+        for i, u in enumerate(uniform.expand(len(inputs)).tolist()):
+            name = sorted([label, "cutmix"])[int(u >= 0.5)]
+            drawn.add(name)
+            assert torch.equal(mixed.inputs[i], alone[name].inputs[i])
+            assert torch.equal(mixed.soft_targets[i], alone[name].soft_targets[i])
+            assert mixed.lam[i] == alone[name].lam.expand(len(inputs))[i]
+    assert drawn == {label, "cutmix"}
+
+
+def test_aligned_features_are_drawn_for_whole_batches():
+    network, (inputs, targets) = build(), examples()
+    align = AlignMixup(aligned=1.0, alpha=50.0)
+    mixer, seen = Mixture(members={"alignmixup": align, "cutmix": CutMix(alpha=50.0)}), set()
+    for seed in range(8):
+        mixed = mixer.blend(network, inputs, targets, {}, epoch=0, generator=generator(seed))
+        made = generator(seed)
+        alone = align.blend(network, inputs, targets, {}, epoch=0, generator=made)
+        cut = CutMix(alpha=50.0).blend(network, inputs, targets, {}, epoch=0, generator=made)
+        aligned = bool(torch.rand((), dtype=torch.float64, generator=made) < 0.5)
+        seen.add(aligned)
+        expected = forward(network.eval(), alone if aligned else cut)
+        torch.testing.assert_close(forward(network.eval(), mixed), expected)
+        assert torch.equal(mixed.soft_targets, (alone if aligned else cut).soft_targets)
+    assert seen == {True, False}
+    with pytest.raises(ValueError, match="got 'sample', but alignmixup mixes features"):
+        Mixture(members={"alignmixup": align, "cutmix": CutMix()}, per="sample")
+
+
+@pytest.mark.parametrize("name", ["automix", "samix"])
+def test_methods_that_learn_masks_are_refused_as_members_in_one_line(name):
+    """By their name, under a label of their own, and as objects."""
+    words = (
+        f"members: got {name}, which makes two mixtures of each batch and trains on both, so a mixture can't hold it"
+    )
+    for members in ({name: {}, "mixup": {}}, {"mine": {"name": name}}):
+        with pytest.raises(ValueError, match=words) as caught:
+            Mixture.parse({"members": members})
+        assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="must be a method that mixes a batch once"):
+        Mixture.parse({"members": {"mine": MIXERS[name].parse({})}})
+    with pytest.raises(ValueError, match="must be a method that mixes a batch once"):
+        Mixture.parse({"members": {"mine": {"name": f"tune_mixup.mixing.{name}:{MIXERS[name].__name__}"}}})
 
 
 def test_features_are_mixed_in_the_batches_of_the_member_that_does_it():

@@ -229,7 +229,7 @@ for number, changes in enumerate(trials):
     torch.compiler.set_stance("fail_on_recompile" if number else "default")
     compiled = Trainer(TrialConfig.from_dotted(small, {**changes, "training.compile": mode})).run()
     torch.compiler.set_stance("default")
-    rows.append([eager[0]["train_loss"], compiled[0]["train_loss"], compiled[0]["val_nll"]])
+    rows += [[a["train_loss"], b["train_loss"], b["val_nll"]] for a, b in zip(eager, compiled, strict=True)]
 print(json.dumps(rows))
 """
 
@@ -252,6 +252,30 @@ def test_compiled_trials_agree_with_eager_ones_and_compile_once(mode):
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout.splitlines()[-1])
     assert len(rows) == len(trials)
+    for eager, compiled, nll in rows:
+        assert compiled == pytest.approx(eager, rel=1e-3)
+        assert math.isfinite(nll)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mode", "name"), [("model", "automix"), ("step", "generalized_mixup"), ("step", "comixup")])
+def test_compiled_trials_agree_with_eager_ones_where_not_every_epoch_and_batch_is_mixed(mode, name):
+    """An epoch without mixing, one with the half of its batches mixed, and one without; the first has what is compiled
+    of plain steps, which the last has again."""
+    epochs = {"mixing.warmup_epochs": 1, "mixing.cooldown_epochs": 1, "mixing.applied": 0.5, "training.epochs": 3}
+    sizes = {"data.num_train": 100, "training.batch_size": 20, "model.width": 2}
+    words = [
+        sys.executable,
+        "-c",
+        COMPILED,
+        mode,
+        json.dumps(SMALL),
+        json.dumps([{"mixing.name": name, **epochs, **sizes}]),
+    ]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout.splitlines()[-1])
+    assert len(rows) == 3
     for eager, compiled, nll in rows:
         assert compiled == pytest.approx(eager, rel=1e-3)
         assert math.isfinite(nll)

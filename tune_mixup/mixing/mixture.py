@@ -21,7 +21,7 @@ from typing_extensions import override
 from tune_mixup.loss import Loss
 from tune_mixup.mixing.base import BatchMixer, MixedBatch, Mixer, Per, State, StepOutput, draw_size
 from tune_mixup.mixing.cutmix import CutMix
-from tune_mixup.mixing.methods import METHODS
+from tune_mixup.mixing.methods import LEARNED, METHODS
 from tune_mixup.mixing.mixup import Mixup
 from tune_mixup.mixing.selection import select
 from tune_mixup.parts import PartOf
@@ -43,6 +43,12 @@ def _name_members(members: Any) -> Any:
     }
     if any(isinstance(settings, Mapping) and settings["name"] == "mixture" for settings in named.values()):
         raise ValueError(NO_MIXTURE)
+    for settings in named.values():
+        if isinstance(settings, Mapping) and settings["name"] in LEARNED:
+            raise ValueError(
+                f"got {settings['name']}, which makes two mixtures of each batch and trains on both, so a mixture "
+                "can't hold it; take methods that mix a batch once"
+            )
     return named
 
 
