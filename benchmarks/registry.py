@@ -226,6 +226,15 @@ CELLS: dict[str, Cell] = {
         arguments={"cell": "gpu_sweep"},
         of_parts=True,
     ),
+    "gpu_methods": Cell(
+        "what each mixing method leaves of plain mixup's images per second on a GPU, and the memory that it takes",
+        about_s=400,
+        module="gpu.half_hour",
+        needs=GPU,
+        by_default=False,
+        arguments={"cell": "gpu_methods"},
+        of_parts=True,
+    ),
 }
 """Name of the cell, and of its file in results/ -> measurement, in the order in which they run."""
 

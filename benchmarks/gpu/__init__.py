@@ -1,5 +1,7 @@
 """The half-hour on a GPU: three cells, `gpu_lean`, `gpu_sharing` and `gpu_sweep`; `docs/gpu.md` says how to run them.
 
+A fourth, `gpu_methods`, runs when it is named: what each mixing method costs.
+
 A cell is made of parts (`parts.py`), each in a process of its own with a time limit (`process.py`), so that no fault
 reaches the next part. The module of a part has two functions: `results(size, **arguments)` yields what it measures, one
 dict at a time, and `rows(own, found)` makes lines of the table of all that the parts of this module have yielded.

@@ -1,4 +1,4 @@
-"""What the three cells of the half-hour are made of, in the order in which it runs."""
+"""What the cells of the half-hour, and the one beside it, are made of, in the order in which they run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -103,5 +103,15 @@ SWEEP: dict[str, Part] = {
     "plain": Part("plain Ray Tune as it comes", "sweep", 130, 7, {"contender": "plain Ray Tune"}),
 }
 """With Ray and Optuna."""
-PARTS: dict[str, dict[str, Part]] = {"gpu_lean": LEAN, "gpu_sharing": SHARING, "gpu_sweep": SWEEP}
+METHODS: dict[str, Part] = {
+    name: Part(f"a step with {name}", "methods", 22, 9 if name == "mixup" else 7, {"net": RESNET, "method": name})
+    for name in ("mixup", *(name for name in MIXERS if name != "mixup"))
+}
+"""Needs what the lean cell needs. Mixup comes first, for all others stand beside it."""
+PARTS: dict[str, dict[str, Part]] = {
+    "gpu_lean": LEAN,
+    "gpu_sharing": SHARING,
+    "gpu_sweep": SWEEP,
+    "gpu_methods": METHODS,
+}
 """Cell of the registry -> its parts."""

@@ -11,13 +11,14 @@ import pytest
 import torch
 
 from benchmarks.baselines.search_task import Finish
-from benchmarks.gpu import FULL, TINY, faults, half_hour, prediction, sweep
+from benchmarks.gpu import FULL, TINY, faults, half_hour, methods, prediction, sweep
 from benchmarks.gpu.half_hour import folded
 from benchmarks.gpu.limits import counts, series_limit
 from benchmarks.gpu.part import run
 from benchmarks.gpu.parts import PARTS, Part
 from benchmarks.gpu.worker import workers
 from tune_mixup.measuring.packing import Load
+from tune_mixup.mixing import MIXERS
 
 HERE = Path(__file__).parent
 
@@ -92,6 +93,32 @@ def test_the_first_command_measures_what_it_promises(lean):
     limit = measured["ceilings"][0]["nets"]["resnet18, batch 128"]["limits"]["eager"]
     assert share["value"] == pytest.approx(100 * measured["fp32"][0]["images_per_s"] / limit)
     assert rows["resnet18, batch 128: model+graph, share of the series limit"]["target"] == ">= 60 %"
+
+
+def test_methods_stand_beside_mixup(tried):
+    """A rehearsal of three: two that ask or follow the network, and the one that they stand beside."""
+    assert list(PARTS["gpu_methods"]) == ["mixup", *(name for name in MIXERS if name != "mixup")]
+    found = tried("gpu_methods", "mixup", "attentivemix", "automix")
+    assert found["failed"] == {}
+    rates = {name: found["measured"][name][0]["images_per_s"] for name in ("mixup", "attentivemix", "automix")}
+    assert {name: found["measured"][name][0]["method"] for name in rates} == {name: name for name in rates}
+    assert [row["measurement"] for row in found["rows"]] == [
+        f"resnet18, batch 128: a step with {name} against mixup's" for name in ("attentivemix", "automix")
+    ]
+    for row, name in zip(found["rows"], ("attentivemix", "automix"), strict=True):
+        assert (row["ours"], row["other"]) == (rates[name], rates["mixup"])
+        assert row["value"] == pytest.approx(rates["mixup"] / rates[name])
+        assert row["note"] == "Eager steps."
+
+
+def test_a_method_is_measured_also_where_mixup_was_not():
+    one = {"net": "a net", "method": "samix", "captured": True, "images_per_s": 50.0, "peak_bytes": 3 * 2**20}
+    (row,) = methods.rows([one], {})
+    assert (row["ours"], row["value"]) == (50.0, None)
+    assert row["note"] == "A graph. Most memory of tensors: 3 MiB. mixup was not measured."
+    plain = {**one, "method": "mixup", "images_per_s": 100.0, "peak_bytes": 2**20}
+    (row,) = methods.rows([plain, one], {})
+    assert row["value"] == 2.0 and "3 MiB, mixup's 1." in row["note"]
 
 
 @pytest.mark.slow
