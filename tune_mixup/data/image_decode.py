@@ -48,6 +48,11 @@ def is_image(name: str) -> bool:
     return kind in Image.OPEN and kind not in _NO_PICTURES
 
 
+def reach() -> int:
+    """How far apart in a list the images lie that are read at about the same time."""
+    return _CHUNK * (os.cpu_count() or 1)
+
+
 def decode(paths: Sequence[Path], *, form: Form) -> Decoded:
     """All files as images of one form; raises as `decode_each`."""
     return decode_each(paths, lambda i: read_pixels(paths[i], form), form=form)

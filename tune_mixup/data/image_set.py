@@ -43,7 +43,7 @@ class Labelled(NamedTuple):
     keys: Sequence[str]
     """What belongs into the fingerprint beside its content."""
     targets: Sequence[int]
-    """Its class, a place in `class_names`."""
+    """Its class, a place in `class_names`; -1 for one that can't be read, where nobody can tell its class either."""
     parts: Sequence[str]
     """The split that it is in: train, test, val."""
     unsplit: bool
@@ -127,8 +127,12 @@ class ImageSet(Dataset, ABC):
         bad = {labelled.names[i]: why for i, why in decoded.bad.items()}
         self.refuse(bad, len(labelled.names))
         kept = [*decoded.digests]
+        if not kept:
+            raise ValueError(
+                f"none of the {len(labelled.names):,} {self.entries} in {self.place} can be read; bring whole ones"
+            )
         _check_classes(labelled, kept, self.entries.removesuffix("s"))
-        targets = torch.tensor([labelled.targets[i] for i in kept])
+        targets = torch.tensor([labelled.targets[i] for i in kept], dtype=torch.int64)
         places = self._places(labelled, kept, targets)
         parts = {part: Split(decoded.images[chosen], targets[chosen]) for part, chosen in places.items()}
         # Without the test split, which nothing but `evaluate` opens.
@@ -197,6 +201,6 @@ def _check_classes(labelled: Labelled, kept: Sequence[int], entry: str) -> None:
     """Raise ValueError for a class of which none of a split's images can be read."""
     left = {(labelled.parts[i], labelled.targets[i]) for i in kept}
     for part, target in zip(labelled.parts, labelled.targets, strict=True):
-        if (part, target) not in left:
+        if target >= 0 and (part, target) not in left:
             name = labelled.class_names[target]
             raise ValueError(f"no {entry} of the class {name!r} in {part} can be read; add whole ones")
