@@ -164,7 +164,7 @@ class Pickled:
         ({**GOOD, "y_test": GOOD["y_test"] + 1}, ["item 1 of y_test", "label 2", "in train"]),
         ({**GOOD, "class_names": np.array(["cat"])}, ["item 1 of y_train", "label 1", "must be 0 to 0"]),
         ({**GOOD, "class_names": np.array(["cat", "cat"])}, ["two classes are called 'cat'"]),
-        ({**GOOD, "class_names": np.array(["cat", "dog", "owl"])}, ["class 'owl' has 0 training examples"]),
+        ({**GOOD, "class_names": np.array(["cat", "dog", "owl"])}, ["no image to train on is of the class 'owl'"]),
         ({**GOOD, "y_train": np.array([Pickled()] * 12)}, ["mine.npz can't be read", "allow_pickle"]),
         ({**GOOD, "y_train": GOOD["y_train"] * 0}, ["y_test", "label 1"]),
         ({"x": GOOD["x_train"], "y": GOOD["y_train"] * 0}, ["has 1 classes, must be at least 2"]),

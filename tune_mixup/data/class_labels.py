@@ -15,7 +15,8 @@ def targets_of(
     """The names of the K classes, and for each part the class of each of its images, 0..K-1.
 
     Numbers are places in `names`, texts are among them. Without names the classes are the labels of `train`, sorted,
-    and a number is called by its digits. Raises ValueError for a label that is none of these, or less than 0.
+    and a number is called by its digits. Raises ValueError for a label that is none of these, or less than 0, and for a
+    class that no image in train is of.
     """
     if names is not None and len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -27,11 +28,13 @@ def targets_of(
         names = tuple(str(label) for label in known)
     else:
         known = [*range(len(names))] if whole else [*names]
-        must = (
-            f"0 to {len(names) - 1}, as that many classes are named" if whole else "one of the classes that are named"
-        )
+        must = f"0 to {len(names) - 1}, as that many are named" if whole else "one of the classes that are named"
     number = {label: k for k, label in enumerate(known)}
-    return names, {part: _numbers(number, part, each, where, must) for part, each in labels.items()}
+    targets = {part: _numbers(number, part, each, where, must) for part, each in labels.items()}
+    there = set(targets["train"])
+    if empty := [name for k, name in enumerate(names) if k not in there]:
+        raise ValueError(f"no image to train on is of the class {shown(empty[0])}; add some, or leave the class out")
+    return names, targets
 
 
 def _numbers(number: Mapping[Label, int], part: str, labels: Sequence[Label], where: Where, must: str) -> list[int]:

@@ -157,7 +157,9 @@ def _features(schema: "pa.Schema") -> dict[str, dict[str, Any]]:
         noted = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
     except (KeyError, ValueError, TypeError):
         return {}
-    return {name: each for name, each in noted.items() if isinstance(each, dict)} if isinstance(noted, dict) else {}
+    if not isinstance(noted, dict):
+        return {}
+    return {name: each for name, each in noted.items() if isinstance(each, dict) and name in schema.names}
 
 
 def _of_type(features: Mapping[str, Mapping[str, Any]], kind: str) -> list[str]:
