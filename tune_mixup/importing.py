@@ -20,6 +20,8 @@ NOT_FOR_OTHERS = frozenset({"__main__", "__mp_main__"})
 LIMIT_S, REMIND_S = 600.0, 10.0
 """How long a module may take to be imported, also on a slow file system, and when it is said that it still does."""
 WRITTEN_LIKE = "my_package.my_module:MyClass"
+BRINGS = "torchvision:"
+"""Begins the keys of registries for what torchvision brings: `torchvision:svhn`. No part of ours lies in there."""
 
 
 def import_path(definition: type) -> str:
@@ -28,8 +30,8 @@ def import_path(definition: type) -> str:
 
 
 def is_import_path(name: object) -> TypeGuard[str]:
-    """Whether `name` is meant as an import path; the keys of registries hold no colon."""
-    return isinstance(name, str) and ":" in name
+    """Whether `name` is meant as an import path; keys of registries hold no colon, but for those after BRINGS."""
+    return isinstance(name, str) and ":" in name and not name.startswith(BRINGS)
 
 
 def imported(path: str) -> Any:
@@ -95,7 +97,7 @@ def import_paths(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str
 
 
 def _looks_like_one(value: object) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"[^\W\d][\w.]*:[^\W\d][\w.]*", value) is not None
+    return is_import_path(value) and re.fullmatch(r"[^\W\d][\w.]*:[^\W\d][\w.]*", value) is not None
 
 
 def _remind(module_name: str) -> None:

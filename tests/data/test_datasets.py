@@ -3,9 +3,11 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 import torchvision
+from made_collections import WRITERS, Draw, expect_no_checksums, npz_arrays, write_tables
 from made_files import expect_checksums, write_cifar, write_fashion, write_folder, write_noise, write_words
 from sklearn.datasets import load_digits
 
@@ -38,6 +40,15 @@ def dataset(request, tmp_path, monkeypatch):
             write_words(tmp_path / "SpeechCommands" / "speech_commands_v0.02", ("ja", "nee", "misschien"), per_part=2)
             write_noise(tmp_path / "SpeechCommands" / "speech_commands_v0.02")
             return as_settings("speech_commands", task="all", root=root)
+        case "parquet":
+            write_tables(tmp_path / "pets")
+            return as_settings("parquet", path=f"{root}/pets", root=root)
+        case "npz":
+            np.savez(tmp_path / "pets.npz", **npz_arrays(shape=(8, 6, 3)))
+            return as_settings("npz", path=f"{root}/pets.npz", root=root)
+        case name if name in WRITERS:
+            WRITERS[name](tmp_path, Draw())
+            expect_no_checksums(monkeypatch)
     return as_settings(request.param, root=root)
 
 

@@ -71,8 +71,8 @@ def _write_parquet(file: BinaryIO, document: Document) -> None:
 
 def _read_parquet(content: bytes) -> Any:
     import pandas as pd
-    from pyarrow import ArrowException  # type: ignore[import-untyped]
-    from pyarrow.parquet import ParquetFile  # type: ignore[import-untyped]
+    from pyarrow import ArrowException
+    from pyarrow.parquet import ParquetFile
 
     try:
         file = ParquetFile(io.BytesIO(content))

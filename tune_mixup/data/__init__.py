@@ -12,8 +12,11 @@ from tune_mixup.data.imagefolder import ImageFolder
 from tune_mixup.data.loading import TrainingData as TrainingData
 from tune_mixup.data.loading import load as load
 from tune_mixup.data.loading import load_test as load_test
+from tune_mixup.data.npz import Npz
+from tune_mixup.data.parquet import Parquet
 from tune_mixup.data.speech_commands import SpeechCommands
 from tune_mixup.data.synthetic import Synthetic
+from tune_mixup.data.torchvision_sets import TORCHVISION
 from tune_mixup.parts import PartOf
 
 DATASETS: dict[str, type[Dataset]] = {
@@ -24,6 +27,9 @@ DATASETS: dict[str, type[Dataset]] = {
     "imagefolder": ImageFolder,
     "speech_commands": SpeechCommands,
     "synthetic": Synthetic,
+    "parquet": Parquet,
+    "npz": Npz,
+    **TORCHVISION,
 }
 
 AnyDataset = Annotated[Dataset, PartOf(DATASETS, "a data set")]

@@ -109,7 +109,7 @@ def _images(folder: Path, part: str, relatives: Sequence[str]) -> list[File]:
         class_name = os.path.basename(relative)
         below = [
             File(path, part, class_name, size, mtime_ns)
-            for path, size, mtime_ns in sorted(_walk(folder / relative, relative))
+            for path, size, mtime_ns in sorted(files_below(folder / relative, relative))
             if is_image(path)
         ]
         if not below:
@@ -118,7 +118,7 @@ def _images(folder: Path, part: str, relatives: Sequence[str]) -> list[File]:
     return found
 
 
-def _walk(folder: Path | str, relative: str) -> Iterator[tuple[str, int, int]]:
+def files_below(folder: Path | str, relative: str) -> Iterator[tuple[str, int, int]]:
     """Relative path, bytes and time of change of every regular file below; strings, as Path objects cost a second."""
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -126,7 +126,7 @@ def _walk(folder: Path | str, relative: str) -> Iterator[tuple[str, int, int]]:
             if entry.name.startswith("."):
                 continue
             if entry.is_dir():
-                yield from _walk(entry.path, here)
+                yield from files_below(entry.path, here)
                 continue
             try:
                 status = entry.stat()

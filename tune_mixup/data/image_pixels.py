@@ -47,17 +47,26 @@ class Form:
     resize: Resize = "shorter_side"
     """How they get that size."""
 
+    @property
+    def mode(self) -> Literal["L", "RGB"]:
+        """What Pillow calls that many channels."""
+        return "L" if self.channels == 1 else "RGB"
+
 
 def read_pixels(path: Path, form: Form) -> tuple[NDArray[np.uint8], bytes]:
-    """Pixels uint8 [C, H, W], and what tells the content of the file.
+    """`file_pixels` of the file at `path`; raises OSError where it can't be opened."""
+    with open_regular(path) as file:
+        return file_pixels(file.read(), form)
 
-    Raises ValueError, or whatever else a decoder trips over, for a file that is no whole image of at most the pixels
-    that Pillow allows; such pixels are counted before any of them is decoded.
+
+def file_pixels(content: bytes, form: Form) -> tuple[NDArray[np.uint8], bytes]:
+    """Pixels uint8 [C, H, W] of a file with this content, and what tells it from others.
+
+    Raises ValueError, or whatever else a decoder trips over, for what is no whole image of at most the pixels that
+    Pillow allows; such pixels are counted before any of them is decoded.
     """
     from PIL import Image, UnidentifiedImageError
 
-    with open_regular(path) as file:
-        content = file.read()
     if not content:
         raise ValueError("it is empty")
     digest = hashlib.blake2b(content, digest_size=16).digest()
@@ -71,11 +80,23 @@ def read_pixels(path: Path, form: Form) -> tuple[NDArray[np.uint8], bytes]:
             raise ValueError(f"{image.width} x {image.height} pixels, more than the {most} of PIL.Image")
         image.load()
         way = _orientation(image)
-        plain = _plain(image, "L" if form.channels == 1 else "RGB")
+        plain = _plain(image, form.mode)
     if way is not None:
         plain, digest = plain.transpose(way), digest + _TURNED
+    return _formed(plain, form), digest
+
+
+def image_pixels(image: "Image.Image", form: Form) -> tuple[NDArray[np.uint8], bytes]:
+    """The same of an image that somebody else has read, as it stands, whatever EXIF says; told by its pixels."""
+    plain = _plain(image, form.mode)
+    digest = hashlib.blake2b(f"{plain.width} x {plain.height} ".encode(), digest_size=16)
+    digest.update(plain.tobytes())
+    return _formed(plain, form), digest.digest()
+
+
+def _formed(plain: "Image.Image", form: Form) -> NDArray[np.uint8]:
     pixels = np.asarray(plain if form.size is None else _resized(plain, form.size, form.resize))
-    return (pixels[None] if form.channels == 1 else pixels.transpose(2, 0, 1)), digest
+    return pixels[None] if form.channels == 1 else pixels.transpose(2, 0, 1)
 
 
 def _orientation(image: "Image.Image") -> "Image.Transpose | None":
