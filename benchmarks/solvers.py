@@ -110,7 +110,7 @@ def _against_cuts(problem: Problem, rounds: int, device: torch.device) -> dict[s
     number = len(problem.unary)
 
     def ours() -> Tensor:
-        return label_grid(*problem[1:5], sweeps=problem.sweeps)
+        return label_grid(*problem[1:5], sweeps=problem.sweeps).labels
 
     ours_ms = 1e3 * _seconds(ours, rounds, device) / number
     title = f"a labelling, {problem.title}, {number} at a time on {device.type}, against gco"

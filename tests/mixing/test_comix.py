@@ -102,7 +102,7 @@ def test_objectives_of_the_recorded_problems_are_as_low_as_the_released_codes():
     for _, _, _, _, found, _, theirs in recorded():
         least = found.total(theirs).item()
         begins = [neighbours(1, found.cost.shape[-1], seed) for seed in range(8)]
-        ours = [found.total(solve(found, begin, rounds=4)).item() for begin in begins]
+        ours = [found.total(solve(found, begin, rounds=4).shown).item() for begin in begins]
         more.append((np.mean(ours) - least) / abs(least))
     assert np.mean(more) < -0.1 and np.mean(sorted(more)[1:]) < 0.01
     assert max(more) < 0.06 and np.median(more) < 0.002
@@ -174,7 +174,7 @@ def test_the_objective_never_rises_and_outputs_stay_outputs(settings, peaks):
         shown = improve(found, shown)
         trace.append(found.total(shown))
         assert bool((shown.sum(-1) == 1).all()) and set(shown.unique().tolist()) <= {0.0, 0.5, 1.0}
-    trace.append(found.total(solve(found, neighbours(6, 7), rounds=6)))
+    trace.append(found.total(solve(found, neighbours(6, 7), rounds=6).shown))
     falls = torch.stack(trace).diff(dim=0)
     assert bool((falls <= 1e-9).all())
     assert bool((trace[-1] < trace[0] - 1e-3).any()) or "gamma" in settings
@@ -184,7 +184,7 @@ def test_the_objective_never_rises_and_outputs_stay_outputs(settings, peaks):
 @pytest.mark.parametrize("settings", [{}, {"hard": False}, {"tau": 0.4}, {"beta": 0.05}])
 def test_small_parts_against_all_outputs_there_are(size, grid, settings):
     found = made_up(12, size, grid, omega=0.01, **settings)
-    ours = found.total(solve(found, neighbours(12, size), rounds=4)).numpy()
+    ours = found.total(solve(found, neighbours(12, size), rounds=4).shown).numpy()
     best = np.array([reference.least(as_part(found, index)) for index in range(12)])
     assert (ours >= best - 1e-6).all(), "nothing is better than the best"
     more = (ours - best) / abs(best)
@@ -224,17 +224,17 @@ def test_what_makes_it_worse_is_not_accepted():
 
 def test_parts_do_not_know_of_each_other():
     found, ring = made_up(5, 6, 4), neighbours(5, 6)
-    together = solve(found, ring, rounds=3)
+    together = solve(found, ring, rounds=3).shown
     for index in range(5):
         one = slice(index, index + 1)
         single = Objective(found.cost[one], found.affinity[one], found.weights)
-        assert torch.equal(together[one], solve(single, ring[one], rounds=3))
+        assert torch.equal(together[one], solve(single, ring[one], rounds=3).shown)
 
 
 def test_even_saliency_leaves_images_whole():
     """There is nothing to gain by cutting, and edges cost."""
     found = made_up(3, 6, 4, peaks=0.0, omega=0.0)
-    assert torch.equal(solve(found, neighbours(3, 6), rounds=4), whole(torch.zeros(3, 6, 4, 4, 6).double()))
+    assert torch.equal(solve(found, neighbours(3, 6), rounds=4).shown, whole(torch.zeros(3, 6, 4, 4, 6).double()))
 
 
 def test_outputs_begin_with_two_images_and_may_have_more():
@@ -243,14 +243,14 @@ def test_outputs_begin_with_two_images_and_may_have_more():
     two = torch.eye(8).bool() | torch.nn.functional.one_hot(ring, 8).bool()
     assert bool((begun <= two).all())
     assert bool((begun.sum(-1) == 2).any())
-    assert bool(((solve(found, ring, rounds=4).sum((2, 3)) > 0).sum(-1) > 2).any())
+    assert bool(((solve(found, ring, rounds=4).shown.sum((2, 3)) > 0).sum(-1) > 2).any())
 
 
 def test_nobody_shows_what_others_have_above_the_threshold():
     """Where one image is wanted by all: one output or two get all that may be had of it."""
     found = made_up(6, 8, 4, peaks=4.0, omega=0.0)
     found.cost[..., 0] -= 0.2
-    counts = solve(found, neighbours(6, 8), rounds=4).sum((2, 3))
+    counts = solve(found, neighbours(6, 8), rounds=4).shown.sum((2, 3))
     others = counts.sum(1, keepdim=True) - counts
     assert bool((others[counts > 0] <= found.weights.tau).all())
     assert bool((counts[:, :, 0].sum(1) > 13).all())

@@ -36,7 +36,7 @@ def tensors(made, dtype=torch.float32):
 
 
 def solved(made, sweeps=SWEEPS):
-    return label_grid(*tensors(made), sweeps=sweeps).numpy()
+    return label_grid(*tensors(made), sweeps=sweeps).labels.numpy()
 
 
 def excess(made, best):
@@ -92,7 +92,7 @@ def test_problems_may_have_distances_of_their_own(shape, num_labels):
         made.append(problem._replace(distance=distance + distance.T - 2 * np.diag(np.diag(distance))))
     unary, down, across, _ = tensors(made)
     distance = torch.tensor(np.stack([problem.distance for problem in made]), dtype=torch.float32)
-    labels = label_grid(unary, down, across, distance, sweeps=SWEEPS)
+    labels = label_grid(unary, down, across, distance, sweeps=SWEEPS).labels
     costs = labelling_cost(labels, unary, down, across, distance)
     found = np.array([cost(one, problem) for one, problem in zip(labels.numpy(), made, strict=True)])
     np.testing.assert_allclose(costs, found, rtol=1e-5)

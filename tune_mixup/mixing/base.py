@@ -215,7 +215,7 @@ class Mixer(AppliedSettings, ABC):
         return state
 
     def snapshot(self, state: State) -> dict[str, Tensor]:
-        """What is worth keeping of the state for each epoch (a confusion matrix), on the CPU; mostly nothing."""
+        """What is worth keeping of the state for each epoch, on the CPU; mostly nothing. Numbers go into its report."""
         return {}
 
 

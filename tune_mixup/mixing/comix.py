@@ -11,6 +11,7 @@ Shapes: P parts of M images, and of M outputs; N x N cells. All is float64, whic
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -105,12 +106,23 @@ def affinities(saliency: Tensor, *, omega: float, window: int) -> Tensor:
     return (1 - omega) * torch.eye(size, dtype=torch.float64, device=saliency.device) + omega * relative
 
 
-def solve(objective: Objective, neighbour: Tensor, *, rounds: int) -> Tensor:
-    """Outputs [P, M, N, N, M] of low cost, the m-th of them begun with the images m and `neighbour` int64 [P, M]."""
-    shown = begin(objective, neighbour)
+class Solved(NamedTuple):
+    """Outputs [P, M, N, N, M], and bool [P, M] whether the last round left each as it found it."""
+
+    shown: Tensor
+    settled: Tensor
+
+
+def solve(objective: Objective, neighbour: Tensor, *, rounds: int) -> Solved:
+    """Outputs of low cost, the m-th of them begun with the images m and `neighbour` int64 [P, M].
+
+    Without any round nothing is unsettled: they are as they were begun.
+    """
+    shown = before = begin(objective, neighbour)
     for _ in range(rounds):
-        shown = improve(objective, shown)
-    return accepted(objective, shown, whole(shown))
+        before, shown = shown, improve(objective, shown)
+    settled = (shown == before).flatten(2).all(2)
+    return Solved(accepted(objective, shown, whole(shown)), settled)
 
 
 def begin(objective: Objective, neighbour: Tensor) -> Tensor:
@@ -172,6 +184,6 @@ def _labelled(objective: Objective, price: Tensor, labels: Tensor) -> Tensor:
     edges = unary.new_full((parts * size, grid, grid - 1), objective.weights.beta)
     chosen = label_grid(
         unary.flatten(0, 1).float(), edges.mT.float(), edges.float(), distance.flatten(0, 1).float(), sweeps=SWEEPS
-    )
+    ).labels
     index = chosen.view(parts, size, grid**2, 1).expand(-1, -1, -1, size)
     return labels.gather(2, index).view(parts, size, grid, grid, size)

@@ -31,12 +31,13 @@ from torch import Generator, Tensor, nn
 from typing_extensions import override
 
 from tune_mixup.loss import Loss
-from tune_mixup.mixing.base import Alpha, BatchMixer, MixedBatch, Mixer, State, StepOutput, interpolate
-from tune_mixup.mixing.comix import ComixWeights, Objective, affinities, cell_costs, solve
+from tune_mixup.mixing.base import Alpha, MixedBatch, Mixer, State, StepOutput, interpolate
+from tune_mixup.mixing.comix import ComixWeights, Objective, Solved, affinities, cell_costs, solve
 from tune_mixup.mixing.erm import Erm
 from tune_mixup.mixing.gradients import loss_and_gradients
 from tune_mixup.mixing.puzzle import largest_divisor
 from tune_mixup.mixing.saliency import input_gradient
+from tune_mixup.mixing.solving import SolvingMixer
 from tune_mixup.torch_internals import standard_gamma
 
 GRID = 4
@@ -47,7 +48,7 @@ MINOR_SHARE = 0.36
 """E[min(lam, 1 - lam)] on images of Fashion-MNIST, by a network trained on it for one to three epochs: 0.34 to 0.37."""
 
 
-class CoMixup(BatchMixer):
+class CoMixup(SolvingMixer):
     """Each output shows an image, or halves of two, in each cell of a grid; lam is its own image's share."""
 
     in_state: ClassVar[frozenset[str]] = frozenset({"alpha"})
@@ -150,6 +151,7 @@ class CoMixup(BatchMixer):
         clean = loss_and_gradients(model, inputs, targets, loss)
         mixed = self.assemble(inputs, targets, clean.saliency, state, generator=generator)
         logits: Tensor = model(mixed.inputs)
+        state = self.observe(state, mixed, targets, logits.detach())
         total = loss(logits, mixed.soft_targets) + self.clean_lam * clean.loss
         return StepOutput(total, logits, mixed.soft_targets, state)
 
@@ -159,12 +161,13 @@ class CoMixup(BatchMixer):
         """What the draws make of a batch and its maps [B, H, W]."""
         size = min(self.part_size, len(inputs))
         whole = len(inputs) // size * size
-        shown = [self._shown(saliency[:whole].reshape(-1, size, *saliency.shape[1:]), state, generator=generator)]
+        solved = [self._solved(saliency[:whole].reshape(-1, size, *saliency.shape[1:]), state, generator=generator)]
         if whole < len(inputs):
-            shown.append(self._shown(saliency[whole:][None], state, generator=generator))
-        return put_together(inputs, targets, shown)
+            solved.append(self._solved(saliency[whole:][None], state, generator=generator))
+        mixed = put_together(inputs, targets, [one.shown for one in solved])
+        return mixed._replace(unsettled=~torch.cat([one.settled.flatten() for one in solved]))
 
-    def _shown(self, saliency: Tensor, state: State, *, generator: Generator) -> Tensor:
+    def _solved(self, saliency: Tensor, state: State, *, generator: Generator) -> Solved:
         """How much each cell of P M outputs shows of the images of its part, [P, M, N, N, M], for maps [P, M, H, W]."""
         shape, device = saliency.shape[:2], saliency.device
         chances = draw_chances(self.live("alpha", state), shape, device=device, generator=generator)

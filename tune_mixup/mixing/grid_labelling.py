@@ -11,13 +11,28 @@ With more labels than cells, joining would be most of the work, and the chain is
 Shapes: B problems, R x C cells, L labels. A cost may be infinite, which forbids a label, and a weight negative.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 
-def label_grid(unary: Tensor, down: Tensor, across: Tensor, distance: Tensor, *, sweeps: int) -> Tensor:
-    """Labels int64 [B, R, C] of nearly the least cost: those of the best sweep, or one for all where it is better.
+class Labelling(NamedTuple):
+    """The best labels int64 [B, R, C], and those after the last sweep and before it."""
+
+    labels: Tensor
+    last: Tensor
+    before: Tensor
+
+    @property
+    def settled(self) -> Tensor:
+        """Whether the last sweep left all labels as it found them, bool [B]."""
+        return (self.last == self.before).flatten(1).all(1)
+
+
+def label_grid(unary: Tensor, down: Tensor, across: Tensor, distance: Tensor, *, sweeps: int) -> Labelling:
+    """Labels of nearly the least cost: those of the best sweep, or one for all where it is better.
 
     `unary` float [B, R, C, L] is what a cell pays for a label, finite for at least one. `down` [B, R-1, C] and `across`
     [B, R, C-1] are the weights of the edges from a cell to the one below it and to the one right of it. `distance`
@@ -27,15 +42,15 @@ def label_grid(unary: Tensor, down: Tensor, across: Tensor, distance: Tensor, *,
     alike = unary.sum((1, 2)).argmin(-1)
     best = alike[:, None, None].expand(unary.shape[:-1])
     least = labelling_cost(best, unary, down, across, distance)
-    by_columns = torch.zeros_like(unary)
+    by_columns, labels, before = torch.zeros_like(unary), best, best
     for _ in range(sweeps):
         by_rows = _along_rows(unary + by_columns, across, distance)
         by_columns = _along_columns(unary + by_rows, down, distance)
-        labels = (unary + by_rows + by_columns).argmin(-1)
+        before, labels = labels, (unary + by_rows + by_columns).argmin(-1)
         cost = labelling_cost(labels, unary, down, across, distance)
         best = torch.where((cost < least)[:, None, None], labels, best)
         least = torch.minimum(cost, least)
-    return best
+    return Labelling(best, labels, before)
 
 
 def labelling_cost(labels: Tensor, unary: Tensor, down: Tensor, across: Tensor, distance: Tensor) -> Tensor:

@@ -20,7 +20,8 @@ class MixedBatch(NamedTuple):
     `hidden` depth -> float32 [] or [B]: the weight of the own features after that stage of the network, where a method
     mixes features; the partner's have the rest. `blends` depth -> how they are blended, if not by `interpolate`.
     `shares` float32 [B, B], where rows are mixed of any number of examples: how much of each example each row has. lam
-    is its diagonal, and the partner has most of the rest.
+    is its diagonal, and the partner has most of the rest. `unsettled` bool [B]: whose solver ended before its outcome
+    had settled, where a method has one.
     """
 
     inputs: Tensor
@@ -31,3 +32,4 @@ class MixedBatch(NamedTuple):
     hidden: Mapping[int, Tensor] = MappingProxyType({})
     blends: Mapping[int, Blend] = MappingProxyType({})
     shares: Tensor | None = None
+    unsettled: Tensor | None = None

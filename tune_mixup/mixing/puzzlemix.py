@@ -52,6 +52,7 @@ from tune_mixup.mixing.puzzle import (
     shares,
 )
 from tune_mixup.mixing.saliency import input_gradient
+from tune_mixup.mixing.solving import SolvingMixer
 from tune_mixup.mixing.transport import move_patches, transport_plan
 
 GRIDS = (2, 4, 8, 16)
@@ -64,7 +65,7 @@ MOST_PATCHES = 1024
 """Of an image that are moved. Each has a price for each place, so that more would not fit into memory."""
 
 
-class PuzzleMix(Partnered):
+class PuzzleMix(SolvingMixer, Partnered):
     """lam ~ Beta(alpha, alpha) says which weights are likely; the mask's mean is the lam of the labels."""
 
     in_state: ClassVar[frozenset[str]] = frozenset({"alpha"})
@@ -173,21 +174,26 @@ class PuzzleMix(Partnered):
         cells = cutting.pick(cutting.grids)[:, None]
         row = torch.arange(height, device=inputs.device) // (height // cells)
         column = torch.arange(width, device=inputs.device) // (width // cells)
-        mask = look_up(self._shown(inputs, saliency, lam, cutting, partner), row, column)
+        shown, settled = self._shown(inputs, saliency, lam, cutting, partner)
+        mask = look_up(shown, row, column)
         own, other = inputs, take_rows(inputs, partner)
         if self.transport:
             own, other = self._moved(inputs, saliency, mask, cutting, partner)
-        return mix_by_mask(own, targets, mask=mask, lam=mean_weight(mask), partner=partner, other=other)
+        mixed = mix_by_mask(own, targets, mask=mask, lam=mean_weight(mask), partner=partner, other=other)
+        return mixed._replace(unsettled=~settled)
 
-    def _shown(self, inputs: Tensor, saliency: Tensor, lam: Tensor, cutting: Cutting, partner: Tensor) -> Tensor:
-        """How much of the own image each block shows, float32 [B, N, N] from 0 to 1."""
+    def _shown(
+        self, inputs: Tensor, saliency: Tensor, lam: Tensor, cutting: Cutting, partner: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """How much of the own image each block shows, float32 [B, N, N] from 0 to 1, and whether that has settled."""
         height, width = inputs.shape[-2:]
         share = shares(saliency, [(height // grid, width // grid) for grid in cutting.grids], cutting, partner)
         down, across = jumps(inputs.float() * PIXEL_STD, partner, cutting, neigh_size=self.neigh_size)
         weights = PuzzleWeights(self.beta, self.gamma, self.eta)
         costs = puzzle_costs(share, down, across, lam, cutting, weights, num_labels=self.num_labels)
         distance = label_distance(self.num_labels, device=inputs.device)
-        return 1 - label_grid(*costs, distance, sweeps=SWEEPS).float() / (self.num_labels - 1)
+        found = label_grid(*costs, distance, sweeps=SWEEPS)
+        return 1 - found.labels.float() / (self.num_labels - 1), found.settled
 
     def _moved(
         self, inputs: Tensor, saliency: Tensor, mask: Tensor, cutting: Cutting, partner: Tensor

@@ -37,7 +37,16 @@ def select(chosen: Tensor, ours: MixedBatch, theirs: MixedBatch) -> MixedBatch:
         hidden,
         blends,
         _shares(rows, ours, theirs),
+        _unsettled(rows, ours, theirs),
     )
+
+
+def _unsettled(rows: Tensor, ours: MixedBatch, theirs: MixedBatch) -> Tensor | None:
+    """Whose solver had not settled, [B], where one of the two has one."""
+    if ours.unsettled is None and theirs.unsettled is None:
+        return None
+    one, other = (torch.zeros_like(rows) if each.unsettled is None else each.unsettled for each in (ours, theirs))
+    return torch.where(rows, one, other)
 
 
 def _shares(rows: Tensor, ours: MixedBatch, theirs: MixedBatch) -> Tensor | None:

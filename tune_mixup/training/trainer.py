@@ -120,10 +120,10 @@ class Trainer:
         """Train one epoch, validate, keep what must be kept, and report.
 
         Keys: epoch, train_loss, train_accuracy (on the mixed batch: each target's weight where it is the top class),
-        val_accuracy, val_nll, val_ece and their `_median` over the last epochs (`test_` in place of `val_` where
-        nothing is held out, so that the test split is what is measured), lr (of the last step), epoch_s,
-        images_per_s, diverged (0 or 1). A diverged epoch has no metrics, and a loss only where it is finite but has
-        exploded: every value there is finite. An epoch after which no validation is due has no metrics either.
+        val_accuracy, val_nll, val_ece and their `_median` over the last epochs (`test_` where nothing is held out), lr
+        (of the last step), epoch_s, images_per_s, diverged (0 or 1); after epochs with mixing what the mixer counts. A
+        diverged epoch has no metrics, and a loss only where it is finite but has exploded: every value is finite. An
+        epoch after which no validation is due has no metrics either.
         """
         self._refuse_closed()
         began = time.perf_counter()
@@ -155,10 +155,13 @@ class Trainer:
             "images_per_s": trained.num_images / trained.seconds(),
             "diverged": int(diverged),
         }
+        snapshot = self.step.mixer.snapshot(mixer_state)
+        if self.step.mixer.mixes_in(self.epoch, epochs=self.config.training.epochs):
+            report |= {name: tensor.item() for name, tensor in snapshot.items() if tensor.ndim == 0}
         self.epoch += 1
         self.history.append(report)
         if self.folder is not None:
-            self._keep(self.folder, report, mixer_state)
+            self._keep(self.folder, report, snapshot)
         return report
 
     def close(self) -> None:
@@ -276,7 +279,7 @@ class Trainer:
             folder.note(f"{note}; trained on from epoch {self.epoch}")
         folder.rewrite_epochs(self.history)
 
-    def _keep(self, folder: TrialFolder, report: Epoch, mixer_state: Mapping[str, Tensor]) -> None:
+    def _keep(self, folder: TrialFolder, report: Epoch, snapshot: Mapping[str, Tensor]) -> None:
         """The checkpoint first: who reads the last epoch's row takes the trial to have ended, with its weights kept.
 
         An epoch that was reported but not saved is trained again, with the same numbers; one that was saved but not
@@ -285,9 +288,9 @@ class Trainer:
         Between the first and the last epoch a state is saved only when training has gone on for `SAVE_SHARE` times as
         long as saving took: 1 % of the time, and with the first and the last one hardly ever 2 %.
         """
-        snapshot = self.step.mixer.snapshot(mixer_state)
-        if snapshot:
-            folder.write_snapshot(self.epoch, {name: tensor.numpy() for name, tensor in snapshot.items()})
+        arrays = {name: tensor.numpy() for name, tensor in snapshot.items() if tensor.ndim}
+        if arrays:
+            folder.write_snapshot(self.epoch, arrays)
         if self.done or time.monotonic() - self._saved_at >= SAVE_SHARE * self._save_s:
             self.save()
         folder.append_epoch(report)
