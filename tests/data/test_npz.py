@@ -84,6 +84,8 @@ def test_one_pair_of_arrays_is_split_which_is_said(file, caplog):
             assert there.pop(image.numpy().tobytes()) == target
     assert not there
     assert "mine.npz does not say which images are for the test: 4 of 20" in caplog.text
+    assert len(dataset.replace(test_fraction=0.5).read_test().images) == 10
+    assert dataset.replace(test_fraction=0).read_train()[0].targets.tolist() == [0, 1] * 10
 
 
 def test_classes_are_called_by_their_names_or_labels(file):
@@ -96,6 +98,8 @@ def test_classes_are_called_by_their_names_or_labels(file):
     texts = {key: np.array(["sun", "moon"])[each] if key.startswith("y") else each for key, each in arrays.items()}
     train, names = file(texts).read_train()
     assert names == ("moon", "sun") and train.targets.tolist() == (1 - arrays["y_train"]).tolist()
+    train, names = file({**texts, "class_names": np.array(["sun", "moon"])}).read_train()
+    assert names == ("sun", "moon") and train.targets.tolist() == arrays["y_train"].tolist()
 
 
 def test_only_evaluate_needs_a_test_set(file):

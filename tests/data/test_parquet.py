@@ -1,6 +1,7 @@
 """Files as Hugging Face's `datasets` writes them, and such as anybody writes: images come back to the pixel."""
 
 import io
+import json
 
 import numpy as np
 import pandas as pd
@@ -113,6 +114,25 @@ def test_columns_are_named_where_there_are_several(tmp_path):
     assert found["left"].targets.tolist() == [0, 1, 2] * 2 and found["right"].targets.tolist() == [0, 0, 1] * 2
 
 
+@pytest.mark.parametrize(("fine", "found"), [("label", ("a", "b", "c")), ("fine_label", None)])
+def test_of_several_classes_the_one_called_label_is_meant(tmp_path, fine, found):
+    features = {
+        fine: {"names": ["a", "b", "c"], "_type": "ClassLabel"},
+        "coarse_label": {"names": ["x", "y"], "_type": "ClassLabel"},
+    }
+    cells = [png(each) for each in Draw().pixels(9, 5, 4, 3)]
+    table = pa.table({"img": cells, "coarse_label": [0, 1, 1] * 3, fine: [0, 1, 2] * 3})
+    noted = {"huggingface": json.dumps({"info": {"features": features}})}
+    pq.write_table(table.replace_schema_metadata(noted), tmp_path / "p.parquet")
+    dataset = settings(tmp_path / "p.parquet", test_fraction=0)
+    if found is None:
+        with pytest.raises(ValueError, match="of which fine_label and coarse_label are classes; name one"):
+            dataset.read_train()
+        found, dataset = ("x", "y"), dataset.replace(label_column="coarse_label")
+    train, names = dataset.read_train()
+    assert names == found and len(set(train.targets.tolist())) == len(found)
+
+
 def test_a_file_given_itself_is_split(tmp_path, caplog):
     path = tmp_path / "train-00000-of-00001.parquet"
     pixels = write_table(path, [0, 1] * 10, names=NAMES)
@@ -154,7 +174,7 @@ def test_bad_images_are_listed_all_at_once_or_left_out(tmp_path, caplog):
     for i in range(7, 12):
         cells[i]["bytes"] = b"no image"
     path = tmp_path / "p.parquet"
-    write_table(path, [0, 1] * 8, names=NAMES, images=cells)
+    write_table(path, [0, 1] * 6 + [1, 1, 0, 1], names=NAMES, images=cells)
     with pytest.raises(ValueError) as caught:
         settings(path).read_train()
     message = str(caught.value)
@@ -165,7 +185,7 @@ def test_bad_images_are_listed_all_at_once_or_left_out(tmp_path, caplog):
     assert not list(tmp_path.rglob("*.pt"))
     train = settings(path, on_error="skip", test_fraction=0).read_train()[0]
     np.testing.assert_array_equal(train.images.numpy(), stacked(pixels[12:]))
-    assert train.targets.tolist() == [0, 1] * 2
+    assert train.targets.tolist() == [1, 1, 0, 1]
     assert "12 of 16 rows" in caplog.text
     with pytest.raises(ValueError, match="12 of 16 rows"):  # from the cache as well
         settings(path, test_fraction=0).read_train()

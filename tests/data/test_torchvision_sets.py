@@ -4,6 +4,7 @@ import inspect
 from collections import Counter
 from pathlib import Path
 
+import first_use
 import numpy as np
 import pytest
 import torch
@@ -223,6 +224,13 @@ def test_missing_files_are_downloaded_once_to_where_torchvision_has_them(tmp_pat
     ]
 
 
+def test_two_processes_that_start_together_download_once(tmp_path):
+    log = tmp_path / "log"
+    sums = first_use.run_together(first_use.download_svhn, str(tmp_path / "data"), str(log))
+    assert log.read_text() == "train\ntest\n"
+    assert sums[0] == sums[1] > 0
+
+
 @pytest.mark.parametrize(("name", "why"), [("svhn", "no network here"), ("cars", "cannot be downloaded anymore")])
 def test_what_cannot_be_downloaded_says_where_it_belongs(name, why, tmp_path, monkeypatch):
     def offline(*given, **more):
@@ -250,3 +258,9 @@ def test_classes_keep_their_names(tmp_path):
     data = load(settings("pets", tmp_path), seed=0, device=CPU)
     assert data.class_names == ("Abyssinian", "Great Pyrenees")
     assert len(load_test(settings("pets", tmp_path), device=CPU).images) == 2
+
+
+def test_the_documentation_names_them_all():
+    told = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
+    for name in THEIRS:
+        assert f"`torchvision:{name}`" in told or f"`{name}`" in told, name
