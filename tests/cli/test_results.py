@@ -130,6 +130,14 @@ def test_evaluate_until_sure(command, start_sweep, monkeypatch, progress, as_jso
     assert "up to 20 fresh seeds each: at most 40 trainings" in command.out
 
 
+def test_a_race_of_the_only_setting_says_what_to_do(command, start_sweep):
+    start_sweep(trials=TRIALS[:2])
+    assert command.refused("evaluate", "gm", "--until-sure") == (
+        "tune-mixup: --until-sure: gm has one setting that was trained to the end, but a race takes two or more; "
+        "finish another with `tune-mixup resume gm`, or leave out --until-sure\n"
+    )
+
+
 def test_an_evaluation_of_which_nothing_ended_is_a_failed_run(command, start_sweep, monkeypatch):
     start_sweep(trials=TRIALS)
 
@@ -172,7 +180,10 @@ def test_an_interrupted_evaluation_says_how_to_go_on(command, start_sweep, monke
         (["evaluate", "gm", "--error", "0.1"], "--error is for --until-sure; give both, or leave it out"),
         (["evaluate", "gm", "--margin", "0.1"], "--margin is for --until-sure; give both, or leave it out"),
         (["evaluate", "gm", "--until-sure", "--seeds", "2"], "--seeds: got 2, must be at least 3 with --until-sure"),
-        (["evaluate", "gm", "--until-sure", "--top", "1"], "a race needs two settings, got 1; give a larger --top"),
+        (
+            ["evaluate", "gm", "--until-sure", "--top", "1"],
+            "--until-sure: got 1 setting, but a race takes two or more; give a larger --top, or leave out --until-sure",
+        ),
         (["evaluate", "gm", "--set", "mixing.alpha=1"], "--set mixing.alpha: got 1, but evaluate retrains settings as"),
         (["evaluate", "gm", "--set", "data.validation_fraction=0.2"], "it takes data.validation_fraction=0 only"),
         (["evaluate", "gm", "--set", "data.validation_fraction=false"], "got False, but evaluate retrains"),
