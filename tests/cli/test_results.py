@@ -2,6 +2,7 @@ import json
 
 import pandas as pd
 import pytest
+from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
 from tune_mixup.analysis.configurations import read_configurations
@@ -234,6 +235,40 @@ def test_settings_are_ranked_by_their_seeds_and_trials_are_shown_on_request(comm
     assert command("status", "gm") == 0
     assert "best t0002: val_accuracy 0.6719, mean of 2 seeds after 1 epochs" in command.out
     assert "--by" in command.refused("leaderboard", "gm", "--by", "seed")
+
+
+def test_finals_that_were_cut_short_are_marked_everywhere(command, start_sweep, tmp_path):
+    record = start_sweep(trials=[("COMPLETE", [0.75]), ("COMPLETE", [0.6875]), ("COMPLETE", [0.625])])
+    why = "the search is over after 3 trials"
+    record.study.note_sweep(SweepFacts(finals=(FinalRound(trials=9, number=3, first_seed=1, why=why),)))
+    for seed in (1, 2, 3):
+        finalist(record, 1, seed, [0.5])
+    finalist(record, 2, 1, [0.5])
+    words = (
+        "The finals are not over, and the order may change: of scores on fresh seeds t0000 has none, t0001 has 3, "
+        "t0002 has 1. `tune-mixup resume gm` goes on, with more --trials or time if these are used up."
+    )
+    for verb in (["leaderboard", "gm"], ["leaderboard", "gm", "--top", 1], ["explain", "gm", "--finalists"]):
+        assert command(*verb) == 0
+        assert words in " ".join(command.out.split())
+    assert command("explain", "gm", "--finalists", "--json") == 0
+    assert json.loads(command.out)["missing"] == words
+    assert command("export", "gm", "--to", "best.json") == 0
+    note = json.loads((tmp_path / "best.json").read_text())["note"]
+    assert "validation splits" in note and note.endswith(words)
+    finalist(record, 0, 1, [0.5])
+    finalist(record, 0, 2, [0.5])
+    finalist(record, 2, 2, [0.5])
+    for verb in (["leaderboard", "gm"], ["explain", "gm", "--finalists"]):
+        assert command(*verb) == 0
+        assert "not over" not in command.out
+    for better, accuracy in enumerate((0.25, 0.875)):
+        number = record.study.optuna.ask({"optimizer.lr": FloatDistribution(better, better + 0.5)}).number
+        record.study.report(number, 1, accuracy)
+        record.study.finish(number, Outcome(TrialState.COMPLETE, "trained to the full budget"))
+        assert command("explain", "gm", "--finalists") == 0
+        since = f"{better + 1} more trial{'s were' if better else ' was'} searched since"
+        assert f"  {since}" + ("" if better else "; the best settings are the same") in command.out.splitlines()
 
 
 def test_finals_are_explained_or_why_there_are_none(command, start_sweep):

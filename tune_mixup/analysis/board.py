@@ -7,6 +7,7 @@ from tune_mixup.analysis.leaderboard import By, leaderboard, rule
 from tune_mixup.analysis.rendering import Screen, render
 from tune_mixup.record.names import command_for
 from tune_mixup.record.sweep_record import SweepRecord
+from tune_mixup.search.explanation import missing_of_finals
 
 MARK = "*"
 _FIXED = ("rank", "trial", "state", "epoch", "reference", "reason", "seeds", "error", "search", "tie", "failed")
@@ -61,7 +62,7 @@ def _about_seeds(whole: pd.DataFrame, record: SweepRecord) -> list[str]:
             f"`{command_for('evaluate', record.path)}` trains the best again on fresh seeds."
         ]
     ties = [int(rank) for rank in ranked.loc[ranked["tie"].fillna(False), "rank"]]
-    notes = []
+    notes = [missing] if (missing := missing_of_finals(record)) else []
     if ties:
         those = f"rank {ties[0]}" if len(ties) == 1 else f"the {len(ties)} of ranks {_spans(ties)}"
         notes.append(f"By its seeds the first can't be told apart (at 95 %, one by one) from {those}: a tie.")
