@@ -117,6 +117,7 @@ def test_a_typo_among_a_spaces_defaults_names_the_file(tmp_path, key):
         ({"name": "a/b"}, "name: got 'a/b', must be "),
         ({"finalists.share": 1.5}, "sweep.finalists.share: got 1.5, must be "),
         ({"finalists.number": 50, "trials": 20}, "sweep.finalists.number: got 50, but the search has at most"),
+        ({"finalists.share": 0.5, "trials": 20}, "sweep.finalists.share: got 0.5, but of 20 trials no run is held"),
         ({"sampler": "cmaes"}, "sweep.sampler.name: got 'cmaes', which learns only from trials that were trained to"),
         ({"max_epochs": "ten"}, "max_epochs: got 'ten', must be a whole number"),
     ],

@@ -202,13 +202,14 @@ class SweepConfig(Parts):
     def check(self) -> Self:
         """Try every baseline, both ends and every choice of the space: itself, or ValueError for the first that fails.
 
-        Also for a sampler that would learn next to nothing: such sweeps of before go on.
+        Also for a sampler that would learn next to nothing, and finals that can't be: such sweeps of before go on.
         """
         if self.sampler.learns and not self.sampler.learns_from_stopped and self.stopping.stops:
             raise ValueError(
                 f"sweep.sampler.name: got {self.sampler.name!r}, which learns only from trials that were trained to "
                 f"the end, but {self.stopping.name} stops most of them before; take tpe, or --scheduler none"
             )
+        self.finalists.check_wanted(trials=self.trials, finite=self.sampler.finite)
         for point in itertools.chain(self.space.baselines, self.space.corners()):
             self._check_trial(self.trial(point))
         if self.sampler.finite:

@@ -241,6 +241,9 @@ def test_finals_that_were_cut_short_are_marked_everywhere(command, start_sweep, 
     record = start_sweep(trials=[("COMPLETE", [0.75]), ("COMPLETE", [0.6875]), ("COMPLETE", [0.625])])
     why = "the search is over after 3 trials"
     record.study.note_sweep(SweepFacts(finals=(FinalRound(trials=9, number=3, first_seed=1, why=why),)))
+    assert command("leaderboard", "gm") == 0
+    none = "The finals are not over, and the order may change: of scores on fresh seeds t0000 has none, t0001 has none"
+    assert none in " ".join(command.out.split()) and "trained on one seed" not in command.out
     for seed in (1, 2, 3):
         finalist(record, 1, seed, [0.5])
     finalist(record, 2, 1, [0.5])

@@ -148,7 +148,7 @@ def test_a_larger_promise_searches_on_and_counts_the_fresh_seeds_there_are(tmp_p
 
 
 def extended(folder, by, *, wins):
-    """The record of a sweep of 20 trials that was promised some more, of which trial 20 `wins` the search, or is worst."""
+    """The record of a sweep of 20 trials that was promised some more; its trial 20 `wins` the search, or is worst."""
     record = swept(folder, final_plan(trials=20))
     session = Session.open(SweepRecord.open(record.path), final_plan(trials=20 + by))
     while (begin := session.next()) is not None:
