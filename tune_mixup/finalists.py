@@ -55,10 +55,10 @@ class Finalists(Schema):
         Sweeps of before had none then, and go on.
         """
         share, key = self.share_of(finite=finite), "share" if self.share else "number"
-        search = search_of_trials(trials, 1.0, share)
-        if (self.share or self.number) and share > 0 and not held_back(self, search, share):
+        asked, search = self.share or self.number, search_of_trials(trials, 1.0, share)
+        if asked and share > 0 and not held_back(self, search, share):
             raise ValueError(
-                f"sweep.finalists.{key}: got {self.share or self.number:g}, but of {trials} trials no run is held back, "
+                f"sweep.finalists.{key}: got {asked:g}, but of {trials} trials no run is held back, "
                 f"for the search has at most {search:.3g} full runs (sweep.finalists.share is {share:g}, .min_search "
                 f"{self.min_search:g}); give more --trials, or change one of these"
             )
