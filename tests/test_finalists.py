@@ -51,7 +51,13 @@ def test_of_a_budget_of_epochs_too(runs, share):
     ("settings", "trials", "finite", "known", "words"),
     [
         ({"share": 0.9, "min_search": 0.0}, 3, False, None, "share: got 0.9, which of 3 trials leaves none to search"),
-        ({"share": 0.2}, 30, True, None, "share: got 0.2, but a grid trains each of its points once; free the seed"),
+        (
+            {"share": 0.2},
+            30,
+            True,
+            None,
+            "share: got 0.2, but a grid trains each of its points once, and where the seed is",
+        ),
         ({"number": 30}, 36, False, None, "number: got 30, but the search has at most 29 settings to choose from"),
         ({"number": 5}, 36, False, 4, "number: got 5, but the search has at most 4 settings to choose from; lower it"),
         ({"number": 9}, 8, False, None, "number: got 9, but the search has at most 8 settings to choose from"),
@@ -67,3 +73,27 @@ def test_finals_that_can_be_are_not():
     Finalists(number=29).check(trials=36, finite=False, settings=None)
     Finalists(share=0.0, number=9).check(trials=8, finite=False, settings=None)
     Finalists().check(trials=1, finite=True, settings=1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "trials", "finite", "words"),
+    [
+        ({"share": 0.2}, 14, False, "share: got 0.2, but of 14 trials .* at most 11.2 full runs"),
+        ({"share": 0.5}, 20, False, "share: got 0.5, but of 20 trials .* at most 10 full runs"),
+        ({"share": 0.01, "min_search": 0.0}, 20, False, "share: got 0.01, but of 20 trials no run is held back"),
+        ({"number": 3}, 8, False, "number: got 3, but of 8 trials no run is held back"),
+        ({"share": 0.2}, 15, False, None),
+        ({"number": 3}, 15, False, None),
+        ({"share": 0.5}, 24, False, None),
+        ({"share": 0.0, "number": 3}, 8, False, None),
+        ({"number": 3}, 8, True, None),
+        ({}, 8, False, None),
+        ({"min_search": 30.0}, 20, False, None),
+    ],
+)
+def test_finals_that_are_asked_for_take_place(settings, trials, finite, words):
+    finalists = Finalists(**settings)
+    if words is None:
+        return finalists.check_wanted(trials=trials, finite=finite)
+    with pytest.raises(ValueError, match=rf"^sweep\.finalists\.{words}"):
+        finalists.check_wanted(trials=trials, finite=finite)

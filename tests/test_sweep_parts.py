@@ -92,15 +92,59 @@ def test_what_is_wrong_is_said_in_one_line(defaults, settings, options, line):
     assert str(caught.value).startswith(line) and "\n" not in str(caught.value)
 
 
+def space_file(folder, defaults):
+    file = folder / "mine.py"
+    file.write_text(
+        f"from tune_mixup import load_space\nSPACE = load_space('quickstart').replace(defaults={defaults!r})\n"
+    )
+    return file
+
+
 @pytest.mark.parametrize("key", ["trails", "stopping.grace_epoch", "grace_epochs"])
 def test_a_typo_among_a_spaces_defaults_names_the_file(tmp_path, key):
-    file = tmp_path / "mine.py"
-    file.write_text(
-        f"from tune_mixup import load_space\nSPACE = load_space('quickstart').replace(defaults={{{key!r}: 2}})\n"
-    )
+    file = space_file(tmp_path, {key: 2})
     with pytest.raises(ValueError) as caught:
         plan(file)
     assert str(caught.value).startswith(f"{file}: defaults: ") and key in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("defaults", "words"),
+    [
+        ({"trials": -3}, "trials: got -3, must be "),
+        ({"trials": "many"}, "trials: got 'many', must be a whole number"),
+        ({"metric": "val_acuracy"}, "metric: got 'val_acuracy', which is not reported"),
+        ({"name": "a/b"}, "name: got 'a/b', must be "),
+        ({"finalists.share": 1.5}, "sweep.finalists.share: got 1.5, must be "),
+        ({"finalists.number": 50, "trials": 20}, "sweep.finalists.number: got 50, but the search has at most"),
+        ({"finalists.share": 0.5, "trials": 20}, "sweep.finalists.share: got 0.5, but of 20 trials no run is held"),
+        ({"sampler": "cmaes"}, "sweep.sampler.name: got 'cmaes', which learns only from trials that were trained to"),
+        ({"max_epochs": "ten"}, "max_epochs: got 'ten', must be a whole number"),
+    ],
+)
+def test_a_wrong_value_among_a_spaces_defaults_names_the_file(tmp_path, defaults, words):
+    file = space_file(tmp_path, defaults)
+    with pytest.raises(ValueError) as caught:
+        plan(file)
+    assert str(caught.value).startswith(f"{file}: defaults: {words}") and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "options"),
+    [({}, {"concurrent": -1}), ({"mixing.mu": 7}, {}), ({}, {"trials": 0}), ({"training.epochs": 0}, {})],
+)
+def test_what_is_said_wrongly_is_no_fault_of_the_file(tmp_path, settings, options):
+    told = []
+    for defaults in ({"trials": 20, "max_epochs": 12, "name": "theirs", "cpus_per_trial": 1}, {}):
+        with pytest.raises(ValueError) as caught:
+            plan(space_file(tmp_path, defaults), settings, **options)
+        told.append(str(caught.value))
+    assert told[0] == told[1] and "defaults" not in told[0]
+
+
+def test_a_default_that_is_not_taken_may_be_wrong(tmp_path):
+    file = space_file(tmp_path, {"trials": -3})
+    assert plan(file, trials=5).trials == 5
 
 
 # Records of before sampler and rule had settings of their own

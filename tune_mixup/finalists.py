@@ -34,8 +34,8 @@ class Finalists(Schema):
         share = self.share_of(finite=finite)
         if finite and share > 0:
             raise ValueError(
-                f"share: got {share:g}, but a grid trains each of its points once; free the seed among its parameters "
-                "(then these seeds are its finalists) and leave this out, or take another sampler"
+                f"share: got {share:g}, but a grid trains each of its points once, and where the seed is one of its "
+                "parameters, these seeds are its finalists; leave this out, or take another sampler"
             )
         runs = held_back(self, search_of_trials(trials, 1.0, share), share)
         if runs >= trials:
@@ -47,6 +47,20 @@ class Finalists(Schema):
             raise ValueError(
                 f"number: got {number}, but the search has at most {most} settings to choose from; lower it"
                 + ("" if settings is not None and settings <= trials - runs else ", or give more --trials")
+            )
+
+    def check_wanted(self, *, trials: int, finite: bool) -> None:
+        """Raise ValueError where finals are asked for, by their share or number, and `trials` are too few for any.
+
+        Sweeps of before had none then, and go on.
+        """
+        share, key = self.share_of(finite=finite), "share" if self.share else "number"
+        asked, search = self.share or self.number, search_of_trials(trials, 1.0, share)
+        if asked and share > 0 and not held_back(self, search, share):
+            raise ValueError(
+                f"sweep.finalists.{key}: got {asked:g}, but of {trials} trials no run is held back, "
+                f"for the search has at most {search:.3g} full runs (sweep.finalists.share is {share:g}, .min_search "
+                f"{self.min_search:g}); give more --trials, or change one of these"
             )
 
     def share_of(self, *, finite: bool) -> float:

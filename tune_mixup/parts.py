@@ -7,7 +7,7 @@ it again.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from inspect import isabstract
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
@@ -56,8 +56,7 @@ class Part(Schema):
     def as_before(self) -> frozenset[str]:
         """Settings that came later and are as they are by default."""
         fields = type(self).model_fields
-        later = {key for kind in type(self).__mro__ for key in vars(kind).get("came_later", ())}
-        return frozenset(key for key in later - self.renamed.keys() if getattr(self, key) == fields[key].default)
+        return frozenset(key for key in _later(type(self)) if getattr(self, key) == fields[key].default)
 
     @property
     def changeable(self) -> frozenset[str]:
@@ -76,6 +75,13 @@ class Part(Schema):
             path = import_path(cls)
             cls.__annotations__["name"] = Literal[path]
             cls.name = path
+
+
+@cache
+def _later(kind: type[Part]) -> frozenset[str]:
+    """The settings of a class that came later under the name that they have."""
+    found = {key for base in kind.__mro__ for key in vars(base).get("came_later", ())}
+    return frozenset(found - kind.renamed.keys())
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from tune_mixup.options import Options, said
 from tune_mixup.outside import importing_from, module_files, module_folders
 from tune_mixup.plain_values import plain_by_key
 from tune_mixup.record.names import check_name
-from tune_mixup.schema import Schema, flatten, suggest
+from tune_mixup.schema import Schema, flatten, nest, suggest
 from tune_mixup.search_space import Params, SearchSpace
 from tune_mixup.space_checks import (
     Invalid,
@@ -35,7 +35,7 @@ from tune_mixup.space_checks import (
 )
 from tune_mixup.space_files import load_space
 from tune_mixup.stopping.base import Objective, StoppingRule
-from tune_mixup.sweep_parts import FLAT, Parts, checked_defaults, grouped, over_defaults, together
+from tune_mixup.sweep_parts import FLAT, Parts, checked_defaults, grouped, naming_defaults, over_defaults, together
 
 OBJECTIVES = directions(METRICS)
 """What a sweep can optimise -> maximize or minimize; `_median` is over the last `training.median_epochs` epochs."""
@@ -199,21 +199,23 @@ class SweepConfig(Parts):
         """How many random points of the space are no valid configuration, so that their trials fail."""
         return invalid_points(self.space, seed=self.seed)
 
-    def check(self) -> None:
-        """Try every baseline, both ends and every choice of the space. Raises ValueError for the first that fails.
+    def check(self) -> Self:
+        """Try every baseline, both ends and every choice of the space: itself, or ValueError for the first that fails.
 
-        Also for a sampler that would learn next to nothing: such sweeps of before go on.
+        Also for a sampler that would learn next to nothing, and finals that can't be: such sweeps of before go on.
         """
         if self.sampler.learns and not self.sampler.learns_from_stopped and self.stopping.stops:
             raise ValueError(
                 f"sweep.sampler.name: got {self.sampler.name!r}, which learns only from trials that were trained to "
                 f"the end, but {self.stopping.name} stops most of them before; take tpe, or --scheduler none"
             )
+        self.finalists.check_wanted(trials=self.trials, finite=self.sampler.finite)
         for point in itertools.chain(self.space.baselines, self.space.corners()):
             self._check_trial(self.trial(point))
         if self.sampler.finite:
             for point in self.space.grid():
                 self._check_trial(self.trial(point))
+        return self
 
     def _check_trial(self, trial: TrialConfig) -> None:
         """Raise ValueError for settings of a trial that do not go with the sweep's."""
@@ -257,10 +259,14 @@ def plan(
     named = {} if isinstance(space, SearchSpace) else {"name": Path(space).stem}
     given, fixed = together(_plain_numbers(options), plain_by_key(flatten(settings or {})))
     file = "" if isinstance(space, SearchSpace) else f"{space}: "
-    given = over_defaults(given, {**named, **checked_defaults(loaded.defaults, SweepConfig.model_fields, file)})
+    usual = checked_defaults(loaded.defaults, SweepConfig.model_fields, file)
+    assumed = nest(usual).keys() - nest(given).keys()
+    given = over_defaults(given, {**named, **usual})
     if (max_epochs := given.pop("max_epochs", None)) is not None:  # a space's default
         if {"training.epochs": max_epochs, **flatten(loaded.fixed), **loaded.free}["training.epochs"] != max_epochs:
-            raise ValueError("the space gives training.epochs, and max_epochs among its defaults; keep one of the two")
+            raise ValueError(
+                f"{file}the space gives training.epochs, and max_epochs among its defaults; keep one of the two"
+            )
         fixed.setdefault("training.epochs", max_epochs)
         defaults = {key: value for key, value in loaded.defaults.items() if key != "max_epochs"}
         loaded = loaded.replace(defaults=defaults)  # it is fixed now
@@ -277,8 +283,7 @@ def plan(
         given["metric"] = f"val_{outside_name(metric)}"
     if Parts.parse({key: given[key] for key in Parts.model_fields if key in given}).sampler.finite:
         given.setdefault("trials", sum(1 for _ in loaded.grid()))
-    config = SweepConfig.parse({**given, "space": loaded})
-    config.check()
+    config = naming_defaults(lambda said: SweepConfig.parse({**said, "space": loaded}).check(), given, assumed, file)
     if not loaded.free and "trials" not in given:
         raise ValueError(
             "free: the space searches nothing, so all its trials are the same; free a parameter, say how many trials "

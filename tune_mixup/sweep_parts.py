@@ -1,10 +1,11 @@
 """The parts of a sweep that are chosen by name, and the ways of writing them: by hand, as defaults, in old records."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from collections.abc import Callable, Container, Iterable, Mapping
+from typing import Any, Self, TypeVar
 
 from typing_extensions import override
 
+from tune_mixup.config import Training
 from tune_mixup.faults import no_such_setting
 from tune_mixup.finalists import Finalists
 from tune_mixup.parts import Part
@@ -13,6 +14,8 @@ from tune_mixup.samplers.tpe import Tpe
 from tune_mixup.schema import Schema, flatten, merge, nest
 from tune_mixup.stopping import WHY_NOT, AnyStopping
 from tune_mixup.stopping.asha import Asha
+
+Made = TypeVar("Made")
 
 FLAT = {
     "scheduler": "stopping.name",
@@ -113,9 +116,39 @@ def checked_defaults(defaults: Mapping[str, Any], known: Iterable[str], file: st
             if key not in options:
                 raise ValueError(no_such_setting(key, value, options))
         Parts.parse({key: usual[key] for key in Parts.model_fields if key in usual})
+        if "max_epochs" in usual:
+            _check_epochs(usual["max_epochs"])
     except ValueError as error:
         raise ValueError(f"{file}defaults: {error}") from None
     return written_out
+
+
+def _check_epochs(epochs: object) -> None:
+    """Raise ValueError that begins with the short name of the setting that this is."""
+    try:
+        Training.parse({"epochs": epochs})
+    except ValueError as error:
+        raise ValueError(f"max_{error}") from None
+
+
+def naming_defaults(
+    make: Callable[[Mapping[str, Any]], Made], given: Mapping[str, Any], assumed: Container[str], file: str
+) -> Made:
+    """What `make` makes of a sweep's options, of which a space's file has `assumed` some.
+
+    A ValueError begins with `file` where what the file assumes is part of the fault: without it there is another one,
+    or none.
+    """
+    try:
+        return make(given)
+    except ValueError as error:
+        said = {"name": "any", **{key: value for key, value in given.items() if key not in assumed}}
+        try:
+            make(said)
+        except ValueError as alone:
+            if str(alone) == str(error):
+                raise
+        raise ValueError(f"{file}defaults: {error}") from None
 
 
 def over_defaults(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@ import json
 
 import pandas as pd
 import pytest
+from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
 from tune_mixup.analysis.configurations import read_configurations
@@ -130,6 +131,14 @@ def test_evaluate_until_sure(command, start_sweep, monkeypatch, progress, as_jso
     assert "up to 20 fresh seeds each: at most 40 trainings" in command.out
 
 
+def test_a_race_of_the_only_setting_says_what_to_do(command, start_sweep):
+    start_sweep(trials=TRIALS[:2])
+    assert command.refused("evaluate", "gm", "--until-sure") == (
+        "tune-mixup: --until-sure: gm has one setting that was trained to the end, but a race takes two or more; "
+        "finish another with `tune-mixup resume gm`, or leave out --until-sure\n"
+    )
+
+
 def test_an_evaluation_of_which_nothing_ended_is_a_failed_run(command, start_sweep, monkeypatch):
     start_sweep(trials=TRIALS)
 
@@ -172,7 +181,10 @@ def test_an_interrupted_evaluation_says_how_to_go_on(command, start_sweep, monke
         (["evaluate", "gm", "--error", "0.1"], "--error is for --until-sure; give both, or leave it out"),
         (["evaluate", "gm", "--margin", "0.1"], "--margin is for --until-sure; give both, or leave it out"),
         (["evaluate", "gm", "--until-sure", "--seeds", "2"], "--seeds: got 2, must be at least 3 with --until-sure"),
-        (["evaluate", "gm", "--until-sure", "--top", "1"], "a race needs two settings, got 1; give a larger --top"),
+        (
+            ["evaluate", "gm", "--until-sure", "--top", "1"],
+            "--until-sure: got 1 setting, but a race takes two or more; give a larger --top, or leave out --until-sure",
+        ),
         (["evaluate", "gm", "--set", "mixing.alpha=1"], "--set mixing.alpha: got 1, but evaluate retrains settings as"),
         (["evaluate", "gm", "--set", "data.validation_fraction=0.2"], "it takes data.validation_fraction=0 only"),
         (["evaluate", "gm", "--set", "data.validation_fraction=false"], "got False, but evaluate retrains"),
@@ -223,6 +235,43 @@ def test_settings_are_ranked_by_their_seeds_and_trials_are_shown_on_request(comm
     assert command("status", "gm") == 0
     assert "best t0002: val_accuracy 0.6719, mean of 2 seeds after 1 epochs" in command.out
     assert "--by" in command.refused("leaderboard", "gm", "--by", "seed")
+
+
+def test_finals_that_were_cut_short_are_marked_everywhere(command, start_sweep, tmp_path):
+    record = start_sweep(trials=[("COMPLETE", [0.75]), ("COMPLETE", [0.6875]), ("COMPLETE", [0.625])])
+    why = "the search is over after 3 trials"
+    record.study.note_sweep(SweepFacts(finals=(FinalRound(trials=9, number=3, first_seed=1, why=why),)))
+    assert command("leaderboard", "gm") == 0
+    none = "The finals are not over, and the order may change: of scores on fresh seeds t0000 has none, t0001 has none"
+    assert none in " ".join(command.out.split()) and "trained on one seed" not in command.out
+    for seed in (1, 2, 3):
+        finalist(record, 1, seed, [0.5])
+    finalist(record, 2, 1, [0.5])
+    words = (
+        "The finals are not over, and the order may change: of scores on fresh seeds t0000 has none, t0001 has 3, "
+        "t0002 has 1. `tune-mixup resume gm` goes on, with more --trials or time if these are used up."
+    )
+    for verb in (["leaderboard", "gm"], ["leaderboard", "gm", "--top", 1], ["explain", "gm", "--finalists"]):
+        assert command(*verb) == 0
+        assert words in " ".join(command.out.split())
+    assert command("explain", "gm", "--finalists", "--json") == 0
+    assert json.loads(command.out)["missing"] == words
+    assert command("export", "gm", "--to", "best.json") == 0
+    note = json.loads((tmp_path / "best.json").read_text())["note"]
+    assert "validation splits" in note and note.endswith(words)
+    finalist(record, 0, 1, [0.5])
+    finalist(record, 0, 2, [0.5])
+    finalist(record, 2, 2, [0.5])
+    for verb in (["leaderboard", "gm"], ["explain", "gm", "--finalists"]):
+        assert command(*verb) == 0
+        assert "not over" not in command.out
+    for better, accuracy in enumerate((0.25, 0.875)):
+        number = record.study.optuna.ask({"optimizer.lr": FloatDistribution(better, better + 0.5)}).number
+        record.study.report(number, 1, accuracy)
+        record.study.finish(number, Outcome(TrialState.COMPLETE, "trained to the full budget"))
+        assert command("explain", "gm", "--finalists") == 0
+        since = f"{better + 1} more trial{'s were' if better else ' was'} searched since"
+        assert f"  {since}" + ("" if better else "; the best settings are the same") in command.out.splitlines()
 
 
 def test_finals_are_explained_or_why_there_are_none(command, start_sweep):

@@ -1,3 +1,4 @@
+import importlib
 import json
 import re
 
@@ -103,6 +104,27 @@ def test_a_trial_is_trained_interrupted_and_continued(command, space, tmp_path, 
     assert "the folder holds 3 of 3 epochs; nothing is left" in command.out
 
     assert "another configuration" in command.refused("train", "--space", space, "--seed", 5, "--out", whole)
+
+
+@pytest.mark.parametrize(
+    ("width", "metrics"),
+    [
+        (None, ["train_loss", "train_accuracy", "val_accuracy", "val_nll", "val_ece"]),
+        (200, ["train_loss", "train_accuracy", "val_accuracy", "val_nll", "val_ece"]),
+        (125, ["train_loss", "train_accuracy", "val_accuracy", "val_nll", "val_ece"]),
+        (124, ["train_loss", "train_accuracy", "val_accuracy", "val_nll"]),
+        (93, ["train_loss", "train_accuracy", "val_accuracy"]),
+        (80, ["train_loss", "val_accuracy"]),
+        (20, ["train_loss", "val_accuracy"]),
+    ],
+)
+def test_a_narrow_terminal_shows_fewer_metrics_of_an_epoch(capsys, monkeypatch, width, metrics):
+    verb = importlib.import_module("tune_mixup.cli.train")
+    monkeypatch.setattr(verb, "screen_width", lambda: width)
+    measured = {"train_loss": 2.25, "train_accuracy": 0.5, "val_accuracy": 0.5, "val_nll": 2.25, "val_ece": 0.0}
+    verb._Lines(300)({"epoch": 7, **measured, "val_nll_median": 2.25, "lr": 0.05, "epoch_s": 12.34})
+    shown = "".join(f"  {key} {measured[key]:.4f}" for key in metrics)
+    assert capsys.readouterr().out == f"epoch   7/300{shown}  lr 0.05  12.3 s\n"
 
 
 def test_where_nothing_is_held_out_the_test_split_is_measured_and_that_is_said(command, space, tmp_path):

@@ -221,7 +221,7 @@ def test_the_same_setting_does_not_race_against_itself(swept, world, caplog):
     record = swept()
     assert race(record, (1, 3, 2)).rows["trial"].tolist() == [1, 2]
     assert "t0003 does not race, since it has the setting of t0001" in caplog.text
-    with pytest.raises(ValueError, match="a race needs two settings, got 1"):
+    with pytest.raises(ValueError, match="got 1 setting, but a race takes two or more"):
         race(record, (1, 3))
 
 

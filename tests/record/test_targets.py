@@ -198,6 +198,38 @@ def test_a_folder_that_takes_nothing_is_noticed_first(check, below, tmp_path, mo
         check(tmp_path / "there" / below)
 
 
+def test_what_a_command_left_that_was_killed_while_it_tried_is_removed(tmp_path):
+    for name in (".tm-ab_cd123", ".tm-99999999", ".tm-inhabit9", ".tm-notours", ".other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / ".tm-inhabit9/mine").touch()
+    (tmp_path / ".tm-aaaaaaaa").touch()  # a file
+    check_root(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [".other", ".tm-aaaaaaaa", ".tm-inhabit9", ".tm-notours"]
+
+
+def test_two_commands_may_try_at_once(tmp_path, monkeypatch):
+    """The other one tidies up between this one's try and its end."""
+    make = targets.tempfile.mkdtemp
+
+    def made_and_removed(prefix, dir):
+        os.rmdir(made := make(prefix=prefix, dir=dir))
+        return made
+
+    monkeypatch.setattr(targets.tempfile, "mkdtemp", made_and_removed)
+    check_root(tmp_path)
+    assert not os.listdir(tmp_path)
+
+
+def test_a_folder_that_may_not_be_listed_may_be_written(tmp_path, monkeypatch):
+    def refused(folder):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(targets.os, "listdir", refused)
+        check_root(tmp_path)
+    assert not os.listdir(tmp_path)
+
+
 @pytest.mark.parametrize("check", [check_trial, check_root])
 def test_a_name_that_no_folder_can_have(check, tmp_path):
     with pytest.raises(ValueError, match=r"xxx.* can't be written: .*: File name too long; give another path$"):

@@ -147,6 +147,94 @@ def test_a_larger_promise_searches_on_and_counts_the_fresh_seeds_there_are(tmp_p
     assert Session.open(record, larger).next() is None
 
 
+def extended(folder, by, *, wins):
+    """The record of a sweep of 20 trials that was promised some more; its trial 20 `wins` the search, or is worst."""
+    record = swept(folder, final_plan(trials=20))
+    session = Session.open(SweepRecord.open(record.path), final_plan(trials=20 + by))
+    while (begin := session.next()) is not None:
+        lift = 0.0 if begin.number != 20 else 0.5 if wins else -0.5
+        for epoch in range(1, 10):
+            row = row_of(begin.config, epoch)
+            row["val_accuracy"] += lift
+            if epoch < 9:
+                session.report(begin.number, row)
+        session.end(begin.number, row, Ending(kind="completed"))
+    return SweepRecord.open(record.path)
+
+
+@pytest.mark.parametrize(
+    ("by", "wins", "finals"),
+    [
+        (1, False, [False]),
+        (1, True, [False]),  # nothing is left for it
+        (2, False, [False, False]),
+        (2, True, [False, True]),
+        (3, False, [False, False, True]),  # of 23 five are fresh runs, and four there were
+    ],
+)
+def test_few_added_trials_hold_finals_again_only_where_they_change_who_is_in_them(tmp_path, by, wins, finals):
+    record = extended(tmp_path, by, wins=wins)
+    added = record.study.asked()[20:]
+    assert [facts_of(trial).finalist is not None for trial in added] == finals
+    found, explained = finals_of(record), explain_finals(record)
+    assert len(explained["rounds"]) == 1 + any(finals)
+    assert explained["searched_since"] == (0 if any(finals) else by)
+    if by == 2 and wins:
+        assert found[20] == [1]  # the first of the seeds of the others
+    has_none = "t0020 has none" if wins and not any(finals) else ""
+    assert has_none in explained["missing"] and bool(explained["missing"]) == bool(has_none)
+
+
+def cut_short(folder, scores):
+    """The record of a sweep of 20 trials whose three finalists came to so many fresh scores each before it was cut."""
+    config = final_plan(trials=20)
+    record = create(folder, config)
+    session, left = Session.open(record, config), None
+    while (begin := session.next()) is not None:
+        if (first := record.study.facts(begin.number).finalist) is not None:
+            left = dict(zip(best_searched(record, 3), scores, strict=True)) if left is None else left
+            if not left[first]:
+                continue  # it still runs when the sweep is cut
+            left[first] -= 1
+        for epoch in range(1, 9):
+            session.report(begin.number, row_of(begin.config, epoch))
+        session.end(begin.number, row_of(begin.config, 9), Ending(kind="completed"))
+    return record
+
+
+@pytest.mark.parametrize(
+    ("scores", "lacking"),
+    [((2, 1, 1), None), ((0, 1, 0), ("none", 1, "none")), ((2, 0, 1), (2, "none", 1)), ((0, 0, 0), ("none",) * 3)],
+)
+def test_finals_that_were_cut_short_are_marked(tmp_path, scores, lacking):
+    record = cut_short(tmp_path, scores)
+    missing = explain_finals(record)["missing"]
+    if lacking is None:
+        assert missing == ""
+        return
+    each = ", ".join(f"t{trial:04d} has {n}" for trial, n in zip(best_searched(record, 3), lacking, strict=True))
+    assert missing == (
+        f"The finals are not over, and the order may change: of scores on fresh seeds {each}. "
+        f"`tune-mixup resume s --root {tmp_path}` goes on, with more --trials or time if these are used up."
+    )
+    # who has a fresh score comes first: what the others are worth was only seen by the search
+    with_scores = [trial for trial, n in zip(best_searched(record, 3), scores, strict=True) if n]
+    ranked = [setting.trial for setting in Merits.of(record).ranked()]
+    assert set(ranked[: len(with_scores)]) == set(with_scores)
+    assert ranked[len(with_scores) :] == [t for t in best_searched(record, 16) if t not in with_scores]
+
+
+def test_a_failed_finalist_lacks_nothing(tmp_path):
+    record, _ = swept_with_one_that_fails(tmp_path, 20)
+    assert explain_finals(record)["missing"] == ""
+
+
+def test_no_more_are_finalists_than_there_are_runs(tmp_path):
+    record = swept(tmp_path, final_plan(trials=15, finalists={"number": 5}))
+    assert [len(seeds) for seeds in finals_of(record).values()] == [1, 1, 1]
+    assert record.study.sweep_facts().finals[0].number == 3 and explain_finals(record)["missing"] == ""
+
+
 def test_side_by_side_no_slot_waits_for_the_last_of_the_search(tmp_path):
     config, rng = final_plan(trials=30), random.Random(0)
     record = create(tmp_path, config)

@@ -170,7 +170,7 @@ def test_scores_without_any_spread():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"contenders": 1}, "a race needs two settings, got 1; give a larger --top"),
+        ({"contenders": 1}, "--until-sure: got 1 setting, but a race takes two or more; give a larger --top"),
         ({"most": 2}, "--seeds: got 2, must be at least 3 with --until-sure"),
         ({"error": 0.0}, "--error: got 0.0, must be above 0 and below 1"),
         ({"error": 1.0}, "--error: got 1.0, must be above 0 and below 1"),

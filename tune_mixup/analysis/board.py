@@ -7,6 +7,7 @@ from tune_mixup.analysis.leaderboard import By, leaderboard, rule
 from tune_mixup.analysis.rendering import Screen, render
 from tune_mixup.record.names import command_for
 from tune_mixup.record.sweep_record import SweepRecord
+from tune_mixup.search.explanation import missing_of_finals
 
 MARK = "*"
 _FIXED = ("rank", "trial", "state", "epoch", "reference", "reason", "seeds", "error", "search", "tie", "failed")
@@ -55,13 +56,15 @@ def _about_seeds(whole: pd.DataFrame, record: SweepRecord) -> list[str]:
     ranked = whole[whole["rank"].notna()]
     if len(ranked) < 2:
         return []
+    missing = missing_of_finals(record)
     if not (ranked["seeds"] > 1).any():
         return [
-            "Each setting was trained on one seed, so the first may be the luckiest; "
+            missing
+            or "Each setting was trained on one seed, so the first may be the luckiest; "
             f"`{command_for('evaluate', record.path)}` trains the best again on fresh seeds."
         ]
     ties = [int(rank) for rank in ranked.loc[ranked["tie"].fillna(False), "rank"]]
-    notes = []
+    notes = [missing] if missing else []
     if ties:
         those = f"rank {ties[0]}" if len(ties) == 1 else f"the {len(ties)} of ranks {_spans(ties)}"
         notes.append(f"By its seeds the first can't be told apart (at 95 %, one by one) from {those}: a tie.")

@@ -11,6 +11,7 @@ from tune_mixup.analysis.rendering import rows
 from tune_mixup.record.names import command_for
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.record.targets import check_file, write_file
+from tune_mixup.search.explanation import missing_of_finals
 from tune_mixup.search.settings import settings_of
 
 VALIDATION_ONLY = (
@@ -61,7 +62,7 @@ def _document(record: SweepRecord, top: int) -> Document:
         "metric": metric,
         "direction": direction(record),
         "rule": f"{rule(record)} Only settings of COMPLETE trials are here.",
-        "note": VALIDATION_ONLY,
+        "note": " ".join(filter(None, (VALIDATION_ONLY, missing_of_finals(record)))),
         "versions": _versions(),
         "configurations": [
             {

@@ -117,6 +117,11 @@ def _finals(found: Mapping[str, Any], width: int | None) -> Iterator[str]:
     yield f"{found['name']}: finalists by {found['metric']}"
     for one in found["rounds"]:
         yield f"  {one['why']}"
+    if since := found["searched_since"]:
+        same = "" if found["missing"] else "; the best settings are the same"
+        yield f"  {since} more trial{'s were' if since > 1 else ' was'} searched since{same}"
+    if found["missing"]:
+        yield f"\n{found['missing']}"
     rows = found["settings"]
     if not rows:
         return

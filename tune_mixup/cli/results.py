@@ -147,6 +147,11 @@ def evaluate(
             f"`{command_for('resume', record.path)}` first"
         )
 
+    if until_sure and len(best) == 1 < top:
+        raise ValueError(
+            f"--until-sure: {record.name} has one setting that was trained to the end, but a race takes two or more; "
+            f"finish another with `{command_for('resume', record.path)}`, or leave out --until-sure"
+        )
     rule = rule_for(len(best), most=seeds, error=error, margin=margin) if until_sure else None
     number = rule.most if rule is not None else 3 if seeds is None else seeds
     fresh = f"{number} fresh seed{'s' if number > 1 else ''}"

@@ -12,6 +12,7 @@ from tune_mixup.activity import doing
 from tune_mixup.cli.early import check_trial
 from tune_mixup.cli.errors import Interrupted
 from tune_mixup.cli.options import DataRoot, FromFile, FromSpace, Json, Rank, Seed, Settings, parse_settings
+from tune_mixup.cli.tables import screen_width
 from tune_mixup.display import display
 from tune_mixup.record.names import named
 
@@ -163,13 +164,21 @@ def _print_json(report: "Epoch") -> None:
 
 
 class _Lines:
-    """One line per epoch: where it is, what it learned, how fast."""
+    """One line per epoch: where it is, what it learned, how fast. A narrow terminal shows fewer of the metrics."""
 
     def __init__(self, epochs: int) -> None:
         self.epochs = epochs
 
     def __call__(self, report: "Epoch") -> None:
-        place = f"epoch {report['epoch']:{len(str(self.epochs))}}/{self.epochs}"
         shown = [key for key in report if key.startswith(("train_", "val_", "test_")) and not key.endswith("_median")]
+        width = screen_width()
+        for unwanted in (*reversed(shown[3:]), *shown[1:2]):  # the first of each split stay
+            if width is None or len(self._line(report, shown)) <= width:
+                break
+            shown.remove(unwanted)
+        print(self._line(report, shown), flush=True)
+
+    def _line(self, report: "Epoch", shown: list[str]) -> str:
+        place = f"epoch {report['epoch']:{len(str(self.epochs))}}/{self.epochs}"
         metrics = "  ".join(f"{key} {report[key]:.4f}" for key in shown) or "diverged"
-        print(f"{place}  {metrics}  lr {report['lr']:.4g}  {report['epoch_s']:.1f} s", flush=True)
+        return f"{place}  {metrics}  lr {report['lr']:.4g}  {report['epoch_s']:.1f} s"

@@ -13,8 +13,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 from optuna.trial import FrozenTrial, TrialState
 
-from tune_mixup.record.facts import TrialFacts
-from tune_mixup.record.study import facts_of, is_invalid
+from tune_mixup.record.study import is_finalist, is_invalid, is_served, replicate_seed
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.statistics import additive
 
@@ -124,15 +123,14 @@ class Merits:
         """Take in a trial that has ended; others change nothing."""
         if not trial.state.is_finished() or is_invalid(trial):
             return
-        facts = facts_of(trial)
-        if facts.served is not None:
+        if is_served(trial):
             return
-        number, fresh = self.setting_of(trial), facts.finalist is not None
+        number, fresh = self.setting_of(trial), is_finalist(trial)
         value = trial.value if trial.state == TrialState.COMPLETE and math.isfinite(trial.value or 0.0) else None
         if value is None and trial.state != TrialState.FAIL:
             return
         runs = self._runs.setdefault(number, {})
-        runs[trial.number] = Run(trial.number, seed_of(trial, facts, self.seed), value, fresh)
+        runs[trial.number] = Run(trial.number, seed_of(trial, self.seed), value, fresh)
         by_seed = {run.seed: run for run in sorted(runs.values(), reverse=True)}
         if all(run.value is None for run in runs.values()):
             return
@@ -184,10 +182,10 @@ class Merits:
         return not setting.is_finalist, setting.failed > 0, demerit, setting.trial
 
 
-def seed_of(trial: FrozenTrial, facts: TrialFacts, common: int) -> int:
+def seed_of(trial: FrozenTrial, common: int) -> int:
     """The seed that a trial was trained on; `common` is that of trials which say nothing of theirs."""
-    if facts.replicate_seed is not None:
-        return facts.replicate_seed
+    if (fresh := replicate_seed(trial)) is not None:
+        return fresh
     return int(trial.params.get("seed", common))
 
 

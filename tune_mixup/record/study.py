@@ -167,6 +167,17 @@ def is_finalist(trial: FrozenTrial) -> bool:
     return "finalist" in trial.user_attrs
 
 
+def replicate_seed(trial: FrozenTrial) -> int | None:
+    """The fresh seed that a trial was given, if it was given one; looked up likewise."""
+    seed: int | None = trial.user_attrs.get("replicate_seed")
+    return seed
+
+
+def is_served(trial: FrozenTrial) -> bool:
+    """Whether a trial has the result of an earlier one; looked up likewise."""
+    return "served" in trial.user_attrs
+
+
 def is_invalid(trial: FrozenTrial) -> bool:
     """Whether a trial's point is no valid configuration; looked up likewise."""
     return "invalid" in trial.user_attrs

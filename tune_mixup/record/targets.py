@@ -5,7 +5,9 @@ anything is written, folders included. Whether a folder can be written to at all
 made in it and removed at once: permissions do not tell of read-only and full disks, nor of /proc.
 """
 
+import contextlib
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Callable
@@ -18,6 +20,9 @@ from tune_mixup.record.trial_folder import TrialFolder
 
 MARKS = (SWEEP, "study.journal", "trials")
 """What lies in a sweep's folder. Two of them tell it: one may be lost, and other programs have a sweep.yaml too."""
+
+TRIED = ".tm-"
+"""What the name begins with of a folder by which it is tried whether something can be made."""
 
 
 def check_file(to: Path | str, *, overwrite: bool) -> Path:
@@ -105,9 +110,21 @@ def _refuse_unwritable(given: Path | str, folder: Path) -> None:
             above = above.parent
         if not above.is_dir():
             raise ValueError(f"{given} can't be made, since {above} is no folder; give another path")
-        os.rmdir(tempfile.mkdtemp(prefix=".tm-", dir=above))
+        _remove_tried(above)
+        made = tempfile.mkdtemp(prefix=TRIED, dir=above)
+        with contextlib.suppress(FileNotFoundError):  # another command has just tidied up here
+            os.rmdir(made)
     except OSError as error:
         raise ValueError(f"{given} can't be written: {above}: {error.strerror}; give another path") from None
+
+
+def _remove_tried(folder: Path) -> None:
+    """Remove the empty folders of commands that were killed just while they tried to write."""
+    with contextlib.suppress(OSError):  # whoever may write in a folder need not be allowed to list it
+        for name in os.listdir(folder):
+            if re.fullmatch(rf"{re.escape(TRIED)}\w{{8}}", name):
+                with contextlib.suppress(OSError):  # it holds something, so it is somebody's
+                    os.rmdir(folder / name)
 
 
 def _is_there(path: Path) -> bool:

@@ -11,7 +11,7 @@ from tune_mixup.config import TrialConfig
 from tune_mixup.distributions import Range, in_study
 from tune_mixup.optuna_internals import reopened
 from tune_mixup.record.facts import TrialFacts
-from tune_mixup.record.study import Outcome, facts_of, is_invalid
+from tune_mixup.record.study import Outcome, facts_of, is_invalid, replicate_seed
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.samplers import TrialSampler
 from tune_mixup.search.configurations import Configurations
@@ -98,7 +98,7 @@ class Asking:
         return self._configs[number]
 
     def _of(self, trial: FrozenTrial) -> TrialConfig:
-        config, seed = self._made.at(trial.params), facts_of(trial).replicate_seed
+        config, seed = self._made.at(trial.params), replicate_seed(trial)
         return config if seed is None else config.replace(seed=seed)
 
     def full_epochs(self, trial: FrozenTrial) -> int:

@@ -8,6 +8,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tune_mixup.config import TrialConfig
 from tune_mixup.record.facts import TrialFacts
 from tune_mixup.record.merit import Merits
+from tune_mixup.record.names import command_for, trial_name
 from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.search.configurations import Configurations
@@ -92,12 +93,17 @@ def explain_finals(record: SweepRecord) -> dict[str, Any]:
     `rounds` says when the search was over and why; `settings` has a row for each setting that was begun again: the
     trial that stands for it, what the search saw, the fresh seeds and their values (None where it has none, as for one
     that runs or failed), mean and standard error over all of them, and whether it is the one that is handed on.
+    `searched_since` counts the trials of the search that were begun after the last of them, and `missing` says what
+    the finals lack, if anything.
     """
     config = SweepConfig.from_record(record.folder.config())
     runs: dict[int, list[FrozenTrial]] = {}
+    searched_since = 0
     for trial in record.study.asked():
+        searched_since += 1
         if (first := facts_of(trial).finalist) is not None:
             runs.setdefault(first, []).append(trial)
+            searched_since = 0
     merits = Merits.of(record)
     best = merits.best()
     settings = []
@@ -124,7 +130,29 @@ def explain_finals(record: SweepRecord) -> dict[str, Any]:
         "min_search": config.finalists.min_search,
         "rounds": [one.plain() for one in record.study.sweep_facts().finals],
         "settings": settings,
+        "searched_since": searched_since if settings else 0,
+        "missing": missing_of_finals(record, merits),
     }
+
+
+def missing_of_finals(record: SweepRecord, merits: Merits | None = None) -> str:
+    """What the finals lack to compare the search's best settings, in one line; empty where they lack nothing.
+
+    Finals that were cut short, or have not begun again, leave settings with fewer fresh seeds than the others, or none.
+    """
+    rounds = record.study.sweep_facts().finals
+    if not rounds:
+        return ""
+    best = [setting for _, setting in (merits or Merits.of(record)).as_searched()[: rounds[-1].number]]
+    fresh = {one.trial: sum(run.fresh and run.value is not None for run in one.runs) for one in best if not one.failed}
+    few, many = min(fresh.values(), default=0), max(fresh.values(), default=0)
+    if not fresh or (few > 0 and many - few <= 1):
+        return ""
+    scores = ", ".join(f"{trial_name(trial)} has {count or 'none'}" for trial, count in fresh.items())
+    return (
+        f"The finals are not over, and the order may change: of scores on fresh seeds {scores}. "
+        f"`{command_for('resume', record.path)}` goes on, with more --trials or time if these are used up."
+    )
 
 
 def _about(trial: FrozenTrial, facts: TrialFacts, settings: TrialConfig | None, seats: Seats) -> dict[str, Any]:

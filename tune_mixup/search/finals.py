@@ -32,7 +32,8 @@ class Finals:
     """Whether the search goes on, and which finalist is trained next. A function of the record, budgets of time apart.
 
     The finalists are the settings with the best values in the search. Each gets the same seeds, the fewest first and
-    the best first, so that all have equally many, and those that come out beyond the highest ranked have.
+    the best first, so that all have equally many, and those that come out beyond the highest ranked have. A larger
+    promise keeps a run for each setting that has come among the best since, be the share of what is added none.
     """
 
     def __init__(self, record: SweepRecord, config: SweepConfig, standing: Standing) -> None:
@@ -57,7 +58,7 @@ class Finals:
         if not runs or (self.tally.best() is None and not self.tally.running()):
             return True  # in the end nothing is there that could be a finalist
         one, to_come = self.standing.epochs_of_one(), self.standing.epochs_to_come()
-        runs_left = max(0, runs - self.tally.finalists)
+        runs_left = max(runs - self.tally.finalists, self._new_ones())
         left = to_come - sum(self.tally.left_to_run()) - self.tally.epochs_left(0, round(one))
         if begun < self.config.trials - runs_left and left >= runs_left * one:
             return True
@@ -91,12 +92,19 @@ class Finals:
         left = self.config.trials - self.tally.begun()
         return f"the best {now.number} settings on fresh seeds: {begun} runs begun, {left} to come"
 
+    def _new_ones(self) -> int:
+        """How many of the best settings have no fresh seed, though finals were held: few added trials change few."""
+        if not self._rounds:
+            return 0
+        best = self.tally.merits.as_searched()[: self._rounds[-1].number]
+        return sum(not self.tally.fresh_runs[number] and not setting.failed for number, setting in best)
+
     def _begin(self) -> FinalRound:
         """Write down that the search is over."""
         runs = self.config.trials - self.tally.begun() + self.tally.finalists
         search = self._search()
         meant = held_back(self.config.finalists, search, self.share)
-        number = self.config.finalists.settings(min(runs, meant) or runs)
+        number = min(runs, self.config.finalists.settings(min(runs, meant) or runs))  # one without a seed is none
         settings = len(self.tally.merits.as_searched())
         first = self._rounds[0].first_seed if self._rounds else self._first_fresh()
         began = FinalRound(

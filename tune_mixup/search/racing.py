@@ -61,7 +61,10 @@ class Rule:
 
     def __post_init__(self) -> None:
         if self.contenders < 2:
-            raise ValueError(f"a race needs two settings, got {self.contenders}; give a larger --top")
+            raise ValueError(
+                f"--until-sure: got {self.contenders} setting, but a race takes two or more; give a larger --top, or "
+                "leave out --until-sure"
+            )
         if self.most < 3:
             raise ValueError(f"--seeds: got {self.most}, must be at least 3 with --until-sure")
         if not 0 < self.error < 1:

@@ -18,6 +18,7 @@ class Seats:
         self.config = config
         self.first = first
         self._spared: dict[int, bool] = {}
+        self._groups: dict[int, str] = {}
 
     @cached_property
     def strata(self) -> Strata:
@@ -29,9 +30,14 @@ class Seats:
         first = max((one.epochs for one in grace if one.from_trial <= number), default=0)
         return Seat(
             rungs=tuple(rung for rung in self.rungs(trial) if rung >= first),
-            group=self.strata.name(trial),
+            group=self._group(number, trial),
             spared=self.is_spared(number),
         )
+
+    def _group(self, number: int, trial: TrialConfig) -> str:
+        if number not in self._groups:
+            self._groups[number] = self.strata.name(trial)
+        return self._groups[number]
 
     def is_spared(self, number: int) -> bool:
         """Whether trial `number` is in the control group."""

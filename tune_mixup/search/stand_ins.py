@@ -20,7 +20,7 @@ def shown_instead(trial: FrozenTrial, config: SweepConfig) -> dict[int, FrozenTr
     """The trial's number and what is shown instead of it, None for nothing; empty where it is shown as it is."""
     if is_finalist(trial):
         return {trial.number: None}
-    if not config.sampler.learns_from_stopped:
+    if trial.state != TrialState.COMPLETE or not config.sampler.learns_from_stopped:  # before the direction is found
         return {}
     other = stand_in(trial, config.direction)
     return {} if other is None else {trial.number: other}
