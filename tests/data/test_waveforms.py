@@ -6,7 +6,7 @@ import wave
 import numpy as np
 import pytest
 import torch
-from made_files import write_noise, write_words
+from made_files import write_noise, write_wav, write_words
 
 from tune_mixup.analysis.gallery import gallery
 from tune_mixup.config import TrialConfig
@@ -81,6 +81,14 @@ def test_what_exceeds_full_scale_is_cut_and_not_wrapped_around(folder, config):
     soundfile.write(folder / "cat" / "train0_nohash_0.wav", loud, 16_000, subtype="FLOAT")
     image = config().data.read_train()[0].images[0]
     assert image[0, 0, :6].tolist() == [32767, -32768, 32767, -32768, 8192, 0]
+
+
+def test_silence_is_no_sound_and_a_picture_without_a_number_that_is_not_finite(folder, config):
+    write_wav(folder / "cat" / "train0_nohash_0.wav", np.zeros(16_000))
+    for front_end in ("logmel", "spectrogram", "log_magnitude"):
+        data = config(data__front_end=front_end).data
+        image = data.read_train()[0].images[:1]
+        assert not image.any() and not data.pictures().eval()(image).any()
 
 
 def test_one_file_of_waveforms_serves_all_front_ends(folder, config):

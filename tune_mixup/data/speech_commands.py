@@ -20,6 +20,7 @@ from tune_mixup.data.base import Dataset, Folder, Shape, Split
 from tune_mixup.data.front_ends import FRAMES, FRONT_ENDS, SAMPLE_RATE, Name
 from tune_mixup.data.image_cache import Contents, cached
 from tune_mixup.data.speech_augment import SoundPictures, SpeechAugment
+from tune_mixup.data.speech_download import Version, release
 from tune_mixup.data.speech_layout import Layout, find
 from tune_mixup.data.speech_spectrograms import spectrograms_of
 from tune_mixup.data.speech_words import Task
@@ -32,8 +33,9 @@ class SpeechCommands(Dataset):
     """One-second recordings in a folder for each word, as pictures float16 [1, H, 101] of `front_end`, or waveforms.
 
     The parts are those of `validation_list.txt` and `testing_list.txt` where the folder has them, else those of the
-    published rule, which goes by a hash of the speaker. Nothing is downloaded. The spectrograms lie in
-    `<folder>/.tune_mixup/`, or, when the folder can't be written, in `<root>/speech_commands/`.
+    published rule, which goes by a hash of the speaker. Without a `path` a release is downloaded to the root on first
+    use. What is made of recordings lies in `<folder>/.tune_mixup/`, or, when the folder can't be written, in
+    `<root>/speech_commands/`.
     """
 
     spectrograms: ClassVar[bool] = True
@@ -41,8 +43,8 @@ class SpeechCommands(Dataset):
     name: Literal["speech_commands"] = "speech_commands"
     path: Folder | None = None
     """The folder with a folder for each word; empty: `SpeechCommands/speech_commands_<version>` in the root, where
-    torchaudio unpacks it."""
-    version: Literal["v0.01", "v0.02"] = "v0.02"
+    torchaudio unpacks it, and to where it is downloaded."""
+    version: Version = "v0.02"
     """Which release lies in the root, 30 words or 35; without a meaning where `path` is given."""
     task: Task = 35
     """Which words are told apart: the 10 commands; these with `_unknown_` and `_silence_` (12); the 30 words of v0.01;
@@ -124,6 +126,8 @@ class SpeechCommands(Dataset):
         return self.path or self.root / "SpeechCommands" / f"speech_commands_{self.version}"
 
     def _read(self) -> Contents:
+        if self.path is None:
+            release(self.root, self.version)
         layout = find(self.folder, task=self.task)
         shown = None if self.mixes_waveforms else self.front_end
         settings = json.dumps([self.task, shown, self.sample_rate])
