@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.curve_maker import shrink
 from benchmarks.real_data import data_root
 from benchmarks.rows import row
+from benchmarks.table_data import shrink
 
 SIDE, EACH = 32, {"train": 500, "test": 10}
 """Pixels to a side, and the images of each class; none of the test is looked at."""

@@ -98,6 +98,11 @@ class TrialConfig(Schema):
                 f"mixing: mixing.name={self.mixing.name} mixes features after stage {self.mixing.min_stages}, but "
                 f"model.name={self.model.name} has {self.model.num_stages} stages; mix earlier or take a deeper model"
             )
+        if self.data.mixes_waveforms and not self.mixing.weighs_examples:
+            raise ValueError(
+                f"data.mix_on: got 'waveforms', but mixing.name={self.mixing.name} mixes parts of pictures; set "
+                "data.mix_on=spectrograms, or take a method that weighs whole examples, such as mixup"
+            )
         self.schedule.check(self.training.epochs)
         self.mixing.check_epochs(self.training.epochs)
         shape = self.data.known_shape()

@@ -3,6 +3,9 @@
 import itertools
 import math
 import tarfile
+import wave
+from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,11 +13,15 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import curve_maker
-from benchmarks.curve_maker import TABLES, Trial, grid, make, train, trials
+from benchmarks import curve_maker, table_data
+from benchmarks.curve_maker import TABLES, TESTED_ON, Trial, grid, make, train, trials
 from benchmarks.recorded_curves import AXES, EPOCHS, MEASURED, Table, describe, read_rows, read_table, write_rows
 from tune_mixup import Trainer, TrialConfig
+from tune_mixup.data.front_ends import spectrograms
 from tune_mixup.data.loading import load_test
+
+SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
+"""Real data beside the checkout; may be absent."""
 
 ABOUT = {"fixed": {"data.name": "synthetic"}}
 TINY = {
@@ -81,7 +88,7 @@ def test_all_settings_of_a_seed_come_before_those_of_the_next():
         made = trials(name, {})
         assert [trial.key for trial in made] == [{"seed": seed, **each} for seed in range(8) for each in settings]
         for trial in made[::97]:
-            where = {"data.path": "/somewhere"} if name == "cifar10" else {}
+            where = {"data.path": "/somewhere"} if TABLES[name]["data.name"] == "imagefolder" else {}
             assert TrialConfig.from_dotted(trial.settings, where).seed == trial.key["seed"]
             assert trial.settings.items() >= {**trial.key, "training.epochs": EPOCHS}.items()
 
@@ -160,20 +167,70 @@ def test_epochs_after_a_divergence_are_empty_and_read_as_zero(tmp_path):
 
 
 def test_images_are_made_small_and_no_more_than_are_wanted(tmp_path, monkeypatch):
-    monkeypatch.setattr(curve_maker, "EACH", {"train": 2, "test": 1})
+    monkeypatch.setattr(table_data, "EACH", {"train": 2, "test": 1})
     with tarfile.open(tmp_path / "images.tar.xz", "w:xz") as packed:
         for part, name, number in itertools.product(("train", "test"), ("cat", "dog"), range(3)):
             file = tmp_path / part / name / f"{number:04}.jpg"
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (32, 32), (200, 100, 50)).save(file)
             packed.add(file, f"{part}/{name}/{file.name}")
-    curve_maker.shrink(tmp_path / "images.tar.xz", made := tmp_path / "made")
+    table_data.shrink(tmp_path / "images.tar.xz", made := tmp_path / "made")
     found = sorted(str(file.relative_to(made)) for file in made.rglob("*.png"))
     train = [f"train/{name}/000{number}.png" for name in ("cat", "dog") for number in (0, 1)]
     assert found == ["test/cat/0000.png", "test/dog/0000.png", *train]
     with Image.open(made / found[0]) as image:
         assert image.size == (16, 16)
         assert image.getpixel((8, 8)) == pytest.approx((200, 100, 50), abs=3)  # JPEG loses a little
+
+
+ARCHIVES = [
+    ("speech", "speech-commands-digits.tar.xz", {"train": 600}, (300, 1, 16, 25)),
+    ("tiny_imagenet", "tiny-imagenet-200-subset.tar.xz", {"train": 1000, "test": 1000}, (500, 3, 16, 16)),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "archive", "counts", "shape"), ARCHIVES, ids=["speech", "tiny_imagenet"])
+def test_a_trial_on_real_data_runs(name, archive, counts, shape, monkeypatch):
+    if not (SHARED / archive).is_file():
+        pytest.skip("needs the shared data folder beside the checkout")
+    monkeypatch.setenv("TUNE_MIXUP_DATA", str(SHARED))
+    with table_data.data_of(name) as where:
+        files = list(Path(where["data.path"]).rglob("*.png"))
+        assert Counter(file.parts[-3] for file in files) == counts
+        per_class = Counter(file.parts[-3:-1] for file in files)
+        assert len(set(per_class.values())) == 1  # as many of each class
+        trial = trials(name, where)[0]
+        short = {**trial.settings, "training.epochs": 1, "training.compile": "none"}
+        assert Trainer(TrialConfig.from_dotted(short)).data.train.images.shape == shape
+        (row,) = train(trial._replace(settings=short))
+    assert 0 <= row["val_accuracy"] <= 1 and ("test_accuracy" in row) == (name in TESTED_ON)
+    assert not Path(where["data.path"]).exists()
+
+
+def test_words_are_drawn_as_means_of_their_log_mel_pictures(tmp_path):
+    """By a loop over blocks of four bands and four frames, levels from the least to the most of all."""
+    rng = np.random.default_rng(0)
+    with tarfile.open(tmp_path / "words.tar", "w") as packed:
+        sounds = {}
+        for word, count in (("ja", 16_000), ("nee", 8000)):
+            sounds[word] = rng.integers(-9000, 9000, count, dtype=np.int16)
+            with wave.open(str(tmp_path / "a.wav"), "wb") as file:
+                file.setparams((1, 2, 16_000, 0, "NONE", ""))
+                file.writeframes(sounds[word].tobytes())
+            packed.add(tmp_path / "a.wav", f"words/{word}/a_nohash_0.wav")
+    table_data.picture_words(tmp_path / "words.tar", tmp_path / "made")
+    means = {}
+    for word, samples in sounds.items():
+        whole = np.concatenate([samples / 32768, np.zeros(16_000 - len(samples))])
+        picture = spectrograms(torch.from_numpy(whole)[None], "logmel")[0, 0].numpy()
+        means[word] = [[picture[4 * i : 4 * i + 4, 4 * j : 4 * j + 4].mean() for j in range(25)] for i in range(16)]
+    low, high = np.min(list(means.values())), np.max(list(means.values()))
+    for word, expected in means.items():
+        with Image.open(tmp_path / "made" / "train" / word / "a_nohash_0.png") as image:
+            assert image.mode == "L" and image.size == (25, 16)
+            found = np.asarray(image)
+        np.testing.assert_allclose(found, 255 * (np.array(expected) - low) / (high - low), atol=0.51)
 
 
 @pytest.mark.slow

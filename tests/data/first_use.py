@@ -9,7 +9,7 @@ import torch
 from made_files import write_fashion
 from PIL import Image
 
-from tune_mixup.data import DATASETS, fashion_mnist, image_cache, imagefolder, load, torchvision_set
+from tune_mixup.data import DATASETS, fashion_mnist, image_cache, imagefolder, load, speech_download, torchvision_set
 
 DEVICE = torch.device("cpu")
 
@@ -53,6 +53,13 @@ def download_fashion(root, log, barrier, queue):
     fashion_mnist._find = meet_after_first(fashion_mnist._find, barrier)
     data = load(DATASETS["fashion_mnist"].parse({"root": root}), seed=0, device=DEVICE)
     queue.put(int(data.train.images.long().sum()))
+
+
+def download_words(root, url, sha256, barrier, queue):
+    speech_download.ARCHIVES = {"v0.01": speech_download.Archive(url, sha256)}
+    barrier.wait(timeout=60)
+    settings = DATASETS["speech_commands"].parse({"root": root, "version": "v0.01", "task": "all"})
+    queue.put(float(load(settings, seed=0, device=DEVICE).train.images.double().sum()))
 
 
 def decode_folder(path, log, barrier, queue):

@@ -13,6 +13,7 @@ from sklearn.datasets import load_digits
 
 from tune_mixup.data import DATASETS, digits, load, load_test
 from tune_mixup.data.digits import Digits
+from tune_mixup.data.speech_commands import SpeechCommands
 from tune_mixup.data.synthetic import Synthetic
 from tune_mixup.testing import DatasetContract
 
@@ -62,6 +63,14 @@ def test_every_name_is_its_key():
         assert settings.__doc__
 
 
+class TestWaveforms(DatasetContract):
+    @pytest.fixture(autouse=True)
+    def settings(self, tmp_path):
+        write_words(tmp_path / "words", ("ja", "nee", "misschien"), per_part=2)
+        write_noise(tmp_path / "words")
+        self.part = SpeechCommands(path=tmp_path / "words", root=tmp_path, task="all", mix_on="waveforms")
+
+
 class TestDatasets(DatasetContract):
     @pytest.fixture(autouse=True)
     def settings(self, dataset):
@@ -85,6 +94,7 @@ def test_digits_are_the_1797_of_scikit_learn():
 SCIKIT_LEARN = """
 import sys
 from tune_mixup.data.digits import Digits
+from tune_mixup.data.speech_commands import SpeechCommands
 train, _ = Digits().read_train()
 print(tuple(train.images.shape), "sklearn" in sys.modules)
 """

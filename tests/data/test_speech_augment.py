@@ -77,8 +77,8 @@ def test_noise_comes_as_often_as_it_should(probability, least, most):
 
 
 def test_noise_is_never_louder_than_its_volume_and_of_any_piece():
-    images = torch.zeros(500, 1, 1, 4)
-    pieces = 0.5 + 0.1 * torch.eye(4).reshape(4, 1, 1, 4)
+    images = torch.zeros(500, 1, 2, 4)
+    pieces = 0.5 + 0.1 * torch.eye(4).reshape(4, 1, 1, 4).expand(4, 1, 2, 4)
     varied = vary(SpeechAugment(noise=1.0, noise_volume=0.1), images, background=pieces)
     assert set(varied[:, 0, 0].argmax(1).tolist()) == {0, 1, 2, 3}
     loudest = 0.6 + 20 * math.log10(0.1) / 150

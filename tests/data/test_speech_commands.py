@@ -218,7 +218,7 @@ def test_a_word_without_recordings_for_training_is_refused(folder, settings):
 def test_a_folder_that_is_not_there_is_refused_with_what_it_must_hold(folder, settings):
     message = "does not exist; it must hold a folder for each word with its WAV files, as Speech Commands unpacks"
     with pytest.raises(DataFault, match=f"speech_commands_v0.01 {message}"):
-        load(SpeechCommands(root=folder, version="v0.01"), seed=0, device=CPU)
+        load(SpeechCommands(path=folder / "speech_commands_v0.01"), seed=0, device=CPU)
     (folder / "file").write_text("")
     refused(settings(path=str(folder / "file")), "file is not a folder; it must hold")
 

@@ -4,7 +4,8 @@ One row per method; in every row the same images, each with a draw of its own. A
 little is mixed, of which nothing could be seen: so an example shows the first of a few draws that mixes well.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from tune_mixup.analysis.drawing import figure_class
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.augment import normalise
+from tune_mixup.data.front_ends import full_scale
 from tune_mixup.data.loading import TrainingData, load
 from tune_mixup.mixing.base import Blender, MixedBatch, Mixer
 from tune_mixup.mixing.first_state import first_state
@@ -86,11 +88,14 @@ def gallery(
     with torch.random.fork_rng(devices=[]):  # layers draw from torch's global generator
         torch.manual_seed(generator(config.seed, "init").initial_seed())
         model = config.model.build(channels=data.channels, num_classes=data.num_classes)
+    pictures = config.data.pictures()
     drawn: dict[str, list[Example]] = {}
     left_out: dict[str, str] = {}
     for title, mixer in mixers.items():
         try:
-            drawn[title] = examples(mixer, model, data, index, seed=config.seed, num_examples=num_examples)
+            drawn[title] = examples(
+                mixer, model, data, index, seed=config.seed, num_examples=num_examples, pictures=pictures
+            )
         except ValueError as error:
             left_out[title] = str(error)
     if not drawn:
@@ -101,42 +106,58 @@ def gallery(
 
 
 def examples(
-    mixer: Mixer, model: nn.Module, data: TrainingData, index: Tensor, *, seed: int, num_examples: int
+    mixer: Mixer,
+    model: nn.Module,
+    data: TrainingData,
+    index: Tensor,
+    *,
+    seed: int,
+    num_examples: int,
+    pictures: nn.Module | None = None,
 ) -> list[Example]:
     """The first images of the batch `index` int64 [B] of the training split, each from other draws of the batch.
 
     Of `NUM_DRAWS` draws an image has the first with a partner that is not itself and lam within `WELL_MIXED`; where
-    there is none, the first of those that come nearest to that.
+    there is none, the first of those that come nearest to that. `pictures` shows waveforms, before and after mixing.
 
     Raises ValueError for a method that can't mix this data, or whose mixed batches can't be looked at.
     """
     if not isinstance(mixer, Blender):
         raise ValueError("it makes more of a batch than one mixed batch")
-    height, width = data.size
-    mixer.check_data(height=height, width=width, num_classes=data.num_classes)
-    inputs = normalise(data.train.images[index], data.mean, data.std)
+    if pictures is not None and not mixer.weighs_examples:
+        raise ValueError("it mixes parts of pictures, but data.mix_on=waveforms")
+    num_classes, height, width = data.shape
+    mixer.check_data(height=height, width=width, num_classes=num_classes)
+    images = data.train.images[index]
+    inputs = normalise(images, data.mean, data.std) if pictures is None else full_scale(images)
     targets = torch.eye(data.num_classes)[data.train.targets[index]]
     made = generator(seed, "init", epoch=1)
-    image = (data.channels, height, width)
+    image = (data.channels, *data.size)
     state = first_state(mixer, model, data.num_classes, image=image, device=inputs.device, generator=made)
 
     def mix(epoch: int) -> MixedBatch:
         return mixer.blend(model, inputs, targets, state, epoch=0, generator=generator(seed, "mix", epoch=epoch))
 
     found = []
-    shown = _shown(data, index)
+    see = partial(_seen, data=data, pictures=pictures)
+    shown = (0.0, 1.0) if images.dtype == torch.uint8 else _range(see(inputs))
     for row in range(num_examples):
         draws = (mix(row + turn * num_examples) for turn in range(NUM_DRAWS))
-        found.append(_example(_most_telling(draws, row), row, inputs, data.train.targets[index], data, shown))
+        found.append(_example(_most_telling(draws, row), row, inputs, data.train.targets[index], data, see, shown))
     return found
 
 
-def _shown(data: TrainingData, index: Tensor) -> tuple[float, float]:
-    """What is drawn black and white: pixels have their scale, of other numbers it is the least and the most of all."""
-    images = data.train.images
-    if not images.is_floating_point():
-        return 0.0, 1.0
-    low, high = images[index].aminmax()
+def _seen(inputs: Tensor, *, data: TrainingData, pictures: nn.Module | None) -> Tensor:
+    """Inputs of the network [B, ...] as pictures, not normalised [B, C, H, W]."""
+    if pictures is None:
+        return inputs * data.std + data.mean
+    seen: Tensor = pictures.eval()(inputs)
+    return seen
+
+
+def _range(images: Tensor) -> tuple[float, float]:
+    """What is drawn black and white of numbers that are no pixels: the least and the most of all."""
+    low, high = images.aminmax()
     return float(low), max(float(high), float(low) + 1e-6)
 
 
@@ -161,18 +182,24 @@ def _most_telling(draws: Iterable[MixedBatch], row: int) -> MixedBatch:
 
 
 def _example(
-    drawn: MixedBatch, row: int, inputs: Tensor, labels: Tensor, data: TrainingData, shown: tuple[float, float]
+    drawn: MixedBatch,
+    row: int,
+    inputs: Tensor,
+    labels: Tensor,
+    data: TrainingData,
+    see: Callable[[Tensor], Tensor],
+    shown: tuple[float, float],
 ) -> Example:
     low, high = shown
 
     def visible(image: Tensor) -> Tensor:
-        pixels = ((image * data.std + data.mean - low) / (high - low)).clamp(0, 1).permute(1, 2, 0)
+        pixels = ((see(image[None])[0] - low) / (high - low)).clamp(0, 1).permute(1, 2, 0)
         return pixels if data.channels in (1, 3) else pixels.mean(2, keepdim=True)
 
     count = len(inputs)
     lam = drawn.lam.expand(count)[row]
     stage = max((depth for depth, at in drawn.hidden.items() if at.expand(count)[row] < 1), default=0)
-    mask = lam.expand(data.size) if drawn.mask is None else drawn.mask.expand(count, -1, -1, -1)[row, 0]
+    mask = lam.expand(data.shape[1:]) if drawn.mask is None else drawn.mask.expand(count, -1, -1, -1)[row, 0]
     return Example(
         own=visible(inputs[row]),
         partner=visible(inputs[drawn.partner[row]]),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field, field_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from tune_mixup.data.augment import Augment
 from tune_mixup.data.batches import Unbalanced
@@ -39,7 +39,8 @@ PerChannel = Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(st
 
 
 class Split(NamedTuple):
-    """Labelled images: images uint8 [N, C, H, W], or float16 where they are no pixels; targets int64 [N] in 0..K-1."""
+    """Labelled images: images uint8 [N, C, H, W]; float16 where they are no pixels, int16 [N, 1, 1, T] for waveforms;
+    targets int64 [N] in 0..K-1."""
 
     images: Tensor
     targets: Tensor
@@ -102,8 +103,23 @@ class Dataset(Part, ABC):
         """Which split a trial is measured on after its epochs, as its reports call it."""
         return "val" if self.validation_fraction else "test"
 
+    @property
+    def mixes_waveforms(self) -> bool:
+        """Whether the images are waveforms, of which pictures are made once they are mixed, in the network."""
+        return False
+
+    def pictures(self) -> nn.Module | None:
+        """What makes pictures float32 [B, 1, H, W], not normalised, of waveforms of the data, or mixtures [B, 1, 1, T].
+
+        None where the images are pictures.
+        """
+        return None
+
     def known_shape(self) -> Shape | None:
-        """The shape as it is known before anything is read; None where only the images can tell."""
+        """The shape of what a network sees, as it is known before anything is read.
+
+        None where only the images can tell.
+        """
         return None
 
     @abstractmethod

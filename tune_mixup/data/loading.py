@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tune_mixup.activity import doing
 from tune_mixup.data.augment import Augment, measure, prepare
-from tune_mixup.data.base import DataFault, Dataset, Split
+from tune_mixup.data.base import DataFault, Dataset, Shape, Split
 from tune_mixup.data.batches import order_of_appearance
 from tune_mixup.data.fingerprint import of_tensors
 from tune_mixup.data.stratify import split
@@ -21,6 +21,8 @@ from tune_mixup.seeding import generator
 @dataclass(frozen=True, eq=False)
 class TrainingData:
     """What a trial sees: train and validation, mean and std float32 [C, 1, 1] on the 0..1 scale, one device for all.
+
+    Where a network has `Dataset.pictures` before its stem, mean and std are those of the pictures.
 
     Where nothing is held out, validation is the test split. The tensors are shared by the trials of a process, so
     nobody writes into them.
@@ -37,6 +39,8 @@ class TrainingData:
     """The classes in the order in which the whole training set first shows them, whatever the split has left of it."""
     background: Tensor | None = None
     """What augmentation may add to training images, like these; None where the data has nothing of the kind."""
+    picture_size: tuple[int, int] | None = None
+    """(H, W) of the pictures that a network makes of images once they are mixed; None: the images are pictures."""
     _prepared: dict[tuple[int, str], Tensor] = field(default_factory=dict, repr=False)
 
     def prepared(self, augment: Augment) -> Tensor:
@@ -56,6 +60,11 @@ class TrainingData:
     def num_classes(self) -> int:
         """K."""
         return len(self.class_names)
+
+    @property
+    def shape(self) -> Shape:
+        """Of what a network sees."""
+        return Shape(self.num_classes, *(self.picture_size or self.size))
 
     @property
     def channels(self) -> int:
@@ -120,7 +129,9 @@ def _load(dataset: Dataset, seed: int, device: torch.device) -> TrainingData:
     train = Split(whole.images[train_index], whole.targets[train_index])
     held_out = own_validation or Split(whole.images[validation_index], whole.targets[validation_index])
     validation = _read_test(dataset) if dataset.measured_split == "test" else held_out
-    measured_mean, measured_std = measure(train.images)
+    pictures = dataset.pictures()
+    seen = train.images if pictures is None else _pictures_of(train.images, pictures, device)
+    measured_mean, measured_std = measure(seen)
     return TrainingData(
         train=_move(train, device),
         validation=_move(validation, device),
@@ -130,7 +141,15 @@ def _load(dataset: Dataset, seed: int, device: torch.device) -> TrainingData:
         fingerprint=fingerprint,
         class_order=tuple(order_of_appearance(whole.targets, len(class_names)).tolist()),
         background=None if background is None else background.to(device),
+        picture_size=None if pictures is None else (seen.shape[2], seen.shape[3]),
     )
+
+
+@torch.no_grad()
+def _pictures_of(images: Tensor, pictures: nn.Module, device: torch.device) -> Tensor:
+    """The pictures of all images, made on `device` and rounded to float16 as those that are made beforehand."""
+    pictures = pictures.to(device).eval()
+    return torch.cat([pictures(part.to(device)).half().cpu() for part in torch.split(images, 256)])
 
 
 def _read(dataset: Dataset) -> tuple[Split, tuple[str, ...], Split | None, Tensor | None, str]:

@@ -1,30 +1,37 @@
-"""Random changes to spectrograms on the device: shifts in time, background noise, and masks.
+"""Random changes to spectrograms or waveforms on the device: shifts in time, background noise, and masks.
 
 SpecAugment: Park et al., "SpecAugment: A Simple Data Augmentation Method for Automatic Speech Recognition",
 Interspeech 2019, arXiv:1904.08779, section 2, without time warping. A masked part holds the clip's mean.
 
-Shapes: B batch, H rows of frequency, W frames, M clips of noise.
+Shapes: B batch, H rows of frequency, W frames or samples, M clips of noise. A waveform has one row.
 """
 
 import math
 
 import torch
 from pydantic import Field
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 from typing_extensions import override
 
 from tune_mixup.data.augment import Augment
-from tune_mixup.data.front_ends import DB_RANGE
+from tune_mixup.data.front_ends import DB_RANGE, FRONT_ENDS, FrontEnd, Name, full_scale
+
+HOP = FRONT_ENDS["logmel"].hop
+"""Samples of the 10 ms that shifts count by."""
 
 
 class SpeechAugment(Augment):
-    """Random changes to the spectrograms of the training clips; the default changes nothing."""
+    """Random changes to the training clips; the default changes nothing.
+
+    Of waveforms, what is shifted and added are samples, before clips are mixed; masks are for their pictures.
+    """
 
     time_shift: int = Field(default=0, ge=0, le=100)
     """Each clip is moved by up to so many frames (10 ms each), earlier or later; what is vacated holds its lowest
-    value."""
+    value. Waveforms are moved by any number of samples up to that, and silence follows."""
     noise: float = Field(default=0.0, ge=0, le=1)
-    """Probability that background noise is added to a clip; for front_end=logmel, and data with _background_noise_."""
+    """Probability that background noise is added to a clip; for data with _background_noise_, and front_end=logmel or
+    mix_on=waveforms."""
     noise_volume: float = Field(default=0.1, gt=0, le=1)
     """The noise's amplitude is multiplied by a number from 0 to this, drawn for each clip."""
     frequency_masks: int = Field(default=0, ge=0)
@@ -51,14 +58,26 @@ class SpeechAugment(Augment):
         def uniform(*shape: int) -> Tensor:
             return torch.rand(shape, device=device, generator=generator)
 
-        images = images.float()
+        waveforms = is_waveform(images)
+        images = full_scale(images)
         if self.time_shift:
-            drawn = torch.randint(2 * self.time_shift + 1, (size,), device=device, generator=generator)
-            images = shift(images, drawn - self.time_shift)
+            most = self.time_shift * (HOP if waveforms else 1)
+            drawn = torch.randint(2 * most + 1, (size,), device=device, generator=generator)
+            images = shift(images, drawn - most)
         if self.noise and background is not None:
             chosen = torch.randint(len(background), (size,), device=device, generator=generator)
             gain = self.noise_volume * uniform(size) * (uniform(size) < self.noise)
-            images = add_noise(images, background.index_select(0, chosen).float(), gain)
+            noise = full_scale(background.index_select(0, chosen))
+            images = images + gain[:, None, None, None] * noise if waveforms else add_noise(images, noise, gain)
+        return images if waveforms else self.mask(images, generator=generator)
+
+    def mask(self, images: Tensor, *, generator: Generator | None) -> Tensor:
+        """Pictures [B, 1, H, W] with bands and stretches hidden; None draws from torch's own generator."""
+        size, device = len(images), images.device
+
+        def uniform(*shape: int) -> Tensor:
+            return torch.rand(shape, device=device, generator=generator)
+
         if self.frequency_masks or self.time_masks:
             mean = images.mean((1, 2, 3), keepdim=True)
             height, width = images.shape[2:]
@@ -71,13 +90,37 @@ class SpeechAugment(Augment):
         return images
 
 
+class SoundPictures(nn.Module):
+    """The pictures of waveforms that have been mixed: what a network has before its stem.
+
+    Masks are drawn as dropout is, from torch's own generator, and in training mode alone.
+    """
+
+    def __init__(self, front_end: Name, augment: SpeechAugment) -> None:
+        super().__init__()
+        self.front_end = FrontEnd(front_end)
+        self.augment = augment
+
+    @override
+    def forward(self, waveforms: Tensor) -> Tensor:
+        """Pictures float32 [B, 1, H, 101] of waveforms int16, or float with full scale as 1, [B, 1, 1, T]."""
+        pictures: Tensor = self.front_end(full_scale(waveforms).flatten(1))
+        return self.augment.mask(pictures, generator=None) if self.training else pictures
+
+
+def is_waveform(images: Tensor) -> bool:
+    """Whether images [B, 1, H, W] are waveforms, which have one row; every front end's pictures have more."""
+    return images.shape[2] == 1
+
+
 def shift(images: Tensor, frames: Tensor) -> Tensor:
     """Images [B, 1, H, W] moved to the right by `frames` int64 [B], to the left where negative."""
     width = images.shape[3]
     source = torch.arange(width, device=images.device) - frames[:, None]
     inside = (source >= 0) & (source < width)
     moved = images.gather(3, source.clamp(0, width - 1)[:, None, None, :].expand(images.shape))
-    return torch.where(inside[:, None, None, :], moved, images.amin((1, 2, 3), keepdim=True))
+    vacated = images.new_zeros(()) if is_waveform(images) else images.amin((1, 2, 3), keepdim=True)
+    return torch.where(inside[:, None, None, :], moved, vacated)
 
 
 def add_noise(images: Tensor, noise: Tensor, gain: Tensor) -> Tensor:

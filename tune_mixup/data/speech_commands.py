@@ -2,8 +2,8 @@
 
 Warden, "Speech Commands: A Dataset for Limited-Vocabulary Speech Recognition", 2018, arXiv:1804.03209.
 
-Recordings become spectrograms once, in a file that later runs map into memory; it is made anew when a recording is
-added, removed or changed (by name, size and time of change).
+Recordings become spectrograms or waveforms of one length once, in a file that later runs map into memory; it is made
+anew when a recording is added, removed or changed (by name, size and time of change).
 """
 
 import hashlib
@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import override
 
 from tune_mixup.data.base import Dataset, Folder, Shape, Split
 from tune_mixup.data.front_ends import FRAMES, FRONT_ENDS, SAMPLE_RATE, Name
 from tune_mixup.data.image_cache import Contents, cached
-from tune_mixup.data.speech_augment import SpeechAugment
+from tune_mixup.data.speech_augment import SoundPictures, SpeechAugment
+from tune_mixup.data.speech_download import Version, release
 from tune_mixup.data.speech_layout import Layout, find
 from tune_mixup.data.speech_spectrograms import spectrograms_of
 from tune_mixup.data.speech_words import Task
@@ -29,19 +30,21 @@ _FORMAT = 1
 
 
 class SpeechCommands(Dataset):
-    """One-second recordings in a folder for each word, as pictures float16 [1, H, 101] of `front_end`.
+    """One-second recordings in a folder for each word, as pictures float16 [1, H, 101] of `front_end`, or waveforms.
 
     The parts are those of `validation_list.txt` and `testing_list.txt` where the folder has them, else those of the
-    published rule, which goes by a hash of the speaker. Nothing is downloaded. The spectrograms lie in
-    `<folder>/.tune_mixup/`, or, when the folder can't be written, in `<root>/speech_commands/`.
+    published rule, which goes by a hash of the speaker. Without a `path` a release is downloaded to the root on first
+    use. What is made of recordings lies in `<folder>/.tune_mixup/`, or, when the folder can't be written, in
+    `<root>/speech_commands/`.
     """
 
     spectrograms: ClassVar[bool] = True
+    came_later: ClassVar[frozenset[str]] = frozenset({"mix_on"})
     name: Literal["speech_commands"] = "speech_commands"
     path: Folder | None = None
     """The folder with a folder for each word; empty: `SpeechCommands/speech_commands_<version>` in the root, where
-    torchaudio unpacks it."""
-    version: Literal["v0.01", "v0.02"] = "v0.02"
+    torchaudio unpacks it, and to where it is downloaded."""
+    version: Version = "v0.02"
     """Which release lies in the root, 30 words or 35; without a meaning where `path` is given."""
     task: Task = 35
     """Which words are told apart: the 10 commands; these with `_unknown_` and `_silence_` (12); the 30 words of v0.01;
@@ -49,6 +52,10 @@ class SpeechCommands(Dataset):
     front_end: Name = "logmel"
     """How a recording becomes a picture: 64 mel bands in decibels; the published study's spectrogram, with the 101
     frames that a second has, or `spectrogram_108`, its own cut of 108; or log(1 + magnitude)."""
+    mix_on: Literal["spectrograms", "waveforms"] = "spectrograms"
+    """What is mixed: pictures that were made beforehand, or 16,000 samples each, of which the front end makes pictures
+    on the device, in training and whenever the network is asked. The latter is for methods that weigh whole examples,
+    such as mixup."""
     sample_rate: int = Field(default=SAMPLE_RATE, ge=1000, le=384_000)
     """Samples per second of all recordings; others than 16,000 are resampled to that, and other recordings refused."""
     augment: SpeechAugment = SpeechAugment()
@@ -62,12 +69,21 @@ class SpeechCommands(Dataset):
                 f"augment.frequency_mask: got {self.augment.frequency_mask}, but front_end={self.front_end} has "
                 f"{height} rows; use at most that"
             )
-        if self.augment.noise and self.front_end != "logmel":
+        if self.augment.noise and self.front_end != "logmel" and not self.mixes_waveforms:
             raise ValueError(
                 f"augment.noise: got {self.augment.noise:g}, but front_end={self.front_end} has every clip on a scale "
-                "of its own, in which noise can't be added; use front_end=logmel, or leave the noise out"
+                "of its own, in which noise can't be added; use front_end=logmel or mix_on=waveforms, or no noise"
             )
         return self
+
+    @property
+    @override
+    def mixes_waveforms(self) -> bool:
+        return self.mix_on == "waveforms"
+
+    @override
+    def pictures(self) -> nn.Module | None:
+        return SoundPictures(self.front_end, self.augment) if self.mixes_waveforms else None
 
     @override
     def known_shape(self) -> Shape | None:
@@ -110,14 +126,17 @@ class SpeechCommands(Dataset):
         return self.path or self.root / "SpeechCommands" / f"speech_commands_{self.version}"
 
     def _read(self) -> Contents:
+        if self.path is None:
+            release(self.root, self.version)
         layout = find(self.folder, task=self.task)
-        settings = json.dumps([self.task, self.front_end, self.sample_rate])
+        shown = None if self.mixes_waveforms else self.front_end
+        settings = json.dumps([self.task, shown, self.sample_rate])
         file = f"speech-{_short(settings.encode())}.pt"
         away = f"{self.folder.name}-{_short(os.fsencode(self.folder))}"
         return cached(
             (self.folder / ".tune_mixup" / file, self.root / "speech_commands" / away / file),
             stamp=_stamp(settings, layout),
-            build=lambda: spectrograms_of(layout, front_end=self.front_end, sample_rate=self.sample_rate),
+            build=lambda: spectrograms_of(layout, front_end=shown, sample_rate=self.sample_rate),
         )
 
 

@@ -1,4 +1,4 @@
-"""Every recording of a task as a spectrogram, read by many threads, and one listing of the bad files."""
+"""Every recording of a task as a spectrogram or a waveform, read by many threads, and one listing of the bad files."""
 
 import os
 from collections.abc import Sequence
@@ -28,10 +28,14 @@ _STRETCHES = {"train": (0.0, 0.8), "val": (0.8, 0.9), "test": (0.9, 1.0)}
 _Samples = NDArray[np.float32]
 
 
-def spectrograms_of(layout: Layout, *, front_end: Name, sample_rate: int) -> Contents:
-    """Every recording as `front_end` shows it. Raises ValueError that lists those that can't be used."""
+def spectrograms_of(layout: Layout, *, front_end: Name | None, sample_rate: int) -> Contents:
+    """Every recording as `front_end` shows it; None: its waveform, int16 [1, 1, 16000].
+
+    Raises ValueError that lists those that can't be used.
+    """
     count = len(layout.recordings)
-    images = torch.empty(count, 1, FRONT_ENDS[front_end].height, FRAMES, dtype=torch.float16)
+    shape, dtype = _form(front_end)
+    images = torch.empty(count, *shape, dtype=dtype)
     digests: list[bytes] = []
     sounds = _Sounds(layout.folder, sample_rate)
 
@@ -110,8 +114,17 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(len(os.sched_getaffinity(0)))
 
 
-def _pictures(clips: Sequence[_Samples], front_end: Name, sample_rate: int) -> Tensor:
-    """Spectrograms float16 [N, 1, H, 101] of clips of at most a second, each followed by silence up to that."""
+def _form(front_end: Name | None) -> tuple[tuple[int, int, int], torch.dtype]:
+    if front_end is None:
+        return (1, 1, SAMPLE_RATE), torch.int16
+    return (1, FRONT_ENDS[front_end].height, FRAMES), torch.float16
+
+
+def _pictures(clips: Sequence[_Samples], front_end: Name | None, sample_rate: int) -> Tensor:
+    """What `_form` says [N, ...], of clips of at most a second, each followed by silence up to that.
+
+    Waveforms are rounded to 16 bits, which most recordings have, and cut at full scale.
+    """
     from torchaudio.functional import resample
 
     samples = np.zeros((len(clips), sample_rate), dtype=np.float32)
@@ -120,6 +133,8 @@ def _pictures(clips: Sequence[_Samples], front_end: Name, sample_rate: int) -> T
     made = torch.from_numpy(samples)
     if sample_rate != SAMPLE_RATE:
         made = resample(made, sample_rate, SAMPLE_RATE)
+    if front_end is None:
+        return (made * 2**15).round_().clamp_(-(2**15), 2**15 - 1).to(torch.int16)[:, None, None]
     return spectrograms(made, front_end).half()
 
 

@@ -76,6 +76,11 @@ class AlignMixup(Partnered):
         """The layer; the last one is where it is."""
         return self.layer or 1
 
+    @property
+    @override
+    def weighs_examples(self) -> bool:
+        return True
+
     @override
     def canonical(self) -> Mixer:
         """Without mixing this is plain training; at the input alone it is mixup."""

@@ -15,7 +15,6 @@ from torch import Generator, Tensor, nn
 from typing_extensions import override
 
 from tune_mixup.loss import Loss
-from tune_mixup.mixing.applied import AppliedSettings
 from tune_mixup.mixing.features import check_forward
 from tune_mixup.mixing.lam import Alpha as Alpha
 from tune_mixup.mixing.lam import Per as Per
@@ -24,6 +23,7 @@ from tune_mixup.mixing.lam import mean_minor_share as mean_minor_share
 from tune_mixup.mixing.lam import sample_lam as sample_lam
 from tune_mixup.mixing.mixed_batch import Blend as Blend
 from tune_mixup.mixing.mixed_batch import MixedBatch as MixedBatch
+from tune_mixup.mixing.needs import Needs
 from tune_mixup.mixing.rows import forward as forward
 from tune_mixup.mixing.rows import interpolate as interpolate
 from tune_mixup.mixing.rows import mix_rows as mix_rows
@@ -48,23 +48,13 @@ class StepOutput(NamedTuple):
     state: State
 
 
-class Mixer(AppliedSettings, ABC):
+class Mixer(Needs, ABC):
     """A mixing method. Final classes set `name: Literal[...]`; nothing else of the project changes with a new one."""
 
     between_epochs: ClassVar[frozenset[str]] = frozenset()
     """Settings that no step knows: what follows from them is in the state."""
     in_state: ClassVar[frozenset[str]] = frozenset()
     """Numbers that a step reads from the state, by `live`, so that one captured step serves all their values."""
-
-    @property
-    def needs_stratified_batches(self) -> bool:
-        """Whether every batch must hold each class equally often (`data.batches = stratified`, or `fixed`)."""
-        return False
-
-    @property
-    def needs_fixed_batches(self) -> bool:
-        """Whether a place in the batch must always hold the same class (`data.batches = fixed`)."""
-        return False
 
     @property
     def capturable(self) -> bool:
@@ -75,11 +65,6 @@ class Mixer(AppliedSettings, ABC):
     def step_applies(self) -> bool:
         """Whether `step` itself leaves batches as they came where `applied` says so, before the network sees them."""
         return False
-
-    @property
-    def min_stages(self) -> int:
-        """How many stages the network must have for the features that are mixed; 0 for methods that mix inputs."""
-        return 0
 
     def canonical(self) -> "Mixer":
         """The simplest mixer that trains exactly like this one; degenerate settings then share one identity."""

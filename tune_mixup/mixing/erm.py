@@ -17,6 +17,11 @@ class Erm(InputMixer):
 
     name: Literal["erm"] = "erm"
 
+    @property
+    @override
+    def weighs_examples(self) -> bool:
+        return True
+
     @override
     def canonical(self) -> Mixer:
         """When nothing is done makes no difference."""

@@ -60,6 +60,11 @@ class GeneralizedMixup(ConfusionSettings, PairMixer, InputMixer):
         """The settings beside alpha and per, as the rule that other methods take."""
         return self._mixup.partners
 
+    @property
+    @override
+    def weighs_examples(self) -> bool:
+        return True
+
     @override
     def canonical(self) -> Mixer:
         """The same as mixup by confusion, in as few settings as it takes."""

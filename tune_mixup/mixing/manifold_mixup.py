@@ -51,6 +51,11 @@ class ManifoldMixup(Partnered):
         """The deepest layer."""
         return max(self.layers)
 
+    @property
+    @override
+    def weighs_examples(self) -> bool:
+        return True
+
     @override
     def canonical(self) -> Mixer:
         """Without mixing this is plain training; at the input alone it is mixup."""

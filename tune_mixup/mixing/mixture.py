@@ -150,6 +150,12 @@ class Mixture(BatchMixer):
         return max(member.min_stages for member in self._active.values())
 
     @property
+    @override
+    def weighs_examples(self) -> bool:
+        """Whether all members do."""
+        return all(member.weighs_examples for member in self._active.values())
+
+    @property
     def probabilities(self) -> dict[str, float]:
         """How often each member is drawn; they sum to 1."""
         total = sum(self._weights.values())

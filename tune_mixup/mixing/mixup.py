@@ -35,6 +35,11 @@ class Mixup(Partnered, InputMixer):
     per: Per = "batch"
     """Whether a batch shares one lam, as in the paper, or each example has its own."""
 
+    @property
+    @override
+    def weighs_examples(self) -> bool:
+        return True
+
     @override
     def canonical(self) -> Mixer:
         """Without mixing this is plain training."""

@@ -27,16 +27,21 @@ class DatasetContract(PartContract[Dataset]):
     kind = AnyDataset
 
     def test_splits_are_labelled_bytes(self) -> None:
-        """uint8 or float16 images of one size with int64 targets in 0..K-1; the training set has every class."""
+        """uint8, float16 or int16 images of one size with int64 targets in 0..K-1; the training set has every class."""
         whole, class_names = self.part.read_train()
         validation = self.part.read_validation()
         splits = {"train": whole, "test": self.part.read_test()}
         for name, split in (splits if validation is None else {**splits, "validation": validation}).items():
             images, targets = split
-            right = images.dtype in (torch.uint8, torch.float16) and images.ndim == 4
+            right = images.dtype in (torch.uint8, torch.float16, torch.int16) and images.ndim == 4
             assert right, (
-                f"{name} images are {images.dtype} {list(images.shape)}, must be torch.uint8, or torch.float16 for "
-                "what is no pixels, [N, C, H, W]"
+                f"{name} images are {images.dtype} {list(images.shape)}, must be torch.uint8, or torch.float16 or "
+                "torch.int16 for what is no pixels, [N, C, H, W]"
+            )
+            waveforms = images.dtype == torch.int16
+            assert waveforms == self.part.mixes_waveforms == (self.part.pictures() is not None), (
+                f"{name} images are {images.dtype}, but mixes_waveforms is {self.part.mixes_waveforms}; waveforms are "
+                "int16, and pictures() says how they are seen"
             )
             assert images.dtype == whole.images.dtype, (
                 f"{name} images are of another type than those of the training set"
@@ -64,7 +69,9 @@ class DatasetContract(PartContract[Dataset]):
         """Settings are checked against it before the data is read."""
         known = self.part.known_shape()
         whole, names = self.part.read_train()
-        found = (len(names), *whole.images.shape[2:])
+        pictures = self.part.pictures()
+        seen = whole.images if pictures is None else pictures(whole.images[:1])
+        found = (len(names), *seen.shape[2:])
         assert known is None or tuple(known) == found, (
             f"known_shape() says {known}, but classes, height and width are {found}; mend it, or return None"
         )

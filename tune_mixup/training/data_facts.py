@@ -13,7 +13,7 @@ from torch import Tensor
 from tune_mixup.data.base import Split
 from tune_mixup.data.loading import TrainingData
 
-_DTYPES = {"uint8": torch.uint8, "float16": torch.float16}
+_DTYPES = {"uint8": torch.uint8, "float16": torch.float16, "int16": torch.int16}
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 
@@ -29,7 +29,7 @@ class DataFacts:
     """(H, W) in pixels."""
     class_names: tuple[str, ...]
     dtype: torch.dtype = torch.uint8
-    """Of the images; float16 for spectrograms."""
+    """Of the images; float16 for spectrograms, int16 for waveforms."""
 
     @classmethod
     def of(cls, data: TrainingData) -> Self:
@@ -64,17 +64,17 @@ class DataFacts:
     def check(self, images: Tensor) -> None:
         """Raises ValueError unless `images` [N, C, H, W] have the C, H and W of the data, and its type.
 
-        For data of float16, any floating-point numbers do.
+        For spectrograms and waveforms, any floating-point numbers do.
         """
         pixels = self.dtype == torch.uint8
-        kind = "uint8" if pixels else "floating-point"
+        kind = "uint8" if pixels else "floating-point" if self.dtype.is_floating_point else "int16 or floating-point"
         expected = f"[N, {len(self.mean)}, {self.size[0]}, {self.size[1]}]"
         if not isinstance(images, Tensor):
             raise ValueError(
                 f"images: got {type(images).__name__}, must be a torch.Tensor of {kind} {expected}; "
                 "torch.from_numpy makes one of an array"
             )
-        right = images.dtype == torch.uint8 if pixels else images.is_floating_point()
+        right = images.dtype == self.dtype or (not pixels and images.is_floating_point())
         if not right or images.dim() != 4 or images.shape[1:] != (len(self.mean), *self.size):
             got = f"{str(images.dtype).removeprefix('torch.')} {[*images.shape]}"
             raise ValueError(

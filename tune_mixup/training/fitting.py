@@ -3,7 +3,6 @@
 import torch
 
 from tune_mixup.config import TrialConfig
-from tune_mixup.data.base import Shape
 from tune_mixup.data.batches import epoch_batches
 from tune_mixup.data.loading import TrainingData, load
 from tune_mixup.seeding import generator
@@ -17,7 +16,7 @@ def load_fitting(config: TrialConfig, *, device: torch.device) -> TrainingData:
     fill.
     """
     data = load(config.data, seed=config.seed, device=device)
-    config.check_shape(Shape(data.num_classes, *data.size))
+    config.check_shape(data.shape)
     draw_batches(config, data, epoch=0)
     return data
 

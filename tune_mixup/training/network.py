@@ -4,13 +4,15 @@ Shapes: B batch, N images, C channels, H x W pixels, K outputs.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from typing_extensions import override
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.augment import normaliser
+from tune_mixup.data.front_ends import full_scale
 from tune_mixup.data.loading import TrainingData
 from tune_mixup.models.base import StagedNetwork
 from tune_mixup.seeding import global_draws
@@ -34,10 +36,13 @@ class Network:
         self.model = new_model(config, data, device)
         self.counts = BatchCounts(self.model)
         self.weights = RoundedWeights(self.model, self.dtype)
-        self._normalise = normaliser(data.mean, data.std)
+        self._normalise = full_scale if config.data.mixes_waveforms else normaliser(data.mean, data.std)
 
     def inputs(self, images: Tensor) -> Tensor:
-        """Images of the data [B, C, H, W] as the model takes them: normalised float32, in the layout asked for."""
+        """Images of the data [B, C, H, W] as the model takes them: normalised float32, in the layout asked for.
+
+        Of waveforms, it is the pictures that are normalised, within the model.
+        """
         return self._normalise(images).contiguous(memory_format=self.layout)
 
     def autocast(self) -> torch.autocast:
@@ -65,9 +70,32 @@ class Network:
             return torch.cat([self.model(self.inputs(batch.to(self.device))).float() for batch in batches])
 
 
+class Seen(nn.Module):
+    """Before the stem of a network whose data are mixed before they are pictures: the pictures, normalised."""
+
+    def __init__(
+        self, pictures: nn.Module, normalise: Callable[[Tensor], Tensor], memory_format: torch.memory_format
+    ) -> None:
+        super().__init__()
+        self.pictures = pictures
+        self.normalise = normalise
+        self.memory_format = memory_format
+
+    @override
+    def forward(self, mixed: Tensor) -> Tensor:
+        """Float32 [B, C, H, W], whatever precision the network has: a transform's small numbers need it."""
+        with torch.autocast(mixed.device.type, enabled=False):
+            return self.normalise(self.pictures(mixed)).contiguous(memory_format=self.memory_format)
+
+
 def new_model(config: TrialConfig, data: TrainingData, device: torch.device) -> StagedNetwork:
-    """The model with its first weights, on `device`, in the layout that is asked for."""
+    """The model with its first weights, on `device`, in the layout that is asked for.
+
+    Where the data are mixed before they are pictures, its stem begins with what makes these.
+    """
     with global_draws(config.seed, "init", 0, device):  # no layer knows another generator
         model = config.model.build(channels=data.channels, num_classes=config.model.outputs(data.num_classes))
     layout = torch.channels_last if config.training.channels_last else torch.contiguous_format
+    if (pictures := config.data.pictures()) is not None:
+        model.stem = nn.Sequential(Seen(pictures, normaliser(data.mean, data.std), layout), model.stem)
     return model.to(device).to(memory_format=layout)

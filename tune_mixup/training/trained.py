@@ -53,7 +53,8 @@ class TrainedModel:
     def logits(self, images: Tensor) -> Tensor:
         """Logits float32 [N, K] of images [N, C, H, W], on the device of the images.
 
-        They are uint8; of spectrograms, floating-point numbers as `data.front_ends.spectrograms` makes them.
+        They are uint8; of spectrograms, floating-point numbers as `data.front_ends.spectrograms` makes them; of
+        waveforms [N, 1, 1, 16000], floating-point numbers with full scale as 1, or int16.
 
         The images may be anywhere; they are normalised as in training, and go through the network in the precision
         and the layout of training, `training.eval_batch_size` at a time. Raises ValueError for other images than those
