@@ -133,15 +133,15 @@ def _load(dataset: Dataset, seed: int, device: torch.device, share: float) -> Tr
         validation = _stored(own_validation)
     else:
         validation = Split(Rows(whole.images, validation_index), whole.targets[validation_index])
-    measured_mean, measured_std = measure(train.images)
+    mean, std = _statistics(dataset, train.images)
     splits = {"train": train, "validation": validation}
     placed = place(dataset, splits, device=device, share=share, fingerprint=fingerprint, covered=covered)
     return TrainingData(
         share=share,
         train=placed["train"],
         validation=placed["validation"],
-        mean=_per_channel("mean", dataset.mean, measured_mean).to(device),
-        std=_per_channel("std", dataset.std, measured_std).to(device),
+        mean=mean.to(device),
+        std=std.to(device),
         class_names=class_names,
         fingerprint=fingerprint,
         class_order=tuple(order_of_appearance(whole.targets, len(class_names)).tolist()),
@@ -178,11 +178,21 @@ def _stored(part: Split) -> Split[Rows]:
     return Split(Rows(part.images.contiguous()), part.targets)
 
 
-def _per_channel(field: str, given: tuple[float, ...] | None, measured: Tensor) -> Tensor:
+def _statistics(dataset: Dataset, images: Rows) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation, float32 [C, 1, 1]; no image is read where both are given."""
+    channels = images.shape[1]
+    mean, std = _per_channel("mean", dataset.mean, channels), _per_channel("std", dataset.std, channels)
+    if mean is not None and std is not None:
+        return mean, std
+    measured_mean, measured_std = measure(images)
+    return measured_mean if mean is None else mean, measured_std if std is None else std
+
+
+def _per_channel(field: str, given: tuple[float, ...] | None, channels: int) -> Tensor | None:
     if given is None:
-        return measured
-    if len(given) != len(measured):
+        return None
+    if len(given) != channels:
         raise ValueError(
-            f"data.{field} has {len(given)} values, but the images have {len(measured)} channels; give one for each"
+            f"data.{field} has {len(given)} values, but the images have {channels} channels; give one for each"
         )
     return torch.tensor(given, dtype=torch.float32).reshape(-1, 1, 1)
