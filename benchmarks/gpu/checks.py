@@ -133,7 +133,7 @@ def waiting(size: Size) -> Iterator[Result]:
 
 
 def fed(size: Size) -> Iterator[Result]:
-    """Images streamed from pinned memory of the host against those on the device, launched and captured; the test too."""
+    """Images streamed from pinned memory of the host against those on the device, launched and captured."""
     with tempfile.TemporaryDirectory() as root:
         for name, mode in (("eager", {}), ("graph", GRAPH)):
             layers = ({"mixing.name": "generalized_mixup", "data.root": root}, mode)

@@ -1,5 +1,6 @@
 """A trial whose images lie on the host trains to the bit as one that has them on its device."""
 
+import threading
 from functools import cache
 
 import pytest
@@ -59,6 +60,10 @@ def everything(trainer):
     return timeless(trainer.history), {name: tensor.tolist() for name, tensor in tensors.items()}
 
 
+def gathering():
+    return {thread for thread in threading.enumerate() if thread.name.startswith("gathering")}
+
+
 @cache
 def on_the_device(kind):
     trainer = Trainer(config("/nowhere", kind, data__residence="device"))
@@ -76,7 +81,9 @@ def test_host_and_device_give_the_same_weights_and_reports(kind, tmp_path):
     assert isinstance(images, Rows) and is_mapped(images.stored)
     streamed.run()
     assert everything(streamed) == on_the_device(kind)
+    before = gathering()
     streamed.close()
+    assert before - gathering()  # its thread has ended
 
 
 @pytest.mark.parametrize(("first", "then"), [("host", "host"), ("host", "device"), ("device", "host")])
