@@ -54,6 +54,17 @@ CELLS: dict[str, Cell] = {
         target="13 times",
         headlines=("crop, flip and normalise 32 x 32 images, one thread, against DataLoader with Pillow",),
     ),
+    "residence": Cell(
+        "images on the device or once on the host: speed, memory and start, against torchvision and DataLoader",
+        about_s=240,
+        module="residence",
+        target="one more trial takes 10 % of the memory",
+        by_default=False,
+        headlines=(
+            "crop, flip and normalise 64 x 64 images on the host, streamed, against torchvision and DataLoader",
+            "memory of one more trial's images, one mapped copy on the host against one each",
+        ),
+    ),
     "pairing": Cell(
         "generalized mixup's whole overhead over mixup, against loops over samples",
         about_s=45,

@@ -17,6 +17,7 @@ from optuna.distributions import FloatDistribution
 from benchmarks import race
 from benchmarks.baselines.search_task import SearchTask
 from benchmarks.contenders import CONTENDERS, RAYS
+from benchmarks.memory import pss_mb
 from benchmarks.real_data import data_root
 from benchmarks.rivals import Rival
 from benchmarks.rows import row
@@ -78,15 +79,6 @@ def _title(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
     except OSError:
         return ""
-
-
-def pss_mb(pid: int) -> float:
-    """Proportional set size in MB (10^6 bytes); 0 of a process that has ended."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024 / 1e6
 
 
 def looks(name: str, trials: int) -> list[float]:

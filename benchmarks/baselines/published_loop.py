@@ -22,6 +22,7 @@ from tune_mixup.config import TrialConfig
 from tune_mixup.data.augment import Augment
 from tune_mixup.data.base import Split
 from tune_mixup.data.loading import TrainingData
+from tune_mixup.data.rows import Images
 from tune_mixup.mixing.generalized_mixup import GeneralizedMixup
 from tune_mixup.mixing.mixup import Mixup
 from tune_mixup.optimizer import Sgd
@@ -33,8 +34,8 @@ PADDING_MODES = {"zeros": "constant", "reflect": "reflect"}
 class OneByOne(Dataset[tuple[Tensor, int]]):
     """Images as torchvision's own data sets give them: an array to Pillow, then through the transforms."""
 
-    def __init__(self, split: Split, transform: transforms.Compose) -> None:
-        pixels = split.images.permute(0, 2, 3, 1).contiguous().numpy()
+    def __init__(self, split: Split[Images], transform: transforms.Compose) -> None:
+        pixels = split.images[:].permute(0, 2, 3, 1).contiguous().numpy()
         self.pixels = pixels.squeeze(3) if pixels.shape[3] == 1 else pixels
         self.targets = split.targets.tolist()
         self.transform = transform

@@ -132,6 +132,19 @@ def waiting(size: Size) -> Iterator[Result]:
         let_go()
 
 
+def fed(size: Size) -> Iterator[Result]:
+    """Images streamed from pinned memory of the host against those on the device, launched and captured."""
+    with tempfile.TemporaryDirectory() as root:
+        for name, mode in (("eager", {}), ("graph", GRAPH)):
+            layers = ({"mixing.name": "generalized_mixup", "data.root": root}, mode)
+            found = []
+            for residence in ("host", "device"):
+                trainer = trial(size, *layers, {"data.residence": residence})
+                found.append(_to_the_end(trainer) | {"test nll": torch.tensor(trainer.test()["nll"])})
+                trainer.close()
+            yield same(f"images streamed from the host, {name}: against those on the device", *found)
+
+
 def _to_the_end(trainer: Trainer) -> Trained:
     trainer.run()
     return state(trainer)
@@ -146,6 +159,7 @@ CHECKS: dict[str, Callable[..., Iterator[Result]]] = {
     "structures": structures,
     "streams": streams,
     "resume": resume,
+    "fed": fed,
     "memory": memory,
     "waiting": waiting,
     "gradients": arithmetic.gradients,

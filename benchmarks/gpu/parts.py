@@ -66,6 +66,7 @@ LEAN: dict[str, Part] = {
     **{f"mixer: {name}": _check(f"graph against eager: {name}", "mixer", worth=7, name=name) for name in MIXERS},
     **{f"partners: {name}": _check(f"partners drawn: {name}", "partners", worth=6, name=name) for name in PARTNERS},
     "resume": _check("resumed under graph", "resume", worth=6),
+    "fed": _check("images streamed from the host", "fed", worth=7),
     "memory": _check("memory back after forget", "memory", worth=8, about_s=30),
     "layout": _check("bf16 with channels last under graph", "layout", worth=6),
     "speech": _check("VGG's speech form under graph", "speech", worth=5),

@@ -54,6 +54,7 @@ def wrong(check, **arguments):
         ("structures", {}),
         ("streams", {}),
         ("resume", {}),
+        ("fed", {}),
         ("memory", {}),
     ],
 )

@@ -11,6 +11,7 @@ from tune_mixup.cluster.trainable import MixupTrainable
 from tune_mixup.config import TrialConfig
 from tune_mixup.measuring.device import LOGICAL_GPUS
 from tune_mixup.record.facts import Assignment
+from tune_mixup.training import trainer
 
 CONFIG = TrialConfig.from_dotted(
     {
@@ -51,6 +52,14 @@ def test_a_share_of_a_gpu_without_cuda_is_a_failure_that_names_the_host(ended, m
     assert ending.kind == "failed"
     assert ending.why.startswith("ValueError: gpus_per_trial: got 0.25 of a GPU on host node7, but CUDA is not")
     assert ended(0) is None, "on the CPU it trains"
+
+
+@pytest.mark.parametrize(("gpus", "share"), [(0.25, 0.25), (0, 1.0)])
+def test_the_images_are_loaded_for_the_trials_share_of_the_gpu(gpus, share, ended, monkeypatch):
+    seen = []
+    monkeypatch.setenv(LOGICAL_GPUS, "1")
+    monkeypatch.setattr(trainer, "load_fitting", lambda config, *, device, share: seen.append(share) or 1 / 0)
+    assert ended(gpus).why.startswith("ZeroDivisionError") and seen == [share]
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def test_a_val_folder_is_the_validation_split_and_nothing_is_split_off(folder):
     data = load(settings(folder), seed=0, device=CPU)
     assert len(data.train.images) == 12
     paths = [f"val/{name}/{i}.png" for name in ("ant", "bee") for i in range(6)]
-    np.testing.assert_array_equal(data.validation.images.numpy(), as_channels_first(pixels, paths))
+    np.testing.assert_array_equal(data.validation.images[:].numpy(), as_channels_first(pixels, paths))
 
 
 def test_without_val_the_validation_split_comes_off_train(folder):

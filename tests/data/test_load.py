@@ -174,6 +174,16 @@ def test_given_mean_and_std_are_taken():
     assert data.std.flatten().tolist() == [0.125, 1.0]
 
 
+def test_no_image_is_measured_where_mean_and_std_are_given(monkeypatch):
+    def refused(images):
+        raise AssertionError("measured")
+
+    monkeypatch.setattr(loading, "measure", refused)
+    load(Named(mean=(0.25, 0.5), std=(0.125, 1.0), train_limit=58), seed=0, device=CPU)
+    with pytest.raises(AssertionError, match="measured"):
+        load(Named(mean=(0.25, 0.5), train_limit=58), seed=0, device=CPU)
+
+
 @pytest.mark.parametrize(
     ("dataset", "words"),
     [

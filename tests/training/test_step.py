@@ -521,3 +521,17 @@ def test_batch_norms_that_read_their_count_are_refused_under_a_graph(captures):
     settings = graphed().replace(model=Averaging(width=4))
     with pytest.raises(ValueError, match="batch norm with momentum=None"):
         Trainer(settings)
+
+
+@pytest.mark.parametrize("name", ["mixup", "manifold_mixup"])
+def test_a_captured_step_is_fed_from_the_host_as_from_the_device(name, captures, tmp_path):
+    """The batch is copied to where the graph reads it; two trials in turn use one graph."""
+    settings = {"mixing__name": name, "data__root": str(tmp_path)}
+    for alpha in (0.5, 1.0):
+        eager = Trainer(config(**settings, mixing__alpha=alpha, data__residence="device"))
+        fed = Trainer(graphed(**settings, mixing__alpha=alpha, data__residence="host"))
+        assert timeless(fed.run()) == timeless(eager.run())
+        for key, tensor in eager.model.state_dict().items():
+            assert torch.equal(tensor, fed.model.state_dict()[key]), key
+        fed.close()
+    assert len(captures) == 1

@@ -199,14 +199,15 @@ def measure(retrainings: Sequence[Retraining]) -> dict[Path, dict[str, float]]:
         for trial in one.record.study.asked():
             if trial.state == TrialState.COMPLETE:
                 folder = one.record.folder.trial(trial.number).path
-                pending[folder] = run.remote(str(folder))
+                pending[folder] = run.remote(str(folder), one.plan.gpus or 1.0)
     return dict(zip(pending, ray.get(list(pending.values())), strict=True))
 
 
-def _test(folder: str) -> dict[str, float]:
+def _test(folder: str, share: float) -> dict[str, float]:
     from tune_mixup.training.trainer import Trainer
 
-    trainer = Trainer(TrialConfig.parse(TrialFolder(Path(folder)).read_config()), folder=folder)  # mended by `resume`
+    config = TrialConfig.parse(TrialFolder(Path(folder)).read_config())  # mended by `resume`
+    trainer = Trainer(config, folder=folder, share=share)
     trainer.run()  # nothing to do, unless the checkpoint of the trained model was lost since
     return trainer.test()
 

@@ -148,7 +148,8 @@ class MixupTrainable(tune.Trainable):
         set_threads(assignment.threads)
         device = device_for(assignment.gpus)
         config = TrialConfig.parse(json.loads(assignment.config))
-        return Trainer(config, folder=self.folder.path, device=device, rungs=assignment.rungs)
+        share = assignment.gpus or 1.0
+        return Trainer(config, folder=self.folder.path, device=device, share=share, rungs=assignment.rungs)
 
     def _failed(self, error: Exception) -> Ending:
         if isinstance(error, OSError) and error.errno in FULL:

@@ -13,7 +13,11 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
+from tune_mixup.data.rows import Images
 from tune_mixup.schema import Schema
+
+_PART = 1024
+"""Images that are measured at a time."""
 
 
 class Augment(Schema):
@@ -119,30 +123,33 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype = to
     return normaliser(mean, std)(images).to(dtype)
 
 
-def measure(images: Tensor) -> tuple[Tensor, Tensor]:
+def measure(images: Images) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of all pixels of uint8 images [N, C, H, W], on the 0..1 scale: float32 [C, 1, 1].
 
     Those of floating-point numbers are on the scale of these. A channel that is constant gets a standard deviation of
-    1, so that it can be divided by.
+    1, so that it can be divided by. It looks at a part of the images at a time.
     """
-    channels = images.shape[1]
     if images.is_floating_point():
         mean, variance = _moments(images)
         return _as_statistics(mean, variance)
-    counts = torch.stack([torch.bincount(images[:, c].reshape(-1), minlength=256) for c in range(channels)]).double()
-    level = torch.arange(256, dtype=torch.float64, device=images.device) / 255
+    counts = torch.stack([_counts(part) for part in images.split(_PART)]).sum(0).double()
+    level = torch.arange(256, dtype=torch.float64, device=counts.device) / 255
     total = counts.sum(1)
     mean = (counts * level).sum(1) / total
     variance = (counts * (level - mean[:, None]) ** 2).sum(1) / total
     return _as_statistics(mean, variance)
 
 
-def _moments(images: Tensor) -> tuple[Tensor, Tensor]:
+def _counts(images: Tensor) -> Tensor:
+    """How often each channel has each level, int64 [C, 256]."""
+    return torch.stack([torch.bincount(channel.reshape(-1), minlength=256) for channel in images.unbind(1)])
+
+
+def _moments(images: Images) -> tuple[Tensor, Tensor]:
     """Mean and variance of each channel, float64 [C], by parts: the whole in float64 could be too much for memory."""
-    count = images.numel() / images.shape[1]
-    parts = torch.split(images, 1024)
-    mean = torch.stack([part.double().sum((0, 2, 3)) for part in parts]).sum(0) / count
-    squares = [(part.double() - mean[:, None, None]).square().sum((0, 2, 3)) for part in parts]
+    count = images.shape.numel() / images.shape[1]
+    mean = torch.stack([part.double().sum((0, 2, 3)) for part in images.split(_PART)]).sum(0) / count
+    squares = [(part.double() - mean[:, None, None]).square().sum((0, 2, 3)) for part in images.split(_PART)]
     return mean, torch.stack(squares).sum(0) / count
 
 

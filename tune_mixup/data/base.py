@@ -8,14 +8,17 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Generic, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field, field_validator
 from torch import Tensor, nn
+from typing_extensions import TypeVar
 
 from tune_mixup.data.augment import Augment
 from tune_mixup.data.batches import Unbalanced
 from tune_mixup.data.fingerprint import DIGITS
+from tune_mixup.data.residence import Residence
+from tune_mixup.data.rows import Images
 from tune_mixup.parts import Part
 from tune_mixup.schema import merge
 
@@ -38,11 +41,17 @@ PerChannel = Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(st
 """One number per channel, pixels scaled to 0..1."""
 
 
-class Split(NamedTuple):
-    """Labelled images: images uint8 [N, C, H, W]; float16 where they are no pixels, int16 [N, 1, 1, T] for waveforms;
-    targets int64 [N] in 0..K-1."""
+Held = TypeVar("Held", bound=Images, default=Tensor, covariant=True)
 
-    images: Tensor
+
+class Split(NamedTuple, Generic[Held]):
+    """Labelled images: uint8 [N, C, H, W], float16 where they are no pixels, int16 [N, 1, 1, T] for waveforms; targets
+    int64 [N] in 0..K-1.
+
+    What a data set reads are tensors; what a trial sees may be `Rows` of what is stored.
+    """
+
+    images: Held
     targets: Tensor
 
 
@@ -57,8 +66,9 @@ class Shape(NamedTuple):
 class Dataset(Part, ABC):
     """A data set. Final classes set `name: Literal[...]`, its key in `DATASETS`."""
 
-    beside_identity: ClassVar[frozenset[str]] = frozenset({"root", "path"})
+    beside_identity: ClassVar[frozenset[str]] = frozenset({"root", "path", "residence"})
     """Settings that say where data are and how they are read, and nothing of what is trained on."""
+    came_later: ClassVar[frozenset[str]] = frozenset({"residence"})
     spectrograms: ClassVar[bool] = False
     """Whether its pictures show sound: time to the right, frequency from the top down, loudness as brightness."""
     root: Folder = Field(default_factory=_default_root)
@@ -79,6 +89,10 @@ class Dataset(Part, ABC):
     drawn once, the same in every epoch and sorted by class, as the released code of generalized mixup has them."""
     unbalanced: Unbalanced = "drop"
     """How stratified batches treat unequal classes: the epoch ends with the smallest, or small ones come again."""
+    residence: Residence = "auto"
+    """Where the images lie while a trial trains, which changes no number. device: on the GPU or, for a trial on the
+    CPU, in its process; host: in one copy on the host, mapped from a file and shared by all trials there, of which
+    batches are copied ahead of their steps; auto: on the device where they fit; a CPU uses mapped ones as they are."""
     fingerprint: str | None = Field(default=None, pattern=f"^[0-9a-f]{{{DIGITS}}}$")
     """Of the content that must be there, training and validation images with their classes; empty: any. A trial notes
     it, so that it never goes on with other data, whatever their path."""

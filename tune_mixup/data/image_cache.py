@@ -45,7 +45,7 @@ def cached(files: Sequence[Path], *, stamp: str, build: Callable[[], Contents]) 
                 if contents is None:
                     contents = build()
                     _store(file, stamp, contents)
-            return contents
+            return _load(file, stamp) or contents  # as all others have it, and not in memory of this process
         except OSError as error:
             reasons.append(f"{file.parent} ({error.strerror or said(error)})")
     raise ValueError(

@@ -1,4 +1,4 @@
-"""From a data set to what a trial trains on: splits drawn, constants measured, everything on one device.
+"""From a data set to what a trial trains on: splits drawn, constants measured, all of it put where it is needed.
 
 Shapes: N examples, K classes, C channels, H x W pixels.
 """
@@ -14,6 +14,8 @@ from tune_mixup.data.augment import Augment, measure, prepare
 from tune_mixup.data.base import DataFault, Dataset, Shape, Split
 from tune_mixup.data.batches import order_of_appearance
 from tune_mixup.data.fingerprint import of_tensors
+from tune_mixup.data.placing import place
+from tune_mixup.data.rows import Images, Rows
 from tune_mixup.data.stratify import split
 from tune_mixup.seeding import generator
 
@@ -24,12 +26,12 @@ class TrainingData:
 
     Where a network has `Dataset.pictures` before its stem, mean and std are those of the pictures.
 
-    Where nothing is held out, validation is the test split. The tensors are shared by the trials of a process, so
-    nobody writes into them.
+    Images that do not lie on the device are rows of what is stored on the host. Where nothing is held out, validation
+    is the test split. The tensors are shared by the trials of a process, so nobody writes into them.
     """
 
-    train: Split
-    validation: Split
+    train: Split[Images]
+    validation: Split[Images]
     mean: Tensor
     std: Tensor
     class_names: tuple[str, ...]
@@ -41,19 +43,23 @@ class TrainingData:
     """What augmentation may add to training images, like these; None where the data has nothing of the kind."""
     picture_size: tuple[int, int] | None = None
     """(H, W) of the pictures that a network makes of images once they are mixed; None: the images are pictures."""
+    share: float = 1.0
+    """Of the device, which the trial has that these lie there for."""
     _prepared: dict[tuple[int, str], Tensor] = field(default_factory=dict, repr=False)
 
     def prepared(self, augment: Augment) -> Tensor:
-        """The training images with the padding that `augment` asks for, as `augment.prepare` makes them.
+        """All training images with the padding that `augment` asks for, as `augment.prepare` makes them.
 
-        Made once for all trials of a process that share the data, as long as they ask for the same padding. Raises
-        ValueError where the padding is not less than H and W, and for what the data lacks.
+        Made once for all trials of a process that share the data, as long as they ask for the same padding; of images
+        that are stored on the host it is a copy there. Raises ValueError where the padding is not less than H and W,
+        and for what the data lacks.
         """
         augment.check(self.background)
         key = (augment.crop_padding, augment.padding_mode)
         if key not in self._prepared:
             self._prepared.clear()
-            self._prepared[key] = prepare(self.train.images, augment)
+            images = self.train.images
+            self._prepared[key] = prepare(images[:] if isinstance(images, Rows) else images, augment)
         return self._prepared[key]
 
     @property
@@ -77,14 +83,14 @@ class TrainingData:
         return self.train.images.shape[2], self.train.images.shape[3]
 
 
-def load(dataset: Dataset, *, seed: int, device: torch.device) -> TrainingData:
-    """The training and validation splits of `dataset` for `seed`, on `device`.
+def load(dataset: Dataset, *, seed: int, device: torch.device, share: float = 1.0) -> TrainingData:
+    """The training and validation splits of `dataset` for `seed`, for a trial that has `share` of `device`.
 
     Read once per process: equal arguments return the same object, also when only augmentation or batches differ.
-    Raises ValueError for data that are too few, and DataFault for those that are missing or damaged, or that have
-    another fingerprint than the one they must have.
+    Raises ValueError for data that are too few, and DataFault for those that are missing or damaged, too large, or that
+    have another fingerprint than the one they must have.
     """
-    data = _load_once(_without_batching(dataset), seed, device)
+    data = _load_once(_without_batching(dataset), seed, device, share)
     if dataset.fingerprint not in (None, data.fingerprint):
         raise DataFault(
             f"data.fingerprint: the data that {dataset.source()} names have changed: got {data.fingerprint}, must be "
@@ -94,9 +100,9 @@ def load(dataset: Dataset, *, seed: int, device: torch.device) -> TrainingData:
     return data
 
 
-def load_test(dataset: Dataset, *, device: torch.device) -> Split:
-    """The test split of `dataset` on `device`; kept like `load`, raises like it."""
-    return _load_test_once(_without_batching(dataset), device)
+def load_test(dataset: Dataset, *, device: torch.device, share: float = 1.0) -> Split[Images]:
+    """The test split of `dataset` for a trial that has `share` of `device`; kept like `load`, raises like it."""
+    return _load_test_once(_without_batching(dataset), device, share)
 
 
 def forget_data() -> None:
@@ -110,12 +116,12 @@ def _without_batching(dataset: Dataset) -> Dataset:
 
 
 @lru_cache(maxsize=2)  # two, because a process that changes its seed must not hold every split it ever made
-def _load_once(dataset: Dataset, seed: int, device: torch.device) -> TrainingData:
+def _load_once(dataset: Dataset, seed: int, device: torch.device, share: float) -> TrainingData:
     with doing(f"reading {dataset.name}"):
-        return _load(dataset, seed, device)
+        return _load(dataset, seed, device, share)
 
 
-def _load(dataset: Dataset, seed: int, device: torch.device) -> TrainingData:
+def _load(dataset: Dataset, seed: int, device: torch.device, share: float) -> TrainingData:
     whole, class_names, own_validation, background, fingerprint = _read(dataset)
     if len(class_names) < 2:
         raise ValueError(f"data.name={dataset.name} has {len(class_names)} classes, must be at least 2 to learn from")
@@ -126,17 +132,27 @@ def _load(dataset: Dataset, seed: int, device: torch.device) -> TrainingData:
         class_names=class_names,
         generator=generator(seed, "split"),
     )
-    train = Split(whole.images[train_index], whole.targets[train_index])
-    held_out = own_validation or Split(whole.images[validation_index], whole.targets[validation_index])
-    validation = _read_test(dataset) if dataset.measured_split == "test" else held_out
+    whole = Split(whole.images.contiguous(), whole.targets)
+    train = Split(Rows(whole.images, train_index), whole.targets[train_index])
+    covered = ["train", "validation"]
+    if dataset.measured_split == "test":
+        validation = _stored(_read_test(dataset))
+        covered.remove("validation")
+    elif own_validation is not None:
+        validation = _stored(own_validation)
+    else:
+        validation = Split(Rows(whole.images, validation_index), whole.targets[validation_index])
     pictures = dataset.pictures()
     seen = train.images if pictures is None else _pictures_of(train.images, pictures, device)
-    measured_mean, measured_std = measure(seen)
+    mean, std = _statistics(dataset, seen)
+    splits = {"train": train, "validation": validation}
+    placed = place(dataset, splits, device=device, share=share, fingerprint=fingerprint, covered=covered)
     return TrainingData(
-        train=_move(train, device),
-        validation=_move(validation, device),
-        mean=_per_channel("mean", dataset.mean, measured_mean).to(device),
-        std=_per_channel("std", dataset.std, measured_std).to(device),
+        share=share,
+        train=placed["train"],
+        validation=placed["validation"],
+        mean=mean.to(device),
+        std=std.to(device),
         class_names=class_names,
         fingerprint=fingerprint,
         class_order=tuple(order_of_appearance(whole.targets, len(class_names)).tolist()),
@@ -146,10 +162,10 @@ def _load(dataset: Dataset, seed: int, device: torch.device) -> TrainingData:
 
 
 @torch.no_grad()
-def _pictures_of(images: Tensor, pictures: nn.Module, device: torch.device) -> Tensor:
+def _pictures_of(images: Rows, pictures: nn.Module, device: torch.device) -> Tensor:
     """The pictures of all images, made on `device` and rounded to float16 as those that are made beforehand."""
     pictures = pictures.to(device).eval()
-    return torch.cat([pictures(part.to(device)).half().cpu() for part in torch.split(images, 256)])
+    return torch.cat([pictures(part.to(device)).half().cpu() for part in images.split(256)])
 
 
 def _read(dataset: Dataset) -> tuple[Split, tuple[str, ...], Split | None, Tensor | None, str]:
@@ -173,19 +189,29 @@ def _read_test(dataset: Dataset) -> Split:
 
 
 @lru_cache(maxsize=1)
-def _load_test_once(dataset: Dataset, device: torch.device) -> Split:
-    return _move(dataset.read_test(), device)
+def _load_test_once(dataset: Dataset, device: torch.device, share: float) -> Split[Images]:
+    return place(dataset, {"test": _stored(dataset.read_test())}, device=device, share=share)["test"]
 
 
-def _move(part: Split, device: torch.device) -> Split:
-    return Split(part.images.to(device), part.targets.to(device))
+def _stored(part: Split) -> Split[Rows]:
+    return Split(Rows(part.images.contiguous()), part.targets)
 
 
-def _per_channel(field: str, given: tuple[float, ...] | None, measured: Tensor) -> Tensor:
+def _statistics(dataset: Dataset, images: Images) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation, float32 [C, 1, 1]; no image is read where both are given."""
+    channels = images.shape[1]
+    mean, std = _per_channel("mean", dataset.mean, channels), _per_channel("std", dataset.std, channels)
+    if mean is not None and std is not None:
+        return mean, std
+    measured_mean, measured_std = measure(images)
+    return measured_mean if mean is None else mean, measured_std if std is None else std
+
+
+def _per_channel(field: str, given: tuple[float, ...] | None, channels: int) -> Tensor | None:
     if given is None:
-        return measured
-    if len(given) != len(measured):
+        return None
+    if len(given) != channels:
         raise ValueError(
-            f"data.{field} has {len(given)} values, but the images have {len(measured)} channels; give one for each"
+            f"data.{field} has {len(given)} values, but the images have {channels} channels; give one for each"
         )
     return torch.tensor(given, dtype=torch.float32).reshape(-1, 1, 1)

@@ -124,7 +124,7 @@ class Bench:
         config, trainer, device = self.config, self.trainer, self.device
         batches = draw_batches(config, trainer.data, epoch=0)
         steps, batch = len(batches), batches[0]
-        prepared = prepare(trainer.data.train.images, config.data.augment)
+        prepared = prepare(trainer.data.train.images[:], config.data.augment).to(device)
         draws = generator(config.seed, "augment", device=device)
 
         def gather() -> Tensor:

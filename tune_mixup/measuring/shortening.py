@@ -18,7 +18,7 @@ def few_batches(config: TrialConfig, whole: TrainingData, *, num_batches: int) -
         return config
     short = config.replace(data=config.data.replace(train_limit=limit))
     try:
-        fitting.load_fitting(short, device=whole.train.images.device)
+        fitting.load_fitting(short, device=whole.train.targets.device)
     except ValueError:
         return config
     return short

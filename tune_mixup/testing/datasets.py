@@ -16,6 +16,7 @@ import torch
 from tune_mixup.data import AnyDataset, Split, load, load_test
 from tune_mixup.data.base import Dataset
 from tune_mixup.data.loading import forget_data
+from tune_mixup.data.rows import Images
 from tune_mixup.testing.batches import CPU
 from tune_mixup.testing.parts import PartContract
 from tune_mixup.testing.watching import global_generators_untouched
@@ -131,8 +132,8 @@ class DatasetContract(PartContract[Dataset]):
             assert right and bool(value.isfinite().all()), f"the {name} of the pixels is {value.tolist()}"
 
 
-def _rows(split: Split) -> set[bytes]:
-    return {image.numpy().tobytes() for image in split.images}
+def _rows(split: Split[Images]) -> set[bytes]:
+    return {image.numpy().tobytes() for image in split.images[:]}
 
 
 @contextmanager

@@ -8,14 +8,14 @@ from tune_mixup.data.loading import TrainingData, load
 from tune_mixup.seeding import generator
 
 
-def load_fitting(config: TrialConfig, *, device: torch.device) -> TrainingData:
-    """The configuration's data, on the device once per process.
+def load_fitting(config: TrialConfig, *, device: torch.device, share: float = 1.0) -> TrainingData:
+    """The configuration's data for a trial that has `share` of the device, once per process.
 
     Raises ValueError, naming what came and what to do, for data that is missing, empty or damaged, for more classes
     than the model has outputs, for images too small for the model or the mixer, and for batches that the data can't
     fill.
     """
-    data = load(config.data, seed=config.seed, device=device)
+    data = load(config.data, seed=config.seed, device=device, share=share)
     config.check_shape(data.shape)
     draw_batches(config, data, epoch=0)
     return data

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from tune_mixup.config import TrialConfig
+from tune_mixup.data.ahead import in_parts
 from tune_mixup.data.augment import normaliser
 from tune_mixup.data.front_ends import full_scale
 from tune_mixup.data.loading import TrainingData
+from tune_mixup.data.rows import Images
 from tune_mixup.models.base import StagedNetwork
 from tune_mixup.seeding import global_draws
 from tune_mixup.training import process
@@ -58,16 +60,17 @@ class Network:
             yield
 
     @torch.no_grad()
-    def logits(self, images: Tensor) -> Tensor:
+    def logits(self, images: Images) -> Tensor:
         """Logits float32 [N, K] of images of the data [N, C, H, W], on the network's device, a batch at a time.
 
         A batch has `eval_batch_size` images. In evaluation mode and without augmentation; precision and layout are
-        those of training. The images may be on another device: then one batch at a time is copied. Waits for nothing.
+        those of training. The images may be elsewhere: then one batch at a time is copied, and rows that are stored on
+        the host are gathered ahead of the network. On the device it waits for nothing.
         """
         self.model.eval()
         with self.running(), self.autocast(), self.weights.rounded():
-            batches = torch.split(images, self.config.training.eval_batch_size)
-            return torch.cat([self.model(self.inputs(batch.to(self.device))).float() for batch in batches])
+            batches = in_parts(images, self.config.training.eval_batch_size, device=self.device)
+            return torch.cat([self.model(self.inputs(batch)).float() for batch in batches])
 
 
 class Seen(nn.Module):

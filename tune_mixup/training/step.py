@@ -22,6 +22,7 @@ from tune_mixup.mixing.first_state import first_state
 from tune_mixup.models.residual import THIN, thin_projections
 from tune_mixup.parts import structure
 from tune_mixup.seeding import Stream, generator, reseed
+from tune_mixup.training.feed import feed_for
 from tune_mixup.training.network import Network, new_model
 from tune_mixup.training.runners import RUNNERS, UNCAPTURED, WARM_UP_STEPS, Runner
 
@@ -60,7 +61,7 @@ class Step:
         self._place = torch.zeros(1, dtype=torch.int64, device=device)
         self._one_hot = torch.eye(self.network.num_outputs, device=device)
         self._generators = {stream: Generator(device) for stream in STREAMS}
-        self._images = data.prepared(config.data.augment)
+        self._feed = feed_for(data, config.data.augment, device, batch_size=batches.shape[1])
         # Only where the host has no say in a step are its numbers tensors: torch's kernels take them both ways.
         self._rate_tensors = torch.zeros(laid_out, device=device)
         self._lr = torch.tensor(config.optimizer.lr, device=device)
@@ -109,6 +110,7 @@ class Step:
     def close(self) -> None:
         """Let go of the memory that only training needs; the model can still be asked."""
         self.runner.close()
+        self._feed.close()
         self.optimizer.state.clear()
         self.optimizer.zero_grad(set_to_none=True)
         self.mixer_state.clear()
@@ -127,6 +129,7 @@ class Step:
         for stream, made in self._generators.items():
             reseed(made, self.config.seed, stream, epoch)
         self._batches[: len(batches)].copy_(batches)
+        self._feed.begin_epoch(batches)
         self._rates = rates
         if self.runner.captures:
             self._rate_tensors[: len(rates)].copy_(torch.tensor(rates), non_blocking=True)
@@ -141,6 +144,7 @@ class Step:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
         self.lr = rate
+        self._feed.advance()
         self.runner.run(self._body if self._mixes else self._plain_body)
         self.num_steps += 1
 
@@ -195,10 +199,11 @@ class Step:
         if self.runner.captures:
             self._lr.copy_(self._rate_tensors.index_select(0, self._place).squeeze(0))
         self._place.add_(1)
+        images, rows = self._feed.take(index)
         inputs = self._draw(
             self.network,
-            self._images,
-            index,
+            images,
+            rows,
             augment=self.config.data.augment,
             background=self.data.background,
             generator=self._generators["augment"],
@@ -245,7 +250,7 @@ def draw_inputs(
     background: Tensor | None,
     generator: Generator,
 ) -> Tensor:
-    """The images `index` int64 [B] of the padded split, augmented anew, as the network takes them."""
+    """The images `index` int64 [B] of padded ones, augmented anew, as the network takes them."""
     padding = 2 * augment.crop_padding
     size = (images.shape[2] - padding, images.shape[3] - padding)
     drawn = augment_batch(images, index, size=size, augment=augment, generator=generator)

@@ -18,6 +18,7 @@ from typing_extensions import override
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.base import Split
 from tune_mixup.data.loading import load_test
+from tune_mixup.data.rows import Images
 from tune_mixup.metrics import measure
 from tune_mixup.models.base import StagedNetwork
 from tune_mixup.record.files import storage
@@ -45,20 +46,21 @@ class Trainer:
         *,
         folder: Path | str | None = None,
         device: torch.device | str | None = None,
+        share: float = 1.0,
         rungs: Sequence[int] = (),
     ) -> None:
         """Load the data, build the model, and continue from the folder's checkpoint where there is a whole one.
 
-        Without `folder` nothing is written. `device` defaults to the GPU where there is one. `rungs` are the epochs,
-        from 1, after which the trial may be stopped: with `training.eval` of rungs it validates there and at the end.
-        Raises ValueError for what is no TrialConfig, when the settings do not fit the data or the device, or when the
-        folder holds another configuration or a trial of other data, and StorageFault when the folder can't be read or
-        written. `config` afterwards names the content of the data.
+        Without `folder` nothing is written. `device` defaults to the GPU where there is one, of which the trial has
+        `share`. `rungs` are the epochs, from 1, after which it may be stopped: with `training.eval` of rungs it
+        validates there and at the end. Raises ValueError for what is no TrialConfig, when the settings do not fit the
+        data or the device, or when the folder holds another configuration or a trial of other data, and StorageFault
+        when the folder can't be read or written. `config` afterwards names the content of the data.
         """
         if not isinstance(config, TrialConfig):
             raise ValueError(_what_it_takes(config))
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.data = load_fitting(config, device=self.device)
+        self.data = load_fitting(config, device=self.device, share=share)
         self.config = config = config.of_data(self.data.fingerprint)
         self.rungs = (*rungs, config.training.epochs)
         first = draw_batches(config, self.data, epoch=0)
@@ -177,7 +179,7 @@ class Trainer:
         if self._closed:
             raise RuntimeError("the trial is closed; make a new Trainer, which continues from its folder")
 
-    def evaluate(self, split: Split) -> dict[str, float]:
+    def evaluate(self, split: Split[Images]) -> dict[str, float]:
         """Each metric of the configuration over a split, in evaluation mode, without augmentation."""
         if self._closed and self.step.runner.captures:
             self._refuse_closed()
@@ -185,7 +187,7 @@ class Trainer:
 
     def test(self) -> dict[str, float]:
         """Each metric on the test split. Of a sweep's trials only `evaluate` may ask, which writes it down."""
-        return self.evaluate(load_test(self.config.data, device=self.device))
+        return self.evaluate(load_test(self.config.data, device=self.device, share=self.data.share))
 
     def state_dict(self) -> dict[str, Any]:
         """Model, optimizer, loss scale, mixer state, epoch, history, and what predicting needs of the data.
