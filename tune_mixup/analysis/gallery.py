@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from tune_mixup.analysis.drawing import figure_class
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.augment import normalise
+from tune_mixup.data.crops import centre
 from tune_mixup.data.loading import TrainingData, load
 from tune_mixup.mixing.base import Blender, MixedBatch, Mixer
 from tune_mixup.mixing.first_state import first_state
@@ -114,7 +115,7 @@ def examples(
         raise ValueError("it makes more of a batch than one mixed batch")
     height, width = data.size
     mixer.check_data(height=height, width=width, num_classes=data.num_classes)
-    inputs = normalise(data.train.images[index], data.mean, data.std)
+    inputs = normalise(centre(data.train.images[index], data.size), data.mean, data.std)
     targets = torch.eye(data.num_classes)[data.train.targets[index]]
     made = generator(seed, "init", epoch=1)
     image = (data.channels, height, width)

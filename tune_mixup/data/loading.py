@@ -13,7 +13,10 @@ from tune_mixup.activity import doing
 from tune_mixup.data.augment import Augment, measure, prepare
 from tune_mixup.data.base import DataFault, Dataset, Split
 from tune_mixup.data.batches import order_of_appearance
-from tune_mixup.data.fingerprint import of_tensors
+from tune_mixup.data.crops import Crop, centre
+from tune_mixup.data.fingerprint import of_parts, of_tensors
+from tune_mixup.data.label_files import read_labels
+from tune_mixup.data.scarcity import thin
 from tune_mixup.data.stratify import split
 from tune_mixup.seeding import generator
 
@@ -64,8 +67,8 @@ class TrainingData:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(H, W) in pixels."""
-        return self.train.images.shape[2], self.train.images.shape[3]
+        """(H, W) in pixels as the network sees them; training images may be larger, of which it sees parts."""
+        return self.validation.images.shape[2], self.validation.images.shape[3]
 
 
 def load(dataset: Dataset, *, seed: int, device: torch.device) -> TrainingData:
@@ -97,7 +100,13 @@ def forget_data() -> None:
 
 
 def _without_batching(dataset: Dataset) -> Dataset:
-    return dataset.replace(augment=type(dataset.augment)(), batches="shuffled", unbalanced="drop", fingerprint=None)
+    return dataset.replace(
+        augment=type(dataset.augment)(),
+        batches="shuffled",
+        unbalanced="drop",
+        fingerprint=None,
+        crop=Crop(size=dataset.crop.size),
+    )
 
 
 @lru_cache(maxsize=2)  # two, because a process that changes its seed must not hold every split it ever made
@@ -107,7 +116,7 @@ def _load_once(dataset: Dataset, seed: int, device: torch.device) -> TrainingDat
 
 
 def _load(dataset: Dataset, seed: int, device: torch.device) -> TrainingData:
-    whole, class_names, own_validation, background, fingerprint = _read(dataset)
+    whole, class_names, own_validation, background, given_labels, fingerprint = _read(dataset)
     if len(class_names) < 2:
         raise ValueError(f"data.name={dataset.name} has {len(class_names)} classes, must be at least 2 to learn from")
     train_index, validation_index = split(
@@ -117,13 +126,15 @@ def _load(dataset: Dataset, seed: int, device: torch.device) -> TrainingData:
         class_names=class_names,
         generator=generator(seed, "split"),
     )
-    train = Split(whole.images[train_index], whole.targets[train_index])
+    train_index = _thinned(dataset, whole.targets, train_index, class_names, seed)
+    labels = dataset.label_noise.labels(whole.targets, train_index, given=given_labels, class_names=class_names)
+    train = Split(whole.images[train_index], labels)
     held_out = own_validation or Split(whole.images[validation_index], whole.targets[validation_index])
     validation = _read_test(dataset) if dataset.measured_split == "test" else held_out
     measured_mean, measured_std = measure(train.images)
     return TrainingData(
         train=_move(train, device),
-        validation=_move(validation, device),
+        validation=_move(_seen(dataset, validation), device),
         mean=_per_channel("mean", dataset.mean, measured_mean).to(device),
         std=_per_channel("std", dataset.std, measured_std).to(device),
         class_names=class_names,
@@ -133,17 +144,43 @@ def _load(dataset: Dataset, seed: int, device: torch.device) -> TrainingData:
     )
 
 
-def _read(dataset: Dataset) -> tuple[Split, tuple[str, ...], Split | None, Tensor | None, str]:
-    """The training set, the names of its classes, a validation set and a background if there are, the fingerprint."""
+def _thinned(dataset: Dataset, targets: Tensor, index: Tensor, class_names: tuple[str, ...], seed: int) -> Tensor:
+    """What of the training examples `index` is trained on where data are to be scarce."""
+    if dataset.samples_per_class is None and dataset.imbalance == 1:
+        return index
+    kept = thin(
+        targets[index],
+        samples_per_class=dataset.samples_per_class,
+        imbalance=dataset.imbalance,
+        class_names=class_names,
+        generator=generator(seed, "fewer"),
+    )
+    return index[kept]
+
+
+def _seen(dataset: Dataset, split: Split) -> Split:
+    """What the network sees of a split that is measured on."""
+    height, width = split.images.shape[2:]
+    return Split(centre(split.images, dataset.crop.seen(height, width)), split.targets)
+
+
+def _read(dataset: Dataset) -> tuple[Split, tuple[str, ...], Split | None, Tensor | None, Tensor | None, str]:
+    """The training set, the names of its classes, a validation set, a background and labels from a file if there are.
+
+    The last one is the fingerprint, into which such labels go.
+    """
     try:
         whole, class_names = dataset.read_train()
         own_validation = dataset.read_validation()
         background = dataset.read_background()
         known = dataset.known_fingerprint()
+        given_labels = read_labels(dataset.label_noise, number=len(whole.targets), class_names=class_names)
     except (ValueError, OSError) as error:
         raise DataFault(str(error)) from error
     fingerprint = known or of_tensors([*whole, *(own_validation or ())], class_names)
-    return whole, class_names, own_validation, background, fingerprint
+    if given_labels is not None:
+        fingerprint = of_parts([fingerprint, given_labels.numpy().tobytes()])
+    return whole, class_names, own_validation, background, given_labels, fingerprint
 
 
 def _read_test(dataset: Dataset) -> Split:
@@ -155,7 +192,7 @@ def _read_test(dataset: Dataset) -> Split:
 
 @lru_cache(maxsize=1)
 def _load_test_once(dataset: Dataset, device: torch.device) -> Split:
-    return _move(dataset.read_test(), device)
+    return _move(_seen(dataset, dataset.read_test()), device)
 
 
 def _move(part: Split, device: torch.device) -> Split:
