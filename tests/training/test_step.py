@@ -146,6 +146,7 @@ def test_the_next_trial_of_the_same_structure_captures_nothing(captures):
         {"model__width": 2},
         {"loss__label_smoothing": 0.1},
         {"data__augment__flip": False},
+        {"data__crop__train": "resized", "data__augment__crop_padding": 0},
         {"seed": 1},  # another split
     ],
 )
