@@ -100,11 +100,11 @@ def test_the_noise_of_an_image_does_not_depend_on_what_else_is_trained_on():
     targets = torch.arange(5).repeat(200)
     noise = LabelNoise(share=0.4)
     shuffled = [torch.randperm(1000, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1)]
-    halves = [order[:900].sort().values for order in shuffled]
+    halves = [order[:number].sort().values for order, number in zip(shuffled, (900, 880), strict=True)]
     found = [dict(zip(half.tolist(), relabelled(noise, targets, half).tolist(), strict=True)) for half in halves]
     both = found[0].keys() & found[1].keys()
     differ = sum(found[0][i] != found[1][i] for i in both)
-    assert len(both) > 780 and differ < 40  # by chance it would be about half of them
+    assert len(both) > 760 and differ < 40  # by chance it would be about half of them
 
 
 def test_the_seed_of_the_noise_decides():

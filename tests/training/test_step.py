@@ -146,7 +146,6 @@ def test_the_next_trial_of_the_same_structure_captures_nothing(captures):
         {"model__width": 2},
         {"loss__label_smoothing": 0.1},
         {"data__augment__flip": False},
-        {"data__crop__train": "resized", "data__augment__crop_padding": 0},
         {"seed": 1},  # another split
     ],
 )
@@ -155,6 +154,18 @@ def test_a_trial_of_another_structure_does(changes, captures):
     changes = {"mixing__name": "mixup", **changes}
     assert timeless(Trainer(graphed(**changes)).run()) == timeless(Trainer(config(**changes)).run())
     assert len(captures) == 2
+
+
+def test_other_boxes_of_the_same_data_are_another_step(captures):
+    boxes = {"data__augment__crop_padding": 0, "data__crop__train": "resized", "mixing__name": "mixup"}
+    first = Trainer(graphed(**boxes))
+    assert timeless(first.run()) == timeless(Trainer(config(**boxes)).run())
+    data = first.data
+    del first
+    larger = {**boxes, "data__crop__scale": [0.5, 1]}
+    captured = Trainer(graphed(**larger))
+    assert captured.data is data and len(captures) == 2
+    assert timeless(captured.run()) == timeless(Trainer(config(**larger)).run())
 
 
 def test_a_step_that_is_forgotten_is_let_go_of(captures):
