@@ -70,3 +70,46 @@ IDENTITIES = [
 def test_identities_stay_what_they_were(settings, identity):
     assert TrialConfig.from_dotted(settings).identity() == identity
     assert TrialConfig.parse(TrialConfig.from_dotted(settings).plain()).identity() == identity
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"data.samples_per_class": 10},
+        {"data.imbalance": 10},
+        {"data.label_noise.share": 0.2},
+        {"data.label_noise.share": 0.2, "data.label_noise.seed": 1},
+        {"data.label_noise.share": 0.2, "data.label_noise.kind": "pairs"},
+        {"data.label_noise.share": 0.2, "data.label_noise.kind": "pairs", "data.label_noise.pairs": {"1": "7"}},
+        {"data.label_noise.kind": "file", "data.label_noise.path": "/x.npy"},
+        {"data.crop.size": 6},
+        {"data.crop.size": [6, 8]},
+        {"data.crop.train": "resized"},
+        {"data.crop.train": "resized", "data.crop.filter": "bicubic"},
+    ],
+    ids=str,
+)
+def test_what_changes_the_training_changes_the_identity(settings):
+    config = TrialConfig.from_dotted(settings)
+    assert config.identity() != "c8a7cb39a107"
+    assert TrialConfig.parse(config.plain()).identity() == config.identity()
+    assert TrialConfig.parse(config.plain()) == config
+
+
+@pytest.mark.parametrize(
+    ("settings", "same"),
+    [
+        ({"data.samples_per_class": None, "data.imbalance": 1}, {}),
+        ({"data.label_noise.seed": 3}, {}),
+        ({"data.label_noise.kind": "pairs", "data.label_noise.pairs": {"1": "7"}}, {}),
+        ({"data.crop.scale": [0.5, 1], "data.crop.filter": "bicubic"}, {}),
+        ({"data.crop.size": 6, "data.crop.ratio": [1, 1]}, {"data.crop.size": [6, 6]}),
+        (
+            {"data.label_noise.kind": "file", "data.label_noise.path": "/x.npy", "data.label_noise.seed": 4},
+            {"data.label_noise.kind": "file", "data.label_noise.path": "/elsewhere.npy"},
+        ),
+    ],
+    ids=str,
+)
+def test_settings_that_train_alike_have_one_identity(settings, same):
+    assert TrialConfig.from_dotted(settings).identity() == TrialConfig.from_dotted(same).identity()

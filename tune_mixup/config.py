@@ -105,7 +105,7 @@ class TrialConfig(Schema):
             )
         self.schedule.check(self.training.epochs)
         self.mixing.check_epochs(self.training.epochs)
-        shape = self.data.known_shape()
+        shape = self.data.seen_shape()
         if shape is not None:
             self.check_shape(shape)
         return self
@@ -167,8 +167,10 @@ class TrialConfig(Schema):
 
         Settings that train identically share it.
         """
-        simplest = self.model_copy(update={"mixing": self.mixing.simplest(), "loss": self.loss.canonical()})
-        beside = dict.fromkeys(self.data.beside_identity, True)
+        simplest = self.model_copy(
+            update={"data": self.data.simplest(), "mixing": self.mixing.simplest(), "loss": self.loss.canonical()}
+        )
+        beside = nest(dict.fromkeys(self.data.beside_identity, True))
         values = simplest.model_dump(mode="json", exclude={"seed": True, "data": beside}, context=FOR_IDENTITY)
         if not self.training.metrics:  # which came later than the first identities
             del values["training"]["metrics"]

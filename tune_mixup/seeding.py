@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-Stream = Literal["split", "init", "batches", "augment", "mix", "dropout"]
+Stream = Literal["split", "init", "batches", "augment", "mix", "dropout", "fewer", "labels"]
 
 
 def generator(seed: int, stream: Stream, epoch: int = 0, device: torch.device | str = "cpu") -> torch.Generator:

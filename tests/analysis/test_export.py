@@ -105,6 +105,10 @@ CONFIGS = st.builds(
             "data.std": LISTS,
             "data.augment.flip": st.booleans(),
             "data.train_limit": st.none() | st.integers(1, 10**6),
+            "data.crop.size": st.none() | st.integers(4, 8),
+            "data.label_noise": st.dictionaries(NAMES, st.just("other"), max_size=2).map(
+                lambda pairs: {"kind": "pairs", "share": 0.5, "pairs": [*pairs.items()]}
+            ),
             "optimizer.lr": st.floats(1e-12, 10) | st.integers(1, 3),
             "optimizer.weight_decay": st.sampled_from([0, 1e-5, 5e-324, 1e17]),
             "training.channels_last": st.booleans(),

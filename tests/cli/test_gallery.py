@@ -54,6 +54,16 @@ def test_tiles_belong_together(drawn, mixer):
         assert example.weight.mean().item() == pytest.approx(example.lam, abs=1e-6)
 
 
+def test_what_is_drawn_is_what_the_network_sees(tmp_path):
+    """The centre of the images where they are cropped."""
+    small, whole = (
+        gallery(TrialConfig.parse({"data": {**SYNTHETIC, **crop}}), {"it": Mixup()}, tmp_path / f"{i}.png")[0]["it"][0]
+        for i, crop in enumerate(({"crop": {"size": [12, 10], "train": "resized"}}, {}))
+    )
+    assert small.own.shape == small.mixed.shape == (12, 10, 3) and small.weight.shape == (12, 10)
+    torch.testing.assert_close(small.own, whole.own[4:16, 5:15])
+
+
 def test_images_that_are_neither_grey_nor_colour_are_shown_grey(tmp_path):
     config = TrialConfig.parse({"data": {**SYNTHETIC, "channels": 2}})
     rows, _ = gallery(config, {"it": Mixup()}, tmp_path / "it.png", num_examples=1)

@@ -81,6 +81,22 @@ def test_plain_values_hold_paths_as_texts(dataset):
     assert isinstance(dataset.model_dump(mode="json")["root"], str)
 
 
+def test_less_data_and_wrong_labels_leave_what_is_measured_on_as_it_is(dataset):
+    """Whatever the data: every class keeps the same number, and with a share of 1 each is taken for the next."""
+    plain = load(dataset, seed=0, device=CPU)
+    fewest = int(torch.bincount(plain.train.targets).min())
+    noise = {"kind": "pairs", "share": 1}
+    less = load(dataset.replace(samples_per_class=fewest, label_noise=noise), seed=0, device=CPU)
+    assert torch.bincount(less.train.targets).tolist() == [fewest] * plain.num_classes
+    true = {image.numpy().tobytes(): int(k) for image, k in zip(*plain.train, strict=True)}
+    assert len(true) == len(plain.train.targets)
+    for image, label in zip(*less.train, strict=True):
+        assert int(label) == (true[image.numpy().tobytes()] + 1) % plain.num_classes
+    for one, other in zip(less.validation, plain.validation, strict=True):
+        assert torch.equal(one, other)
+    assert (less.fingerprint, less.class_names) == (plain.fingerprint, plain.class_names)
+
+
 def test_digits_are_the_1797_of_scikit_learn():
     data = load(Digits(), seed=0, device=CPU)
     test = load_test(Digits(), device=CPU)

@@ -156,6 +156,18 @@ def test_a_trial_of_another_structure_does(changes, captures):
     assert len(captures) == 2
 
 
+def test_other_boxes_of_the_same_data_are_another_step(captures):
+    boxes = {"data__augment__crop_padding": 0, "data__crop__train": "resized", "mixing__name": "mixup"}
+    first = Trainer(graphed(**boxes))
+    assert timeless(first.run()) == timeless(Trainer(config(**boxes)).run())
+    data = first.data
+    del first
+    larger = {**boxes, "data__crop__scale": [0.5, 1]}
+    captured = Trainer(graphed(**larger))
+    assert captured.data is data and len(captures) == 2
+    assert timeless(captured.run()) == timeless(Trainer(config(**larger)).run())
+
+
 def test_a_step_that_is_forgotten_is_let_go_of(captures):
     trainer = Trainer(graphed())
     held = weakref.ref(trainer.step)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tune_mixup.analysis.drawing import figure_class
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.augment import normalise
+from tune_mixup.data.crops import centre
 from tune_mixup.data.front_ends import full_scale
 from tune_mixup.data.loading import TrainingData, load
 from tune_mixup.mixing.base import Blender, MixedBatch, Mixer
@@ -128,7 +129,7 @@ def examples(
         raise ValueError("it mixes parts of pictures, but data.mix_on=waveforms")
     num_classes, height, width = data.shape
     mixer.check_data(height=height, width=width, num_classes=num_classes)
-    images = data.train.images[index]
+    images = centre(data.train.images[index], data.size)
     inputs = normalise(images, data.mean, data.std) if pictures is None else full_scale(images)
     targets = torch.eye(data.num_classes)[data.train.targets[index]]
     made = generator(seed, "init", epoch=1)

@@ -43,7 +43,7 @@ class Ahead:
     def __init__(self, images: Rows, *, batch_size: int, device: torch.device) -> None:
         self._images = images
         self._array: np.ndarray[Any, np.dtype[Any]] = images.stored.numpy()
-        self._places = [_Place((batch_size, *images.shape[1:]), images.dtype, device) for _ in range(_PLACES)]
+        self._places = [_Place((batch_size, *images.stored.shape[1:]), images.dtype, device) for _ in range(_PLACES)]
         self._side = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="gathering")
         self._left: Iterator[np.ndarray[Any, np.dtype[np.int64]]] = iter(())
@@ -75,7 +75,7 @@ class Ahead:
         if self._side is not None and place.copied is not None:
             torch.cuda.current_stream(self._side.device).wait_event(place.copied)
         self._in_use = place
-        return place.there[:count]
+        return self._images.cut(place.there[:count])
 
     def close(self) -> None:
         """Wait for what the thread is at, and end it."""

@@ -13,11 +13,13 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
+from tune_mixup.data.crops import Crop, draw_boxes, resized
 from tune_mixup.data.rows import Images
 from tune_mixup.schema import Schema
 
 _PART = 1024
 """Images that are measured at a time."""
+_WINDOWS = Crop()
 
 
 class Augment(Schema):
@@ -64,22 +66,42 @@ def prepare(images: Tensor, augment: Augment) -> Tensor:
 
 
 def augment_batch(
-    prepared: Tensor, index: Tensor, *, size: tuple[int, int], augment: Augment, generator: Generator
+    prepared: Tensor,
+    index: Tensor,
+    *,
+    size: tuple[int, int],
+    augment: Augment,
+    generator: Generator,
+    boxes: Crop = _WINDOWS,
 ) -> Tensor:
     """The images `index` int64 [B] of `prepared`, cropped and flipped, each on its own: uint8 [B, C, H, W].
 
-    `size` is (H, W) before padding. Everything is on one device, and no value is read on the host.
+    `size` is (H, W) as the network sees them, and `boxes` says what of an image that is. Everything is on one device,
+    and no value is read on the host.
     """
-    images, device = prepared, prepared.device
-    if augment.crop_padding:
-        places = 2 * augment.crop_padding + 1
-        corners = torch.randint(places, (len(index), 2), device=device, generator=generator)
-        images = crop(prepared, index, corners, size=size)
+    device = prepared.device
+    if boxes.train == "resized":
+        images = prepared.index_select(0, index)
+        height, width = images.shape[2:]
+        drawn = draw_boxes(len(index), height=height, width=width, crop=boxes, device=device, generator=generator)
+        images = resized(images, drawn, size=size, crop=boxes)
+    elif prepared.shape[2:] != size:
+        images = crop(prepared, index, _corners(prepared, len(index), size, generator), size=size)
     else:
         images = prepared.index_select(0, index)
     if augment.flip:
         images = flip(images, torch.rand(len(index), device=device, generator=generator) < 0.5)
     return images
+
+
+def _corners(prepared: Tensor, number: int, size: tuple[int, int], generator: Generator) -> Tensor:
+    """Top rows and left columns int64 [B, 2] of windows of `size`, all places alike."""
+    device = prepared.device
+    rows, columns = (there - wanted + 1 for there, wanted in zip(prepared.shape[2:], size, strict=True))
+    if rows == columns:  # as when there was only padding, whose draws must stay what they were
+        return torch.randint(rows, (number, 2), device=device, generator=generator)
+    drawn = (torch.randint(places, (number,), device=device, generator=generator) for places in (rows, columns))
+    return torch.stack(tuple(drawn), 1)
 
 
 def crop(prepared: Tensor, index: Tensor, corners: Tensor, *, size: tuple[int, int]) -> Tensor:

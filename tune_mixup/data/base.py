@@ -8,35 +8,29 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Generic, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Generic, Literal, NamedTuple, Self
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 from typing_extensions import TypeVar
 
 from tune_mixup.data.augment import Augment
 from tune_mixup.data.batches import Unbalanced
+from tune_mixup.data.crops import Crop
 from tune_mixup.data.fingerprint import DIGITS
+from tune_mixup.data.label_noise import LabelNoise
+from tune_mixup.data.paths import Folder as Folder
+from tune_mixup.data.paths import absolute
 from tune_mixup.data.residence import Residence
 from tune_mixup.data.rows import Images
 from tune_mixup.parts import Part
 from tune_mixup.schema import merge
 
 
-def _absolute(path: Path) -> Path:
-    """Absolute, because Ray's workers run in another working directory than the person who wrote the path."""
-    try:
-        return path.expanduser().absolute()
-    except RuntimeError as error:
-        raise ValueError(f"got {str(path)!r}, whose home folder is not known; write the path in full") from error
-
-
 def _default_root() -> Path:
-    return _absolute(Path(os.environ.get("TUNE_MIXUP_DATA") or "~/data"))
+    return absolute(Path(os.environ.get("TUNE_MIXUP_DATA") or "~/data"))
 
 
-Folder = Annotated[Path, Field(strict=False), AfterValidator(_absolute)]
-"""A path or a string; `~` is the home folder."""
 PerChannel = Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(strict=False, min_length=1)]
 """One number per channel, pixels scaled to 0..1."""
 
@@ -66,9 +60,11 @@ class Shape(NamedTuple):
 class Dataset(Part, ABC):
     """A data set. Final classes set `name: Literal[...]`, its key in `DATASETS`."""
 
-    beside_identity: ClassVar[frozenset[str]] = frozenset({"root", "path", "residence"})
+    came_later: ClassVar[frozenset[str]] = frozenset(
+        {"samples_per_class", "imbalance", "label_noise", "crop", "residence"}
+    )
+    beside_identity: ClassVar[frozenset[str]] = frozenset({"root", "path", "residence", "label_noise.path"})
     """Settings that say where data are and how they are read, and nothing of what is trained on."""
-    came_later: ClassVar[frozenset[str]] = frozenset({"residence"})
     spectrograms: ClassVar[bool] = False
     """Whether its pictures show sound: time to the right, frequency from the top down, loudness as brightness."""
     root: Folder = Field(default_factory=_default_root)
@@ -78,6 +74,15 @@ class Dataset(Part, ABC):
     set. 0: all is trained on, and what is measured is the test split, as published; `train` and `evaluate` only."""
     train_limit: int | None = Field(default=None, gt=0)
     """Use only so many examples of the training set, drawn before the validation split; empty: all."""
+    samples_per_class: int | None = Field(default=None, gt=0)
+    """Train on so many images of each class, drawn after the validation split, which stays whole; empty: on all."""
+    imbalance: float = Field(default=1.0, ge=1)
+    """How many times as many images of the first class as of the last are trained on, of equally many (Cui et al.,
+    CVPR 2019): of its images, class k of K keeps the share imbalance^(-k/(K-1)), rounded down. 1: all."""
+    label_noise: LabelNoise = LabelNoise()
+    """Wrong labels of training images; those to validate and to test on stay right."""
+    crop: Crop = Crop()
+    """What the network sees of an image: a random part in training and the centre elsewhere, or all of it."""
     augment: Augment = Augment()
     """Random crop and flip of the training images; a key that is left out keeps this data set's default."""
     mean: PerChannel | None = None
@@ -112,6 +117,17 @@ class Dataset(Part, ABC):
             raise ValueError(f"got {value}, but pixels are divided by it; each must be greater than 0")
         return value
 
+    @model_validator(mode="after")
+    def _crop_fits(self) -> Self:
+        if self.spectrograms and self.crop != Crop():
+            raise ValueError(f"crop: is for images, but {self.name} has spectrograms, whose places mean time and pitch")
+        if self.crop.train == "resized" and self.augment.crop_padding:
+            raise ValueError(
+                f"augment.crop_padding: got {self.augment.crop_padding}, but crop.train=resized takes a box of the "
+                "image as it is; set data.augment.crop_padding=0"
+            )
+        return self
+
     @property
     def measured_split(self) -> Literal["val", "test"]:
         """Which split a trial is measured on after its epochs, as its reports call it."""
@@ -135,6 +151,15 @@ class Dataset(Part, ABC):
         None where only the images can tell.
         """
         return None
+
+    def seen_shape(self) -> Shape | None:
+        """The known shape as the network sees it. Raises ValueError where the images are smaller than `crop` is."""
+        known = self.known_shape()
+        return known and Shape(known.num_classes, *self.crop.seen(known.height, known.width))
+
+    def simplest(self) -> Self:
+        """The simplest settings that train identically, whose identity all of these have."""
+        return self.model_copy(update={"label_noise": self.label_noise.simplest(), "crop": self.crop.simplest()})
 
     @abstractmethod
     def read_train(self) -> tuple[Split, tuple[str, ...]]:
@@ -162,7 +187,10 @@ class Dataset(Part, ABC):
     def source(self) -> str:
         """The settings that say which data are meant, as JSON: what this data set has beside those of every other."""
         left_out = (Dataset.model_fields.keys() - {"name"}) | self.as_before
-        return json.dumps(self.model_dump(mode="json", exclude=left_out), sort_keys=True)
+        values = self.model_dump(mode="json", exclude=left_out)
+        if self.label_noise.path is not None:  # its content is part of the fingerprint
+            values["label_noise"] = self.label_noise.model_dump(mode="json", include={"path", "column"})
+        return json.dumps(values, sort_keys=True)
 
 
 class DataFault(ValueError):

@@ -14,6 +14,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from tune_mixup.data.base import Dataset, Split
+from tune_mixup.data.crops import square
 from tune_mixup.data.fingerprint import of_parts
 from tune_mixup.data.image_cache import Contents
 from tune_mixup.data.image_decode import Decoded
@@ -25,10 +26,6 @@ _TEST_SEED = 1797
 """Of the draw of a test split, which is the same for every trial."""
 _NAMED = 10
 """Images that can't be read of which a line says the names."""
-
-
-def _square(given: object) -> object:
-    return (given, given) if isinstance(given, int) else given
 
 
 Pixels = Annotated[int, Field(ge=1, le=8192)]
@@ -60,7 +57,7 @@ class ImageSet(Dataset, ABC):
 
     channels: Literal[1, 3] = 3
     """Images are turned into 3: colour, or 1: grey (ITU-R 601 luma)."""
-    size: Annotated[tuple[Pixels, Pixels] | None, Field(strict=False), BeforeValidator(_square)] = None
+    size: Annotated[tuple[Pixels, Pixels] | None, Field(strict=False), BeforeValidator(square)] = None
     """Pixels of every image: height and width, or one number for a square; empty: all have one size already."""
     resize: Resize = "shorter_side"
     """How they get it: shorter_side (it fills height and width, and what stands out in the other direction is cut off),

@@ -13,9 +13,12 @@ from tune_mixup.activity import doing
 from tune_mixup.data.augment import Augment, measure, prepare
 from tune_mixup.data.base import DataFault, Dataset, Shape, Split
 from tune_mixup.data.batches import order_of_appearance
-from tune_mixup.data.fingerprint import of_tensors
+from tune_mixup.data.crops import Crop, centre
+from tune_mixup.data.fingerprint import of_parts, of_tensors
+from tune_mixup.data.label_files import read_labels
 from tune_mixup.data.placing import place
 from tune_mixup.data.rows import Images, Rows
+from tune_mixup.data.scarcity import thin
 from tune_mixup.data.stratify import split
 from tune_mixup.seeding import generator
 
@@ -79,8 +82,8 @@ class TrainingData:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(H, W) in pixels."""
-        return self.train.images.shape[2], self.train.images.shape[3]
+        """(H, W) in pixels as the network sees them; training images may be larger, of which it sees parts."""
+        return self.validation.images.shape[2], self.validation.images.shape[3]
 
 
 def load(dataset: Dataset, *, seed: int, device: torch.device, share: float = 1.0) -> TrainingData:
@@ -112,7 +115,13 @@ def forget_data() -> None:
 
 
 def _without_batching(dataset: Dataset) -> Dataset:
-    return dataset.replace(augment=type(dataset.augment)(), batches="shuffled", unbalanced="drop", fingerprint=None)
+    return dataset.replace(
+        augment=type(dataset.augment)(),
+        batches="shuffled",
+        unbalanced="drop",
+        fingerprint=None,
+        crop=Crop(size=dataset.crop.size),
+    )
 
 
 @lru_cache(maxsize=2)  # two, because a process that changes its seed must not hold every split it ever made
@@ -122,7 +131,7 @@ def _load_once(dataset: Dataset, seed: int, device: torch.device, share: float) 
 
 
 def _load(dataset: Dataset, seed: int, device: torch.device, share: float) -> TrainingData:
-    whole, class_names, own_validation, background, fingerprint = _read(dataset)
+    whole, class_names, own_validation, background, given_labels, fingerprint = _read(dataset)
     if len(class_names) < 2:
         raise ValueError(f"data.name={dataset.name} has {len(class_names)} classes, must be at least 2 to learn from")
     train_index, validation_index = split(
@@ -132,8 +141,10 @@ def _load(dataset: Dataset, seed: int, device: torch.device, share: float) -> Tr
         class_names=class_names,
         generator=generator(seed, "split"),
     )
+    train_index = _thinned(dataset, whole.targets, train_index, class_names, seed)
+    labels = dataset.label_noise.labels(whole.targets, train_index, given=given_labels, class_names=class_names)
     whole = Split(whole.images.contiguous(), whole.targets)
-    train = Split(Rows(whole.images, train_index), whole.targets[train_index])
+    train = Split(Rows(whole.images, train_index), labels)
     covered = ["train", "validation"]
     if dataset.measured_split == "test":
         validation = _stored(_read_test(dataset))
@@ -150,7 +161,7 @@ def _load(dataset: Dataset, seed: int, device: torch.device, share: float) -> Tr
     return TrainingData(
         share=share,
         train=placed["train"],
-        validation=placed["validation"],
+        validation=_seen(dataset, placed["validation"]),
         mean=mean.to(device),
         std=std.to(device),
         class_names=class_names,
@@ -168,17 +179,44 @@ def _pictures_of(images: Rows, pictures: nn.Module, device: torch.device) -> Ten
     return torch.cat([pictures(part.to(device)).half().cpu() for part in images.split(256)])
 
 
-def _read(dataset: Dataset) -> tuple[Split, tuple[str, ...], Split | None, Tensor | None, str]:
-    """The training set, the names of its classes, a validation set and a background if there are, the fingerprint."""
+def _thinned(dataset: Dataset, targets: Tensor, index: Tensor, class_names: tuple[str, ...], seed: int) -> Tensor:
+    """What of the training examples `index` is trained on where data are to be scarce."""
+    if dataset.samples_per_class is None and dataset.imbalance == 1:
+        return index
+    kept = thin(
+        targets[index],
+        samples_per_class=dataset.samples_per_class,
+        imbalance=dataset.imbalance,
+        class_names=class_names,
+        generator=generator(seed, "fewer"),
+    )
+    return index[kept]
+
+
+def _seen(dataset: Dataset, split: Split[Images]) -> Split[Images]:
+    """What the network sees of a split that is measured on."""
+    images = split.images
+    size = dataset.crop.seen(images.shape[2], images.shape[3])
+    return Split(images.cropped(size) if isinstance(images, Rows) else centre(images, size), split.targets)
+
+
+def _read(dataset: Dataset) -> tuple[Split, tuple[str, ...], Split | None, Tensor | None, Tensor | None, str]:
+    """The training set, the names of its classes, a validation set, a background and labels from a file if there are.
+
+    The last one is the fingerprint, into which such labels go.
+    """
     try:
         whole, class_names = dataset.read_train()
         own_validation = dataset.read_validation()
         background = dataset.read_background()
         known = dataset.known_fingerprint()
+        given_labels = read_labels(dataset.label_noise, number=len(whole.targets), class_names=class_names)
     except (ValueError, OSError) as error:
         raise DataFault(str(error)) from error
     fingerprint = known or of_tensors([*whole, *(own_validation or ())], class_names)
-    return whole, class_names, own_validation, background, fingerprint
+    if given_labels is not None:
+        fingerprint = of_parts([fingerprint, given_labels.numpy().tobytes()])
+    return whole, class_names, own_validation, background, given_labels, fingerprint
 
 
 def _read_test(dataset: Dataset) -> Split:
@@ -190,7 +228,8 @@ def _read_test(dataset: Dataset) -> Split:
 
 @lru_cache(maxsize=1)
 def _load_test_once(dataset: Dataset, device: torch.device, share: float) -> Split[Images]:
-    return place(dataset, {"test": _stored(dataset.read_test())}, device=device, share=share)["test"]
+    placed = place(dataset, {"test": _stored(dataset.read_test())}, device=device, share=share)
+    return _seen(dataset, placed["test"])
 
 
 def _stored(part: Split) -> Split[Rows]:

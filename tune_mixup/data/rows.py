@@ -4,11 +4,13 @@ Shapes: M stored images, N images of the split, C channels, H x W pixels.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from tune_mixup.data.crops import centre
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +21,8 @@ class Rows:
     """[M, C, H, W], contiguous, on the CPU: mapped from a file where there is one. Nobody writes into it."""
     index: Tensor | None = None
     """Which of the stored images the split has, int64 [N] on the CPU; None: all, in their order."""
+    seen: tuple[int, int] | None = None
+    """(h, w) of the middle of them, which is what is handed out; None: all of an image."""
 
     def __len__(self) -> int:
         """N."""
@@ -26,8 +30,9 @@ class Rows:
 
     @property
     def shape(self) -> torch.Size:
-        """(N, C, H, W)."""
-        return torch.Size((len(self), *self.stored.shape[1:]))
+        """(N, C, H, W) of what is handed out."""
+        channels, *size = self.stored.shape[1:]
+        return torch.Size((len(self), channels, *(self.seen or size)))
 
     @property
     def dtype(self) -> torch.dtype:
@@ -36,7 +41,15 @@ class Rows:
 
     def __getitem__(self, which: Tensor | slice) -> Tensor:
         """A copy of some images on the CPU, by their places in the split; of all stored ones, these themselves."""
-        return self.stored[which if self.index is None else self.index[which]]
+        return self.cut(self.stored[which if self.index is None else self.index[which]])
+
+    def cropped(self, size: tuple[int, int]) -> "Rows":
+        """The middle h x w of all images, which are cut only as they are handed out."""
+        return self if size == tuple(self.shape[2:]) else replace(self, seen=size)
+
+    def cut(self, images: Tensor) -> Tensor:
+        """What is handed out of stored images [B, C, H, W]: a view."""
+        return images if self.seen is None else centre(images, self.seen)
 
     def is_floating_point(self) -> bool:
         """Whether they are no pixels."""

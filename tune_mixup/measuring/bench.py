@@ -129,7 +129,12 @@ class Bench:
 
         def gather() -> Tensor:
             images = augment_batch(
-                prepared, batch, size=trainer.data.size, augment=config.data.augment, generator=draws
+                prepared,
+                batch,
+                size=trainer.data.size,
+                augment=config.data.augment,
+                generator=draws,
+                boxes=config.data.crop,
             )
             return trainer.step.network.inputs(images)
 

@@ -46,7 +46,7 @@ def expected_memory(config: TrialConfig) -> int:
 
     What a mixing method needs beside them is left out.
     """
-    values, weights = _sizes(config.model, config.data.known_shape() or UNKNOWN)
+    values, weights = _sizes(config.model, config.data.seen_shape() or UNKNOWN)
     return 4 * (config.training.batch_size * values + 3 * weights)
 
 

@@ -16,7 +16,8 @@ def few_batches(config: TrialConfig, whole: TrainingData, *, num_batches: int) -
     limit += whole.num_classes
     if limit >= len(whole.train.targets):
         return config
-    short = config.replace(data=config.data.replace(train_limit=limit))
+    # What is left of a part of the images, once most of them are taken away, would be too little to time.
+    short = config.replace(data=config.data.replace(train_limit=limit, samples_per_class=None, imbalance=1.0))
     try:
         fitting.load_fitting(short, device=whole.train.targets.device)
     except ValueError:

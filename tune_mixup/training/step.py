@@ -16,6 +16,7 @@ from torch import Generator, Tensor, nn
 from tune_mixup.activity import doing
 from tune_mixup.config import TrialConfig
 from tune_mixup.data.augment import Augment, augment_batch
+from tune_mixup.data.crops import Crop
 from tune_mixup.data.loading import TrainingData
 from tune_mixup.mixing.base import State, StepOutput
 from tune_mixup.mixing.first_state import first_state
@@ -204,7 +205,9 @@ class Step:
             self.network,
             images,
             rows,
+            size=self.data.size,
             augment=self.config.data.augment,
+            boxes=self.config.data.crop,
             background=self.data.background,
             generator=self._generators["augment"],
         )
@@ -246,14 +249,14 @@ def draw_inputs(
     images: Tensor,
     index: Tensor,
     *,
+    size: tuple[int, int],
     augment: Augment,
+    boxes: Crop,
     background: Tensor | None,
     generator: Generator,
 ) -> Tensor:
     """The images `index` int64 [B] of padded ones, augmented anew, as the network takes them."""
-    padding = 2 * augment.crop_padding
-    size = (images.shape[2] - padding, images.shape[3] - padding)
-    drawn = augment_batch(images, index, size=size, augment=augment, generator=generator)
+    drawn = augment_batch(images, index, size=size, augment=augment, generator=generator, boxes=boxes)
     return network.inputs(augment.vary(drawn, background=background, generator=generator))
 
 
@@ -286,5 +289,5 @@ def _structure(config: TrialConfig) -> object:
         structure(config.loss),
         structure(mixer := config.mixing.simplest()),
         mixer.has_unmixed_epochs,
-        (config.data.augment, config.data.batches, config.data.unbalanced),
+        (config.data.augment, config.data.crop, config.data.batches, config.data.unbalanced),
     )
