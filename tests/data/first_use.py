@@ -65,4 +65,4 @@ def decode_folder(path, log, barrier, queue):
     imagefolder.decode = logged
     image_cache._load = meet_after_first(image_cache._load, barrier)
     settings = DATASETS["imagefolder"].parse({"path": path, "root": f"{path}/unused"})
-    queue.put(int(load(settings, seed=0, device=DEVICE).train.images.long().sum()))
+    queue.put(int(load(settings, seed=0, device=DEVICE).train.images[:].long().sum()))
