@@ -73,7 +73,7 @@ def decode_folder(path, log, barrier, queue):
     imagefolder.decode = logged
     image_cache._load = meet_after_first(image_cache._load, barrier)
     settings = DATASETS["imagefolder"].parse({"path": path, "root": f"{path}/unused"})
-    queue.put(int(load(settings, seed=0, device=DEVICE).train.images.long().sum()))
+    queue.put(int(load(settings, seed=0, device=DEVICE).train.images[:].long().sum()))
 
 
 def download_svhn(root, log, barrier, queue):
@@ -97,4 +97,4 @@ def download_svhn(root, log, barrier, queue):
     sys.modules["torchvision"] = torchvision
     torchvision_set._found = meet_after_first(torchvision_set._found, barrier)
     data = load(DATASETS["torchvision:svhn"].parse({"root": root}), seed=0, device=DEVICE)
-    queue.put(int(data.train.images.long().sum()))
+    queue.put(int(data.train.images[:].long().sum()))

@@ -9,6 +9,7 @@ import torch
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.data import Dataset, Split, load, load_test, placing
+from tune_mixup.data.ahead import in_parts
 from tune_mixup.data.base import DataFault
 from tune_mixup.data.loading import forget_data
 from tune_mixup.data.residence import Memory, choose, memory_of
@@ -99,14 +100,17 @@ def read(kind=Numbered, **settings):
 
 @pytest.mark.parametrize("kind", [Numbered, WithValidation])
 @pytest.mark.parametrize("validation_fraction", [0.2, 0.0])
-def test_host_and_device_hold_the_same(kind, validation_fraction, tmp_path):
+@pytest.mark.parametrize("crop", [None, (2, 1)])
+def test_host_and_device_hold_the_same(kind, validation_fraction, crop, tmp_path):
     """Where nothing is held out the test split is measured, of which the file, called by the rest, has nothing."""
-    settings = {"root": tmp_path, "validation_fraction": validation_fraction}
+    settings = {"root": tmp_path, "validation_fraction": validation_fraction, "crop": {"size": crop}}
     held, mapped = read(kind, **settings), read(kind, residence="host", **settings)
     for name in ("train", "validation"):
         one, other = held.__dict__[name], mapped.__dict__[name]
         assert isinstance(one.images, torch.Tensor) and isinstance(other.images, Rows)
         assert torch.equal(one.images, other.images[:]) and torch.equal(one.targets, other.targets)
+        assert torch.equal(one.images, torch.cat([part.clone() for part in in_parts(other.images, 7, device=CPU)]))
+    assert held.size == mapped.size == (crop or (3, 3))
     assert torch.equal(held.mean, mapped.mean) and torch.equal(held.std, mapped.std)
     assert held.fingerprint == mapped.fingerprint and held.class_order == mapped.class_order
     assert is_mapped(mapped.train.images.stored)

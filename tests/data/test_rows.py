@@ -29,6 +29,14 @@ def test_rows_are_the_images_of_the_split_in_its_order(stored):
     assert rows.places(torch.tensor([[3], [0]])).tolist() == [[2], [5]]
 
 
+def test_the_middle_is_cut_as_it_is_handed_out(stored):
+    rows = Rows(stored, torch.tensor(INDEX)).cropped((1, 2))
+    assert [*rows.shape] == [4, 2, 1, 2] and rows.stored is stored
+    assert rows[:].tolist() == [stored[i, :, 1:2, 1:3].tolist() for i in INDEX]
+    whole = Rows(stored)
+    assert whole.cropped((3, 4)) is whole
+
+
 def test_all_stored_images_are_not_copied(stored):
     rows = Rows(stored)
     assert len(rows) == 7
