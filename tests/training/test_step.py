@@ -270,20 +270,16 @@ def test_compiled_trials_agree_with_eager_ones_and_compile_once(mode):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("mode", "name"), [("model", "automix"), ("step", "generalized_mixup"), ("step", "comixup")])
-def test_compiled_trials_agree_with_eager_ones_where_not_every_epoch_and_batch_is_mixed(mode, name):
-    """An epoch without mixing, one with the half of its batches mixed, and one without; the first has what is compiled
-    of plain steps, which the last has again."""
+@pytest.mark.parametrize("mode", ["model", "step"])
+def test_compiled_trials_agree_with_eager_ones_where_not_every_epoch_and_batch_is_mixed(mode):
+    """An epoch without mixing, one with the half of its batches mixed, and one without.
+
+    By mixup, whose draws do not go by what the network has done: or else the last digits decide who is mixed with whom.
+    """
     epochs = {"mixing.warmup_epochs": 1, "mixing.cooldown_epochs": 1, "mixing.applied": 0.5, "training.epochs": 3}
     sizes = {"data.num_train": 100, "training.batch_size": 20, "model.width": 2}
-    words = [
-        sys.executable,
-        "-c",
-        COMPILED,
-        mode,
-        json.dumps(SMALL),
-        json.dumps([{"mixing.name": name, **epochs, **sizes}]),
-    ]
+    trials = [{"mixing.name": "mixup", **epochs, **sizes}]
+    words = [sys.executable, "-c", COMPILED, mode, json.dumps(SMALL), json.dumps(trials)]
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout.splitlines()[-1])
