@@ -10,11 +10,14 @@ import pytest
 import torch
 import torchvision
 from made_collections import WRITERS, Draw, emnist, expect_no_checksums, fgvc_aircraft, svhn
+from optuna.distributions import FloatDistribution
 
 from tune_mixup.config import TrialConfig
 from tune_mixup.data import DATASETS, load, load_test
 from tune_mixup.data.torchvision_sets import TORCHVISION
 from tune_mixup.importing import is_import_path
+from tune_mixup.search_space import SearchSpace
+from tune_mixup.sweep_config import plan
 
 CPU = torch.device("cpu")
 SPLIT = {"train": {"split": "train"}, "test": {"split": "test"}}
@@ -194,6 +197,10 @@ def test_bad_images_are_left_out_on_demand(tmp_path, caplog):
     assert torch.equal(train.images, whole.images[[0, 1, 3, 4, 5]])
     assert train.targets.tolist() == [0, 0, 1, 2, 2] and names == ("0", "1", "2")
     assert "1 of 9 items" in caplog.text and "they are left out" in caplog.text
+    for path in tmp_path.rglob("*.ppm"):
+        cut(path)
+    with pytest.raises(ValueError, match="none of the 9 items in .* can be read; bring whole ones"):
+        settings("gtsrb", tmp_path, on_error="skip").read_train()
 
 
 def test_nothing_to_evaluate_on_is_told_before_anything_is_read(tmp_path):
@@ -249,6 +256,8 @@ def test_the_name_is_no_import_path():
     assert not is_import_path("torchvision:svhn") and is_import_path("my_package.parts:Mine")
     config = TrialConfig.from_dotted({"data.name": "torchvision:svhn", "data.size": 16})
     assert TrialConfig.parse(config.model_dump(mode="json")) == config
+    space = SearchSpace(fixed={"data.name": "torchvision:svhn"}, free={"optimizer.lr": FloatDistribution(0.01, 1)})
+    assert plan(space, name="s", metric="val_accuracy").trial({"optimizer.lr": 0.1}).data.name == "torchvision:svhn"
     with pytest.raises(ValueError, match="'torchvision:svnh', which is not known; did you mean torchvision:svhn"):
         TrialConfig.from_dotted({"data.name": "torchvision:svnh"})
 

@@ -124,11 +124,11 @@ class ImageSet(Dataset, ABC):
         bad = {labelled.names[i]: why for i, why in decoded.bad.items()}
         self.refuse(bad, len(labelled.names))
         kept = [*decoded.digests]
+        _check_classes(labelled, kept, self.entries.removesuffix("s"))
         if not kept:
             raise ValueError(
                 f"none of the {len(labelled.names):,} {self.entries} in {self.place} can be read; bring whole ones"
             )
-        _check_classes(labelled, kept, self.entries.removesuffix("s"))
         targets = torch.tensor([labelled.targets[i] for i in kept], dtype=torch.int64)
         places = self._places(labelled, kept, targets)
         parts = {part: Split(decoded.images[chosen], targets[chosen]) for part, chosen in places.items()}

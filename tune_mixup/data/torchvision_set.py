@@ -177,7 +177,7 @@ class TorchvisionSet(ImageSet, ABC):
         labelled = Labelled(
             class_names=class_names,
             names=names,
-            keys=[f"{part}/{class_names[target]}" for part, target in zip(parts, targets, strict=True)],
+            keys=[f"{part}/{class_names[k]}" if k >= 0 else "" for part, k in zip(parts, targets, strict=True)],
             targets=targets,
             parts=parts,
             unsplit=len(opened) == 1,
