@@ -253,6 +253,23 @@ def outside_metrics(monkeypatch):
     monkeypatch.setitem(sys.modules, "outside_metrics", module)
 
 
+def test_what_came_later_is_as_before_at_its_default_unless_it_has_another_name_now():
+    class Horse(Part):
+        came_later = frozenset({"tail", "mane"})
+        renamed = {"mane": "hair"}
+        name: Literal["horse"] = "horse"
+        tail: int = 1
+        mane: int = 1
+
+    class Pony(Horse):
+        came_later = frozenset({"size"})
+        name: Literal["pony"] = "pony"
+        size: int = 1
+
+    assert Horse().as_before == {"tail"} and Pony().as_before == {"tail", "size"}
+    assert Pony(tail=2).as_before == {"size"} and Horse(mane=2).as_before == {"tail"}
+
+
 def test_metrics_are_measured_together(outside_metrics):
     import torch
 

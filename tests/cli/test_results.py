@@ -260,6 +260,8 @@ def test_finals_that_were_cut_short_are_marked_everywhere(command, start_sweep, 
     note = json.loads((tmp_path / "best.json").read_text())["note"]
     assert "validation splits" in note and note.endswith(words)
     finalist(record, 0, 1, [0.5])
+    assert command("leaderboard", "gm") == 0
+    assert "t0000 has 1, t0001 has 3, t0002 has 1." in " ".join(command.out.split())
     finalist(record, 0, 2, [0.5])
     finalist(record, 2, 2, [0.5])
     for verb in (["leaderboard", "gm"], ["explain", "gm", "--finalists"]):

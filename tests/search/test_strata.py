@@ -38,6 +38,14 @@ def test_a_sweep_over_the_strength_falls_into_thirds():
     assert strata.name(config.trial({"mixing.alpha": 4.0})) == "strong mixing"
 
 
+def test_each_trial_has_its_own_group_however_often_it_is_asked_for():
+    config = plan(space=space_of(FloatDistribution(0.05, 4.0, log=True)))
+    seats, trials = Seats(config), [config.trial({"mixing.alpha": alpha}) for alpha in (4.0, 0.05, 4.0, 0.6)]
+    for _ in range(2):
+        groups = [seats.of(number, trial).group for number, trial in enumerate(trials)]
+        assert groups == ["strong mixing", "weak mixing", "strong mixing", "medium mixing"]
+
+
 def test_the_cut_points_come_from_the_configuration_alone():
     config = plan(space=space_of(FloatDistribution(0.05, 4.0, log=True)))
     assert Strata.of(config) == Strata.of(config.replace(trials=99, sampler="random"))
