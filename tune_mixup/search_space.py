@@ -10,15 +10,9 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import (
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from tune_mixup.bundles import Bundles, check_bundles, fixed_in, meant
 from tune_mixup.conditions import (
     Alternative,
     Condition,
@@ -56,6 +50,7 @@ class SearchSpace(Schema):
 
     Raises ValueError for a key that is both fixed and free, a condition whose parameter or parent is not in the
     space, a parent that cannot take the required value, and a baseline outside the space or against a constraint.
+    Also for bundles that are not those of a free parameter's choices, or that give what is fixed or free.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -64,6 +59,8 @@ class SearchSpace(Schema):
     """The same for every trial: dotted key -> value."""
     free: dict[str, Distribution]
     """Searched: dotted key -> Optuna distribution, or `LogSteps`."""
+    bundles: Bundles = {}
+    """Free parameter -> its choice -> the settings, by dotted key, that the choice stands for: it is none itself."""
     baselines: Annotated[tuple[dict[str, Plain], ...], Field(strict=False), BeforeValidator(several)] = ()
     """Points that run first, so that every sweep holds its own reference."""
     conditions: dict[str, Condition] = {}
@@ -105,6 +102,7 @@ class SearchSpace(Schema):
         for key in self.free:
             if key in fixed:
                 raise ValueError(f"{key} is both fixed and free; keep one of the two")
+        check_bundles(self.bundles, self.free, fixed)
         for key, condition in self.conditions.items():
             if key not in self.free:
                 raise ValueError(f"conditions name {key}, which is not free{suggest(key, list(self.free))}")
@@ -160,7 +158,7 @@ class SearchSpace(Schema):
         """
         if not self.constraints:
             return None
-        settings = {**self.assumed, **flatten(self.fixed), **point}
+        settings = {**self.assumed, **flatten(self.fixed), **self.meant(point)}
         return next((str(one) for one in self.constraints if not one.holds(settings)), None)
 
     def allows(self, point: Mapping[str, Any]) -> bool:
@@ -180,6 +178,10 @@ class SearchSpace(Schema):
             if self.exists(key, point):
                 point[key] = choose(key, self.free[key])
         return point
+
+    def meant(self, point: Mapping[str, Any]) -> Params:
+        """The settings of a trial that a point stands for: itself, with those of a bundle for the bundle's name."""
+        return meant(self.bundles, point)
 
     def as_recorded(self, point: Mapping[str, Any]) -> Params:
         """The point with each value as its range has it; what is outside of the space stays as it is."""
@@ -214,7 +216,8 @@ class SearchSpace(Schema):
         Baselines lose the key; those that the setting contradicts, or a constraint with it, are left out.
         """
         settings = _as_recorded(plain_by_key(flatten(settings)), self.free)
-        fixed = {**flatten(self.fixed), **settings}
+        bundled, bundles = fixed_in(self.bundles, settings)
+        fixed = {**flatten(self.fixed), **bundled}
         free, conditions = {}, {}
         for key in self.order():
             if key in settings:
@@ -237,6 +240,7 @@ class SearchSpace(Schema):
             fixed=fixed,
             free={key: distribution for key, distribution in self.free.items() if key in free},
             baselines=(),
+            bundles=bundles,
             conditions={key: conditions[key] for key in self.conditions if key in conditions},
         )
         baselines = [
