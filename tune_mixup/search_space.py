@@ -49,8 +49,8 @@ class SearchSpace(Schema):
     """A search space over dotted keys of a `TrialConfig`.
 
     Raises ValueError for a key that is both fixed and free, a condition whose parameter or parent is not in the
-    space, a parent that cannot take the required value, and a baseline outside the space or against a constraint.
-    Also for bundles that are not those of a free parameter's choices, or that give what is fixed or free.
+    space, a parent that cannot take the required value, bundles that fit no free parameter's choices, and a baseline
+    outside the space or against a constraint.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -60,7 +60,7 @@ class SearchSpace(Schema):
     free: dict[str, Distribution]
     """Searched: dotted key -> Optuna distribution, or `LogSteps`."""
     bundles: Bundles = {}
-    """Free parameter -> its choice -> the settings, by dotted key, that the choice stands for: it is none itself."""
+    """Free parameter, itself no setting -> its choice -> the settings, by dotted key, that the choice stands for."""
     baselines: Annotated[tuple[dict[str, Plain], ...], Field(strict=False), BeforeValidator(several)] = ()
     """Points that run first, so that every sweep holds its own reference."""
     conditions: dict[str, Condition] = {}
@@ -152,10 +152,7 @@ class SearchSpace(Schema):
         return holds(condition, {**flatten(self.fixed), **_as_recorded(asked, self.free)})
 
     def broken(self, point: Mapping[str, Any]) -> str | None:
-        """The first constraint that a point does not satisfy, in words; None where all hold.
-
-        Raises ValueError in one line where a constraint can't be looked at.
-        """
+        """The first constraint that a point breaks, in words; or None. Raises ValueError where one can't be looked at."""
         if not self.constraints:
             return None
         settings = {**self.assumed, **flatten(self.fixed), **self.meant(point)}
@@ -180,7 +177,7 @@ class SearchSpace(Schema):
         return point
 
     def meant(self, point: Mapping[str, Any]) -> Params:
-        """The settings of a trial that a point stands for: itself, with those of a bundle for the bundle's name."""
+        """The point with what its choices of bundles stand for in their place."""
         return meant(self.bundles, point)
 
     def as_recorded(self, point: Mapping[str, Any]) -> Params:
