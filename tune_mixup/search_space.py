@@ -152,7 +152,7 @@ class SearchSpace(Schema):
         return holds(condition, {**flatten(self.fixed), **_as_recorded(asked, self.free)})
 
     def broken(self, point: Mapping[str, Any]) -> str | None:
-        """The first constraint that a point breaks, in words; or None. Raises ValueError where one can't be looked at."""
+        """The first constraint that a point breaks, or None. Raises ValueError where one can't be looked at."""
         if not self.constraints:
             return None
         settings = {**self.assumed, **flatten(self.fixed), **self.meant(point)}

@@ -24,9 +24,9 @@ def test_a_study_counts_the_runs_of_each_arm_up_to_its_end():
 
 
 def test_a_few_studies_come_out_as_they_must():
-    found = measure(studies=12, looks=(4, 8))
+    found = measure(studies=6, looks=(4, 8))
     rows = {row["measurement"]: row for row in found["rows"]}
     assert rows["runs used of the fixed design's: five arms like the reference"]["ours"] < 90
     assert rows["arms found that differ: all five differ by 2 SD"]["other"] > 70
     for pairs in (8, 20):
-        assert rows[f"95 % paired t intervals of {pairs} pairs that hold the difference"]["ours"] > 70
+        assert rows[f"95 % paired t intervals of {pairs} pairs that hold the difference"]["ours"] > 60
