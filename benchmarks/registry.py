@@ -211,6 +211,12 @@ CELLS: dict[str, Cell] = {
         by_default=False,
         headlines=("12 trials of 9 epochs on 10,000 Fashion-MNIST images, epochs trained",),
     ),
+    "ablation_studies": Cell(
+        "ablations with planted effects: coverage, error, power, and what looks save against a fixed number of seeds",
+        about_s=600,
+        module="ablation_studies",
+        by_default=False,
+    ),
     "gpu_lean": Cell(
         "captured steps on a GPU against eager ones, and what each rung of the fast path brings",
         about_s=460,

@@ -357,6 +357,8 @@ def test_an_installed_package_has_its_spaces_inside(tmp_path):
     names = zipfile.ZipFile(wheel).namelist()
     expected = {f"tune_mixup/search_spaces/{file.name}" for file in (root / "search_spaces").glob("*.py")}
     assert {name for name in names if "search_spaces/" in name} == expected
+    plans = {f"tune_mixup/ablations/{file.name}" for file in (root / "ablations").glob("*.yaml")}
+    assert {name for name in names if "ablations/" in name} == plans != set()
     zipfile.ZipFile(wheel).extractall(tmp_path / "site-packages")
     write(tmp_path / "project/search_spaces/mixup.py", "raise RuntimeError('the wrong mixup')")
     code = (

@@ -10,15 +10,9 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import (
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from tune_mixup.bundles import Bundles, check_bundles, fixed_in, meant
 from tune_mixup.conditions import (
     Alternative,
     Condition,
@@ -55,7 +49,8 @@ class SearchSpace(Schema):
     """A search space over dotted keys of a `TrialConfig`.
 
     Raises ValueError for a key that is both fixed and free, a condition whose parameter or parent is not in the
-    space, a parent that cannot take the required value, and a baseline outside the space or against a constraint.
+    space, a parent that cannot take the required value, bundles that fit no free parameter's choices, and a baseline
+    outside the space or against a constraint.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -64,6 +59,8 @@ class SearchSpace(Schema):
     """The same for every trial: dotted key -> value."""
     free: dict[str, Distribution]
     """Searched: dotted key -> Optuna distribution, or `LogSteps`."""
+    bundles: Bundles = {}
+    """Free parameter, itself no setting -> its choice -> the settings, by dotted key, that the choice stands for."""
     baselines: Annotated[tuple[dict[str, Plain], ...], Field(strict=False), BeforeValidator(several)] = ()
     """Points that run first, so that every sweep holds its own reference."""
     conditions: dict[str, Condition] = {}
@@ -105,6 +102,7 @@ class SearchSpace(Schema):
         for key in self.free:
             if key in fixed:
                 raise ValueError(f"{key} is both fixed and free; keep one of the two")
+        check_bundles(self.bundles, self.free, fixed)
         for key, condition in self.conditions.items():
             if key not in self.free:
                 raise ValueError(f"conditions name {key}, which is not free{suggest(key, list(self.free))}")
@@ -154,13 +152,10 @@ class SearchSpace(Schema):
         return holds(condition, {**flatten(self.fixed), **_as_recorded(asked, self.free)})
 
     def broken(self, point: Mapping[str, Any]) -> str | None:
-        """The first constraint that a point does not satisfy, in words; None where all hold.
-
-        Raises ValueError in one line where a constraint can't be looked at.
-        """
+        """The first constraint that a point breaks, or None. Raises ValueError where one can't be looked at."""
         if not self.constraints:
             return None
-        settings = {**self.assumed, **flatten(self.fixed), **point}
+        settings = {**self.assumed, **flatten(self.fixed), **self.meant(point)}
         return next((str(one) for one in self.constraints if not one.holds(settings)), None)
 
     def allows(self, point: Mapping[str, Any]) -> bool:
@@ -180,6 +175,10 @@ class SearchSpace(Schema):
             if self.exists(key, point):
                 point[key] = choose(key, self.free[key])
         return point
+
+    def meant(self, point: Mapping[str, Any]) -> Params:
+        """The point with what its choices of bundles stand for in their place."""
+        return meant(self.bundles, point)
 
     def as_recorded(self, point: Mapping[str, Any]) -> Params:
         """The point with each value as its range has it; what is outside of the space stays as it is."""
@@ -214,7 +213,8 @@ class SearchSpace(Schema):
         Baselines lose the key; those that the setting contradicts, or a constraint with it, are left out.
         """
         settings = _as_recorded(plain_by_key(flatten(settings)), self.free)
-        fixed = {**flatten(self.fixed), **settings}
+        bundled, bundles = fixed_in(self.bundles, settings)
+        fixed = {**flatten(self.fixed), **bundled}
         free, conditions = {}, {}
         for key in self.order():
             if key in settings:
@@ -237,6 +237,7 @@ class SearchSpace(Schema):
             fixed=fixed,
             free={key: distribution for key, distribution in self.free.items() if key in free},
             baselines=(),
+            bundles=bundles,
             conditions={key: conditions[key] for key in self.conditions if key in conditions},
         )
         baselines = [

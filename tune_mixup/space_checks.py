@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from optuna.distributions import CategoricalDistribution, IntDistribution
 
+from tune_mixup.bundles import given
 from tune_mixup.config import TrialConfig
 from tune_mixup.distributions import in_study, in_words, size
 from tune_mixup.metrics import Direction, directions, read_paths, with_outside
@@ -39,7 +40,7 @@ class Invalid(NamedTuple):
 
 def trial_at(space: SearchSpace, point: Params, *, seed: int = 0) -> TrialConfig:
     """The configuration at a point of the space. Raises ValueError naming each bad key."""
-    return TrialConfig.from_dotted({"seed": seed}, space.fixed, point)
+    return TrialConfig.from_dotted({"seed": seed}, space.fixed, space.meant(point))
 
 
 def invalid_points(space: SearchSpace, *, seed: int = 0) -> Invalid:
@@ -119,8 +120,8 @@ def check_ranges(space: SearchSpace) -> None:
 
 def check_data_named(space: SearchSpace) -> None:
     """Raise ValueError for a space that leaves open what is trained on; nobody means to search on the default."""
-    fixed = flatten(space.fixed)
-    if not any(key in fixed or key in space.free for key in ("data", "data.name")):
+    known = {*flatten(space.fixed), *space.free, *given(space.bundles)}
+    if not known & {"data", "data.name"}:
         raise ValueError(
             "data.name: the space names no data; add it to the space, or give --set data.name=NAME (digits is small)"
         )

@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal, Self, Unpack
 from pydantic import ByteSize, Field, model_validator
 from typing_extensions import override
 
+from tune_mixup.ablation import ARM, Ablation
 from tune_mixup.amounts import Amount, Seconds, check_resources
 from tune_mixup.config import TrialConfig
-from tune_mixup.distributions import size
+from tune_mixup.distributions import choices, size
 from tune_mixup.faults import shown
 from tune_mixup.importing import import_paths, imported, is_import_path
 from tune_mixup.metrics import METRICS, Direction, directions, outside_name
@@ -96,6 +97,8 @@ class SweepConfig(Parts):
         parts = Parts.parse({key: given.pop(key) for key in Parts.model_fields if key in given})
         return super(Parts, cls).parse({**given, **dict(parts)})
 
+    ablation: Ablation | None = None
+    """How its arms are compared where the sweep is an ablation."""
     data: dict[str, str] = {}
     """The content that trials train on: `Dataset.source()` -> fingerprint, noted when the sweep begins."""
     modules: Annotated[tuple[str, ...], Field(strict=False)] = ()
@@ -143,6 +146,9 @@ class SweepConfig(Parts):
         except ValueError as error:
             raise ValueError(f"sweep.finalists.{error}") from None
         check_resources(self.cpus_per_trial, self.gpus_per_trial, gpu_hours=self.gpu_hours)
+        if self.ablation is not None:
+            arms, seeds = (choices(self.space.free[key]) or () for key in (ARM, "seed"))
+            self.ablation.check(arms, seeds=len(seeds), trials=self.trials)
         return self
 
     def _settings(self) -> int | None:
@@ -270,7 +276,7 @@ def plan(
         fixed.setdefault("training.epochs", max_epochs)
         defaults = {key: value for key, value in loaded.defaults.items() if key != "max_epochs"}
         loaded = loaded.replace(defaults=defaults)  # it is fixed now
-    for key in ("space", "modules", "data"):
+    for key in ("space", "modules", "data", "ablation"):
         if key in given:
             raise ValueError(f"sweep.{key}: there is no such setting; a sweep's {key} is what it was started with")
     loaded = loaded.fix(fixed)

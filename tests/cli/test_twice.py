@@ -35,7 +35,7 @@ NO_SETTING = {
     "--set", "--help", "--json", "--all", "--samples", "--root", "--address", "--from", "--space", "--config", "--rank",
     "--threads", "--out", "--top", "--format", "--to", "--force", "--order", "--seeds", "--mixers", "--examples",
     "--seconds", "--port", "--watch", "--trial", "--follow", "--yes", "--wide", "--columns", "--until-sure",
-    "--error", "--margin", "--by", "--finalists",
+    "--error", "--margin", "--by", "--finalists", "--plan",
 }  # fmt: skip
 """Options of the command itself: what it reads, where it writes, how it shows."""
 VALUES = {
@@ -51,6 +51,7 @@ START = {
     "gallery": ["gallery", "--to", "a.png"],
     "bench": ["bench"],
     "evaluate": ["evaluate", "quickstart"],
+    "ablate": ["ablate", "generalized_mixup"],
 }
 """How the verbs begin that have `--set`."""
 

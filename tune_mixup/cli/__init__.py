@@ -13,6 +13,7 @@ import typer
 
 from tune_mixup import __version__
 from tune_mixup.cli import overview
+from tune_mixup.cli.ablate import ablate
 from tune_mixup.cli.bench import bench
 from tune_mixup.cli.check import check
 from tune_mixup.cli.completion import answer_shells, completion
@@ -34,6 +35,7 @@ VERBS: dict[Callable[..., None], str] = {
     train: "tune-mixup train --space mixup --set data.name=cifar10 --out runs/one",
     sweep: "tune-mixup sweep generalized_mixup --name gm --trials 64 --gpus-per-trial 0.25",
     resume: "tune-mixup resume gm --trials 128",
+    ablate: "tune-mixup ablate generalized_mixup --plan",
     overview.list: "tune-mixup list",
     overview.status: "tune-mixup status gm --watch",
     logs: "tune-mixup logs gm --trial t0012",

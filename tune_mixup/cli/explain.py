@@ -53,9 +53,17 @@ def explain(
         found, lines = explain_finals(record), _finals
     else:
         found, lines = (explain_sweep(record), _sweep) if number is None else (explain_trial(record, number), _trial)
+    compared = None
+    if lines is _sweep and record.folder.config().get("ablation") is not None:
+        from tune_mixup.analysis.ablation import compare
+
+        compared = compare(record)
     if as_json:
-        print(json.dumps(found, indent=2, allow_nan=False))
+        ablation = {} if compared is None else {"ablation": compared.plain()}
+        print(json.dumps({**found, **ablation}, indent=2, allow_nan=False))
         return
+    for line in (*compared.lines(width), "") if compared is not None else ():
+        print(line)
     for line in lines(found, width):
         print(filled(line, width))
 
@@ -70,6 +78,8 @@ def _sweep(found: Mapping[str, Any], width: int | None) -> Iterator[str]:
         yield f"  {stratum['name']}: {limit}"
     if found["strata_checked"] is not None:
         yield f"  {_checked(found['strata_checked'])}"
+    for look in found["looks"]:
+        yield f"  {look['arm']} after {look['seeds']} seeds: {look['verdict']}; {look['why']}"
     for longer in found["longer_grace"]:
         yield f"  from {trial_name(longer['from_trial'])} on {longer['why']}"
     for state, title in (("PRUNED", "Stopped"), ("FAIL", "Failed")):

@@ -55,13 +55,13 @@ def sweep(
     warm_start = None if from_ is None else sweep_path(from_, root)
     try:
         with display(as_json) as listener:
-            driver = _driver()
+            cluster = driver()
             config = _planned(space, settings, options)
-            with _resumable(root / config.name):
-                found = driver.start(config, root=root, address=address, warm_start=warm_start, listener=listener)
+            with resumable(root / config.name):
+                found = cluster.start(config, root=root, address=address, warm_start=warm_start, listener=listener)
     except KeyboardInterrupt:
         raise Interrupted("interrupted before the sweep began; nothing was written") from None
-    _show_result(found.record, as_json)
+    show_result(found.record, as_json)
 
 
 @taking(Promise)
@@ -75,13 +75,13 @@ def resume(
 ) -> None:
     """Go on with a sweep that was interrupted, or add trials to it; no finished trial runs again."""
     path = sweep_path(name, root)
-    with _resumable(path), display(as_json) as listener:
-        found = _driver().resume(path, address=address, listener=listener, **options)
-    _show_result(found.record, as_json)
+    with resumable(path), display(as_json) as listener:
+        found = driver().resume(path, address=address, listener=listener, **options)
+    show_result(found.record, as_json)
 
 
 @doing("loading torch and Ray")
-def _driver() -> ModuleType:
+def driver() -> ModuleType:
     """What runs sweeps; it takes seconds to load, so that the display is there before."""
     from tune_mixup.cluster import sweep
 
@@ -97,7 +97,7 @@ def _planned(space: str, settings: dict[str, Any], options: Options) -> "SweepCo
 
 
 @contextlib.contextmanager
-def _resumable(path: Path) -> Iterator[None]:
+def resumable(path: Path) -> Iterator[None]:
     """Say of an interrupt how to go on with the sweep in `path`, if it has begun."""
     try:
         yield
@@ -107,8 +107,12 @@ def _resumable(path: Path) -> Iterator[None]:
         raise Interrupted(f"interrupted; go on with `{command_for('resume', path)}`") from None
 
 
-def _show_result(record: "SweepRecord", as_json: bool) -> None:
-    """Print the best trials and what to do next. Raises RuntimeError when every trial failed."""
+def show_result(record: "SweepRecord", as_json: bool) -> None:
+    """Print the best trials, or the arms of an ablation, and what to do next.
+
+    Raises RuntimeError when every trial failed, and where an ablation's gate is shut.
+    """
+    from tune_mixup.analysis.ablation import compare
     from tune_mixup.analysis.board import board as table
     from tune_mixup.analysis.leaderboard import direction, leaderboard, rule
     from tune_mixup.analysis.rendering import rows
@@ -116,6 +120,8 @@ def _show_result(record: "SweepRecord", as_json: bool) -> None:
     board = leaderboard(record, by="trial")
     states = {str(state): int(count) for state, count in board["state"].value_counts().items()}
     best = leaderboard(record, SHOWN)
+    ablated = record.folder.config().get("ablation") is not None and set(states) != {"FAIL"}
+    compared = compare(record) if ablated else None
     if as_json:
         end = {
             "event": "end",
@@ -126,12 +132,16 @@ def _show_result(record: "SweepRecord", as_json: bool) -> None:
             "states": states,
             "rule": rule(record),
             "leaderboard": rows(best),
+            **({} if compared is None else {"ablation": compared.plain()}),
         }
         print(json.dumps(end, allow_nan=False), flush=True)
     else:
         counts = ", ".join(f"{count} {state}" for state, count in states.items())
         print(f"\n{record.name}: {len(board)} trials ({counts}) in {record.path}\n")
-        print(table(record, top=SHOWN, width=screen_width()))
+        if compared is None:
+            print(table(record, top=SHOWN, width=screen_width()))
+        else:
+            print("\n".join(compared.lines(screen_width())))
         print("\nNext:")
         for verb, rest in (
             ("leaderboard", " --top 20"),

@@ -171,6 +171,7 @@ def plan(
         sampler=RandomSearch(),
         stopping=Never(),
         finalists=Finalists(share=0.0),
+        ablation=None,
         time_budget_s=None,
         gpu_hours=None,
     )

@@ -129,8 +129,8 @@ class Decision(Fact):
     """One line."""
     by: str
     """`rung`: a comparison at a rung; `median`: the median rule; `last`: the rule would have stopped it, but no other
-    trial could be COMPLETE; `budget`: one of the sweep's was used up, which no replay repeats; or the word of a rule
-    from outside."""
+    trial could be COMPLETE; `budget`: one of the sweep's was used up, which no replay repeats; `look`: its arm of an
+    ablation was decided before it had begun; or the word of a rule from outside."""
     rung: int | None = None
     """The rung's epoch; None for what was not decided at a rung, as for the fields below."""
     value: float | None = None
@@ -218,6 +218,26 @@ class FinalRound(Fact):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ArmLook(Fact):
+    """What a look at an ablation has come to for one of the arms that were not decided before."""
+
+    arm: str
+    seeds: int
+    """Of the look: all trainings on the first so many seeds had ended."""
+    verdict: Literal["open", "different", "futile", "failed", "done"]
+    """open: it goes on; different: from the reference, at the error that was allowed; futile: going on would hardly
+    show a difference; failed: all its trainings; done: the reference, once all others are decided."""
+    t: float | None = None
+    """The paired t value; None where it was not looked at, since a training had failed or nothing varies."""
+    bound: float | None = None
+    """What it had to reach; None where the look spends no error."""
+    level: float | None = None
+    """The two-sided error of this comparison over all looks, after Holm."""
+    why: str
+    """One line."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SweepFacts(Fact):
     """What the study notes of the whole sweep."""
 
@@ -233,10 +253,13 @@ class SweepFacts(Fact):
     """The largest seed that this other sweep had used, or one that it had begun with in its turn."""
     finals: tuple[FinalRound, ...] = ()
     """When the search was over, oldest first; more than one where the sweep was extended."""
+    looks: tuple[ArmLook, ...] = ()
+    """What the looks at an ablation's arms came to, oldest first."""
 
     @classmethod
     @override
     def parse(cls, values: Mapping[str, Any]) -> "SweepFacts":
         grace = [LongerGrace.parse(one) for one in values.get("grace", ())]
         finals = [FinalRound.parse(one) for one in values.get("finals", ())]
-        return super().parse({**values, "grace": grace, "finals": finals})
+        looks = [ArmLook.parse(one) for one in values.get("looks", ())]
+        return super().parse({**values, "grace": grace, "finals": finals, "looks": looks})

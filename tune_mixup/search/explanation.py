@@ -56,6 +56,7 @@ def explain_sweep(record: SweepRecord) -> dict[str, Any]:
         else [{"name": name, "up_to": cut} for name, cut in zip(NAMES[len(cuts)], cuts, strict=True)],
         "strata_checked": None if seats.strata.whole else rise(curves)._asdict(),
         "warm_start": record.study.sweep_facts().warm_start or "",
+        "looks": [one.plain() for one in record.study.sweep_facts().looks],
         "longer_grace": [one.plain() for one in record.study.sweep_facts().grace],
         "trials": trials,
         "share_spared": config.stopping.share_spared,

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 LOOKS = (3, 5, 8, 12, 20, 32, 50, 85)
+"""Of a race."""
 REPLICATES = 1_000_000
 FEWEST = 50
 """A look whose boundary fewer of the simulated series cross spends nothing; a later one spends it."""
@@ -23,9 +24,9 @@ POWER = 0.8
 _NORMAL = NormalDist()
 
 
-def looks_up_to(most: int) -> tuple[int, ...]:
-    """After how many seeds the race is looked at when `most` is the largest number; the last look is then."""
-    return (*(seeds for seeds in LOOKS if seeds < most), most)
+def looks_up_to(most: int, looks: Sequence[int] = LOOKS) -> tuple[int, ...]:
+    """After which of the numbers of seeds is looked when `most` is the largest one; the last look is then."""
+    return (*(seeds for seeds in looks if seeds < most), most)
 
 
 @cache

@@ -15,6 +15,7 @@ from tune_mixup.record.study import facts_of
 from tune_mixup.record.sweep_record import SweepRecord
 from tune_mixup.record.trial_folder import Epoch
 from tune_mixup.record.uncollected import uncollected
+from tune_mixup.search.arms import Arms
 from tune_mixup.search.asking import Asking
 from tune_mixup.search.deciding import Deciding
 from tune_mixup.search.endings import fault_of, is_at_end, outcome_of
@@ -70,6 +71,7 @@ class Session:
         self.deciding = Deciding(record, config, self.asking, self._tally)
         self._standing = Standing(record.name, config, self._tally, self.ledger)
         self.finals = Finals(record, config, self._standing)
+        self.arms = Arms(record, config)
         self.queue: deque[int] = deque()
         """Trials that were begun and are to go on."""
 
@@ -86,6 +88,8 @@ class Session:
             return self._begin(self.queue.popleft())
         while self.ledger.used_up() is None and self.finals.is_searching():
             number = self._tally.begun() + self._imported
+            if self._waits_for_a_look(number):
+                return None
             longer = self.deciding.lengthen_grace(number)
             valid = self.asking.ask(number)
             self._note(number)
@@ -149,6 +153,7 @@ class Session:
         learnt = self.deciding.ended(trial, facts_of(trial))
         news = f"; {words}" if learnt and (words := self.deciding.control.words()) else ""
         self.tell(f"{trial_name(number)} {outcome.state.name}: {outcome.reason}{news}")
+        self.arms.finish()
 
     def end(self, number: int, row: Epoch | None, ending: Ending, *, interrupted: bool = False) -> None:
         """Record what a trial's run ended by, or queue the trial again. `row` is its last report, if there was one.
@@ -229,6 +234,7 @@ class Session:
             self.deciding.decide(number, epoch, value)
         for trial in unfinished:
             self._take_up(trial)
+        self.arms.finish()
 
     def _take_up(self, trial: FrozenTrial) -> None:
         """Bring an unfinished trial's record up to what its folder knows, then end it or queue it again."""
@@ -254,12 +260,24 @@ class Session:
         return Begin(number, self._config(number), self.shares.take(number), self.record.study.heard(number))
 
     def _serve(self, number: int) -> bool:
-        """End a trial whose setting was trained before with what that brought; False where nothing is to be served."""
-        if (outcome := serve(self.record, number, self._config(number))) is None:
+        """End a trial that needs no training, since its setting was trained before, or its arm of an ablation decided.
+
+        False where it is to be trained.
+        """
+        outcome = serve(self.record, number, self._config(number)) or self.arms.spare(number)
+        if outcome is None:
             return False
         self._note(number)
         self.tell(f"{trial_name(number)} {outcome.state.name}: {outcome.reason}")
+        self.arms.finish()
         return True
+
+    def _waits_for_a_look(self, number: int) -> bool:
+        before = self.arms.words()
+        waits = self.arms.must_wait(number)
+        if (words := self.arms.words()) != before:
+            self.tell(words)
+        return waits
 
     def _tell_invalid(self, number: int) -> None:
         self.tell(f"{trial_name(number)} FAIL: {self.record.study.facts(number).reason}")
