@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -65,6 +65,10 @@ class Training(Schema):
                 f"compile is {self.compile} and precision fp16, whose loss scale the host adjusts; use bf16"
             )
         return self
+
+    def is_evaluated(self, epoch: int, *, rungs: Sequence[int]) -> bool:
+        """Whether some value is taken from `epoch`, from 1: one of a rung, the last one, or one of their medians."""
+        return self.eval == "epochs" or any(rung - self.median_epochs < epoch <= rung for rung in rungs)
 
 
 class TrialConfig(Schema):

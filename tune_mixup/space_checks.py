@@ -192,3 +192,15 @@ def _fault(space: SearchSpace, point: Mapping[str, Any]) -> str | None:
     except ValueError as error:
         return " ".join(str(error).split())
     return None
+
+
+def without_max_epochs(space: SearchSpace, max_epochs: int, file: str) -> SearchSpace:
+    """The space without `max_epochs` among its defaults, for the trials' epochs are to be fixed at that.
+
+    Raises ValueError where the space gives other epochs itself; `file` begins the line.
+    """
+    if {"training.epochs": max_epochs, **flatten(space.fixed), **space.free}["training.epochs"] != max_epochs:
+        raise ValueError(
+            f"{file}the space gives training.epochs, and max_epochs among its defaults; keep one of the two"
+        )
+    return space.replace(defaults={key: value for key, value in space.defaults.items() if key != "max_epochs"})

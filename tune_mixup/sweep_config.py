@@ -16,11 +16,11 @@ from tune_mixup.distributions import choices, size
 from tune_mixup.faults import shown
 from tune_mixup.importing import import_paths, imported, is_import_path
 from tune_mixup.metrics import METRICS, Direction, directions, outside_name
-from tune_mixup.options import Options, said
+from tune_mixup.options import Options
 from tune_mixup.outside import importing_from, module_files, module_folders
 from tune_mixup.plain_values import plain_by_key
 from tune_mixup.record.names import check_name
-from tune_mixup.schema import Schema, flatten, nest, suggest
+from tune_mixup.schema import flatten, nest, suggest
 from tune_mixup.search_space import Params, SearchSpace
 from tune_mixup.space_checks import (
     Invalid,
@@ -33,10 +33,20 @@ from tune_mixup.space_checks import (
     objectives,
     trial_at,
     with_assumed,
+    without_max_epochs,
 )
 from tune_mixup.space_files import load_space
 from tune_mixup.stopping.base import Objective, StoppingRule
-from tune_mixup.sweep_parts import FLAT, Parts, checked_defaults, grouped, naming_defaults, over_defaults, together
+from tune_mixup.sweep_parts import (
+    FLAT,
+    Parts,
+    checked_defaults,
+    grouped,
+    naming_defaults,
+    over_defaults,
+    plain_numbers,
+    together,
+)
 
 OBJECTIVES = directions(METRICS)
 """What a sweep can optimise -> maximize or minimize; `_median` is over the last `training.median_epochs` epochs."""
@@ -134,9 +144,7 @@ class SweepConfig(Parts):
     def _checked(self) -> Self:
         check_name(self.name)
         if self.metric not in (known := objectives(self.space)):
-            raise ValueError(
-                f"metric: got {shown(self.metric)}, which is not reported{suggest(self.metric, list(known))}"
-            )
+            raise ValueError(f"metric: got {shown(self.metric)}, which is not reported{suggest(self.metric, [*known])}")
         try:
             self.stopping.check(self.objective)
         except ValueError as error:
@@ -153,7 +161,7 @@ class SweepConfig(Parts):
 
     def _settings(self) -> int | None:
         """How many settings the space has, seeds apart, or a few more; None where some parameter is continuous."""
-        sizes = [size(distribution) for key, distribution in self.space.free.items() if key != "seed"]
+        sizes = [size(held) for key, held in self.space.free.items() if key != "seed"]
         return None if None in sizes else math.prod(each or 0 for each in sizes)
 
     @property
@@ -216,11 +224,9 @@ class SweepConfig(Parts):
                 f"the end, but {self.stopping.name} stops most of them before; take tpe, or --scheduler none"
             )
         self.finalists.check_wanted(trials=self.trials, finite=self.sampler.finite)
-        for point in itertools.chain(self.space.baselines, self.space.corners()):
+        grid = self.space.grid() if self.sampler.finite else ()
+        for point in itertools.chain(self.space.baselines, self.space.corners(), grid):
             self._check_trial(self.trial(point))
-        if self.sampler.finite:
-            for point in self.space.grid():
-                self._check_trial(self.trial(point))
         return self
 
     def _check_trial(self, trial: TrialConfig) -> None:
@@ -263,19 +269,14 @@ def plan(
     """
     loaded = space if isinstance(space, SearchSpace) else load_space(space)
     named = {} if isinstance(space, SearchSpace) else {"name": Path(space).stem}
-    given, fixed = together(_plain_numbers(options), plain_by_key(flatten(settings or {})))
+    given, fixed = together(plain_numbers(options), plain_by_key(flatten(settings or {})))
     file = "" if isinstance(space, SearchSpace) else f"{space}: "
     usual = checked_defaults(loaded.defaults, SweepConfig.model_fields, file)
     assumed = nest(usual).keys() - nest(given).keys()
     given = over_defaults(given, {**named, **usual})
     if (max_epochs := given.pop("max_epochs", None)) is not None:  # a space's default
-        if {"training.epochs": max_epochs, **flatten(loaded.fixed), **loaded.free}["training.epochs"] != max_epochs:
-            raise ValueError(
-                f"{file}the space gives training.epochs, and max_epochs among its defaults; keep one of the two"
-            )
+        loaded = without_max_epochs(loaded, max_epochs, file)
         fixed.setdefault("training.epochs", max_epochs)
-        defaults = {key: value for key, value in loaded.defaults.items() if key != "max_epochs"}
-        loaded = loaded.replace(defaults=defaults)  # it is fixed now
     for key in ("space", "modules", "data", "ablation"):
         if key in given:
             raise ValueError(f"sweep.{key}: there is no such setting; a sweep's {key} is what it was started with")
@@ -296,10 +297,3 @@ def plan(
             "you want (--trials N), or train it once with `tune-mixup train`"
         )
     return config.replace(modules=tuple(module_files(config.model_dump(mode="json"))))
-
-
-def _plain_numbers(options: Mapping[str, Any]) -> dict[str, Any]:
-    """What the options say, NumPy's numbers as Python's; objects for parts stay what they are."""
-    given = said(options)
-    objects = {key: value for key, value in given.items() if isinstance(value, Schema)}
-    return {**plain_by_key({key: value for key, value in given.items() if key not in objects}), **objects}

@@ -8,7 +8,9 @@ from typing_extensions import override
 from tune_mixup.config import Training
 from tune_mixup.faults import no_such_setting
 from tune_mixup.finalists import Finalists
+from tune_mixup.options import said
 from tune_mixup.parts import Part
+from tune_mixup.plain_values import plain_by_key
 from tune_mixup.samplers import AnySampler
 from tune_mixup.samplers.tpe import Tpe
 from tune_mixup.schema import Schema, flatten, merge, nest
@@ -185,3 +187,10 @@ def grouped(flat: Mapping[str, Any]) -> dict[str, Any]:
         defaults = {FLAT.get(key, key): value for key, value in space["defaults"].items()}
         given["space"] = {**space, "defaults": defaults}
     return given
+
+
+def plain_numbers(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What the options say, NumPy's numbers as Python's; objects for parts stay what they are."""
+    given = said(options)
+    objects = {key: value for key, value in given.items() if isinstance(value, Schema)}
+    return {**plain_by_key({key: value for key, value in given.items() if key not in objects}), **objects}

@@ -132,7 +132,8 @@ class Trainer:
         trained = self._train()
         # The device goes on to validation while the host waits for training alone and prepares the next epoch.
         validation = self.data.validation
-        logits = self.step.network.logits(validation.images) if self._evaluation_due(self.epoch + 1) else None
+        due = self.config.training.is_evaluated(self.epoch + 1, rungs=self.rungs)
+        logits = self.step.network.logits(validation.images) if due else None
         loss, accuracy = trained.means()
         made = generator(self.config.seed, "init", epoch=self.epoch + 2)
         mixer_state = self.step.mixer.end_epoch(trained.mixer_state, epoch=self.epoch, generator=made)
@@ -254,16 +255,9 @@ class Trainer:
             step.network.counts.add(len(batches))
             return HandOver(step, clock, num_images=batches.numel())
 
-    def _evaluation_due(self, epoch: int) -> bool:
-        """Whether some value is taken from epoch `epoch` (from 1): a rung's, the last one, or one of their medians."""
-        training = self.config.training
-        return training.eval == "epochs" or any(rung - training.median_epochs < epoch <= rung for rung in self.rungs)
-
     def _median(self, key: str, newest: float) -> float:
-        recent = [row[key] for row in self.history[-(self.config.training.median_epochs - 1) :] if key in row]
-        if self.config.training.median_epochs == 1:
-            recent = []
-        return statistics.median([*recent, newest])
+        before = self.history[max(0, len(self.history) + 1 - self.config.training.median_epochs) :]
+        return statistics.median([*(row[key] for row in before if key in row), newest])
 
     # The folder
 
