@@ -165,3 +165,15 @@ def test_no_other_sweep_has_arms(tmp_path):
     record = SweepRecord.create(tmp_path, "s", config.model_dump(mode="json"), direction="maximize")
     session = Session.open(record, config)
     assert session.arms.words() == "" and not session.arms.must_wait(0)
+
+
+def test_a_process_killed_before_the_last_look_leaves_it_to_the_next(tmp_path, monkeypatch):
+    config = ablation(seeds=3, looks=(3,))
+    record = create(tmp_path, config)
+    with monkeypatch.context() as killed:
+        killed.setattr("tune_mixup.search.arms.Arms.finish", lambda self: None)
+        worked(Session.open(record, config))
+    assert record.study.sweep_facts().looks == ()
+    Session.open(SweepRecord.open(record.path), config)
+    looks = SweepRecord.open(record.path).study.sweep_facts().looks
+    assert [(one.arm, one.verdict) for one in looks] == [("erm", "open"), ("slow", "different")]
