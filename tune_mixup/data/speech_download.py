@@ -9,6 +9,7 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.error import HTTPError
 
 from tune_mixup.data.download import beside, open_or_download
 
@@ -62,7 +63,11 @@ def _download(root: Path, folder: Path, archive: Archive) -> None:
         file = root / f"{folder.name}.tar.gz"
         if not (file.is_file() and _sha256(file) == archive.sha256):
             file = partial / file.name
-            download_url_to_file(archive.url, str(file), hash_prefix=archive.sha256, progress=False)
+            try:
+                download_url_to_file(archive.url, str(file), hash_prefix=archive.sha256, progress=False)
+            except HTTPError as error:
+                error.close()  # else the connection stays open for as long as somebody keeps the error
+                raise
         words = partial / folder.name
         with tarfile.open(file) as opened:
             opened.extractall(words, filter="data")  # which refuses what would be written elsewhere
