@@ -101,7 +101,7 @@ def test_predictions_have_the_metrics_that_validation_had(tmp_path, changes):
 
 def test_images_are_normalised_and_shown_to_the_network_as_they_are(finished):
     trained = load_trained(finished.folder.path, device="cpu")
-    images = finished.data.validation.images
+    images = finished.data.validation.images[:]
     assert not trained.model.training and trained.device.type == "cpu"
     with torch.no_grad():
         for image, row in zip(images, trained.logits(images), strict=True):
@@ -123,7 +123,7 @@ def test_batches_are_of_the_size_for_evaluation(tmp_path, monkeypatch):
 
 def test_the_network_predicts_in_evaluation_mode_whatever_was_done_to_it(finished):
     trained = load_trained(finished.folder.path, device="cpu")
-    images = finished.data.validation.images
+    images = finished.data.validation.images[:]
     before = trained.predict(images)
     trained.model.train()
     assert torch.equal(trained.predict(images), before)
@@ -227,7 +227,7 @@ def test_a_model_that_was_trained_as_a_cuda_graph_predicts_without_one(finished,
     TrialFolder(folder).write_config(config(training__compile="graph").plain())
     trained = load_trained(folder, device="cpu")
     assert trained.config.training.compile == "graph"
-    images = finished.data.validation.images
+    images = finished.data.validation.images[:]
     assert torch.equal(trained.predict(images), load_trained(finished.folder.path, device="cpu").predict(images))
 
 
