@@ -151,7 +151,7 @@ def test_the_data_may_be_gone(image_folder, tmp_path):
     forget_data()
     trained = load_trained(tmp_path / "trial", device="cpu")
     assert trained.class_names == ("dark", "light")
-    found = measured(trained.predict(images), targets)
+    found = measured(trained.predict(images[:]), targets)
     assert found["val_nll"] == pytest.approx(trainer.history[-1]["val_nll"], rel=1e-5)
     without_data(tmp_path / "trial" / "checkpoint.pt")
     with pytest.raises(ValueError, match="checkpoint.pt was written by an earlier version, .*images does not exist"):
@@ -183,7 +183,7 @@ def test_a_checkpoint_of_before_reads_the_data_instead(before, monkeypatch):
     assert trained.epoch == trained.config.training.epochs == 9
     images, targets = load(trained.config.data, seed=trained.config.seed, device=torch.device("cpu")).validation
     last = TrialFolder(before).read_epochs()[-1]
-    for name, value in measured(trained.predict(images), targets).items():
+    for name, value in measured(trained.predict(images[:]), targets).items():
         assert value == pytest.approx(last[name], rel=1e-4, abs=1e-6), name
 
 
@@ -210,7 +210,7 @@ def test_an_unfinished_trial_gives_its_newest_whole_checkpoint_and_nothing_is_to
         found = contents(tmp_path)
         trained = load_trained(tmp_path, device="cpu")
         assert trained.epoch == epoch and f"epoch {epoch} of 4;" in repr(trained)
-        nll = measured(trained.predict(images), targets)["val_nll"]
+        nll = measured(trained.predict(images[:]), targets)["val_nll"]
         assert nll == pytest.approx(reports[epoch - 1]["val_nll"], rel=1e-5)
         assert contents(tmp_path) == found
         newest = tmp_path / "checkpoint.pt"
