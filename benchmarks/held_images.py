@@ -57,8 +57,16 @@ class Epochs:
         for index in batches:
             self.feed.advance()
             images, rows = self.feed.take(index)
-            augment = self.config.data.augment
-            yield draw_inputs(self.network, images, rows, augment=augment, background=None, generator=self.generator)
+            yield draw_inputs(
+                self.network,
+                images,
+                rows,
+                size=self.data.size,
+                augment=self.config.data.augment,
+                boxes=self.config.data.crop,
+                background=None,
+                generator=self.generator,
+            )
         self.epoch += 1
 
     def count(self) -> int:
