@@ -8,7 +8,7 @@ from types import ModuleType
 import torch
 from made_files import write_fashion
 
-from tune_mixup.data import DATASETS, fashion_mnist, image_cache, imagefolder, load
+from tune_mixup.data import DATASETS, decoded_images, fashion_mnist, image_cache, load
 
 DEVICE = torch.device("cpu")
 
@@ -55,14 +55,14 @@ def download_fashion(root, log, barrier, queue):
 
 
 def decode_folder(path, log, barrier, queue):
-    decode = imagefolder.decode
+    decode = decoded_images.decode
 
-    def logged(*args, **kwargs):
+    def logged(folder, files, *, form, beside):
         with open(log, "a") as file:
             file.write("decode\n")
-        return decode(*args, **kwargs)
+        return decode(folder, files, form=form, beside=beside)
 
-    imagefolder.decode = logged
+    decoded_images.decode = logged
     image_cache._load = meet_after_first(image_cache._load, barrier)
     settings = DATASETS["imagefolder"].parse({"path": path, "root": f"{path}/unused"})
     queue.put(int(load(settings, seed=0, device=DEVICE).train.images.long().sum()))

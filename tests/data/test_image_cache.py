@@ -9,20 +9,20 @@ from made_files import folder_settings as settings
 from made_files import write_folder
 from PIL import Image
 
-from tune_mixup.data import imagefolder
+from tune_mixup.data import decoded_images
 
 
 @pytest.fixture
 def decoded(monkeypatch):
     """How many images each call of `decode` was given."""
     calls = []
-    decode = imagefolder.decode
+    decode = decoded_images.decode
 
-    def counted(paths, **options):
-        calls.append(len(paths))
-        return decode(paths, **options)
+    def counted(folder, files, **options):
+        calls.append(len(files))
+        return decode(folder, files, **options)
 
-    monkeypatch.setattr(imagefolder, "decode", counted)
+    monkeypatch.setattr(decoded_images, "decode", counted)
     return calls
 
 

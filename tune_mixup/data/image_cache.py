@@ -2,6 +2,7 @@
 
 import contextlib
 import pickle
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -27,11 +28,13 @@ class Contents(NamedTuple):
     """Whether the test split was drawn from the images, because nobody has said which they are."""
 
 
-def cached(files: Sequence[Path], *, stamp: str, build: Callable[[], Contents]) -> Contents:
+def cached(files: Sequence[Path], *, stamp: str, build: Callable[[Path], Contents]) -> Contents:
     """The contents stored under `stamp` in the first of `files` that has them, else built and stored.
 
-    A file that is damaged or has another stamp is replaced in one step, so that readers see the old or the new
-    one. Raises ValueError when none of the files can be written.
+    `build` is given a path at which it may make a folder, to go on from when it is killed: the next one finds it. It is
+    deleted when the contents are stored, or when there is a fault. A file that is damaged or has another stamp is
+    replaced in one step, so that readers see the old or the new one. Raises ValueError when none of the files can be
+    written.
     """
     for file in files:
         contents = _load(file, stamp)
@@ -43,14 +46,28 @@ def cached(files: Sequence[Path], *, stamp: str, build: Callable[[], Contents]) 
             with _locked(file):
                 contents = _load(file, stamp)  # perhaps made while this process waited
                 if contents is None:
-                    contents = build()
-                    _store(file, stamp, contents)
+                    with _half_made(file) as beside:
+                        contents = build(beside)
+                        _store(file, stamp, contents)
+                    contents = _load(file, stamp) or contents  # mapped from the disk, as all others have it
             return contents
         except OSError as error:
             reasons.append(f"{file.parent} ({error.strerror or said(error)})")
     raise ValueError(
         f"decoded images can't be stored in {' or '.join(reasons)}; set data.root to a folder that can be written"
     )
+
+
+@contextlib.contextmanager
+def _half_made(file: Path) -> Iterator[Path]:
+    """Where to build what goes into `file`; it stays only when the process is stopped, not when there is a fault."""
+    beside = file.with_suffix(".half")
+    try:
+        yield beside
+    except Exception:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    shutil.rmtree(beside, ignore_errors=True)
 
 
 @contextlib.contextmanager

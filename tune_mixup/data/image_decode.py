@@ -1,105 +1,88 @@
-"""Reading image files with Pillow, many at once."""
+"""Reading image files by many threads, part by part: what is read is on the disk, and is not read again."""
 
 import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from tune_mixup.activity import doing
+from tune_mixup.data.image_files import File
 from tune_mixup.data.image_pixels import Form, read_pixels
+from tune_mixup.data.image_rows import ImageRows
 from tune_mixup.words import said
 
-_CHUNK = 64
-_SMALL = 64 * 64
-"""Pixels up to which one thread is fastest: the time goes into Python, where threads hold each other up."""
-_NO_PICTURES = frozenset({"BUFR", "GRIB", "HDF5", "MPEG", "WMF"})
-"""Formats that Pillow knows by sight, but of which it can't read a pixel."""
+_CHUNK = 16
 _REASON = 120
 """Characters of why a file can't be read."""
 
 
-class Decoded(NamedTuple):
-    """What came of a list of files."""
+def decode(folder: Path, files: Sequence[File], *, form: Form, beside: Path) -> ImageRows:
+    """All files below a folder as images of one form; a file that can't be read stops none of the others.
 
-    images: Tensor
-    """uint8 [N, C, H, W]: the N files that could be read, in their order."""
-    digests: dict[int, bytes]
-    """For each of these, in the same order, its place in the list and what tells its content."""
-    bad: dict[int, str]
-    """For each other one its place in the list and why it can't be read."""
-
-
-def is_image(name: str) -> bool:
-    """Whether Pillow can read files whose name ends like this one."""
-    from PIL import Image
-
-    kind = Image.registered_extensions().get(os.path.splitext(name)[1].lower())
-    return kind in Image.OPEN and kind not in _NO_PICTURES
-
-
-def decode(paths: Sequence[Path], *, form: Form) -> Decoded:
-    """All files as images of one form; a file that can't be read stops none of the others.
-
-    Raises ValueError for images of more than one size, where the form does not name one.
+    They are stored in the folder `beside`, which need not be there; what it holds of an earlier call is not decoded
+    again. Raises ValueError for images of more than one size, where the form does not name one, and OSError where they
+    can't be stored.
     """
+    rows = ImageRows(beside, name=repr(form))
+    rows.open(files)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's: a file is good or bad, and a bad one is named
-        return _decode(paths, form)
+        _decode(folder, files, form, rows)
+    return rows
 
 
-def _decode(paths: Sequence[Path], form: Form) -> Decoded:
-    digests: dict[int, bytes] = {}
-    bad: dict[int, str] = {}
+def _decode(folder: Path, files: Sequence[File], form: Form, rows: ImageRows) -> None:
+    missing = [file for file in files if rows.find(file) is None]
+    there = len(files) - len(missing)
+    num_threads = len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(num_threads) as pool, doing(f"reading {len(files):,} images", of=len(files)) as count:
+        done = 0
+        while batch := missing[done : done + rows.batch]:
+            chunks = [batch[start : start + _CHUNK] for start in range(0, len(batch), _CHUNK)]
+            images = [one for chunk in pool.map(partial(_read, folder, form), chunks) for one in chunk]
+            _check_sizes(folder, files, batch, images, rows)
+            rows.add(batch, images)
+            done += len(batch)
+            count(there + done)
 
-    def read(i: int) -> NDArray[np.uint8] | None:
+
+def _read(
+    folder: Path, form: Form, files: Sequence[File]
+) -> list[tuple[NDArray[np.uint8], bytes, str] | tuple[None, bytes, str]]:
+    """For each file its pixels and what tells its content, or why it can't be read."""
+    read: list[tuple[NDArray[np.uint8], bytes, str] | tuple[None, bytes, str]] = []
+    for file in files:
         try:
-            pixels, digests[i] = read_pixels(paths[i], form)
+            read.append((*read_pixels(folder / file.relative, form), ""))
         except MemoryError:
             raise
         except Exception as error:  # whatever a decoder trips over, the person needs the name of the file
             strerror = error.strerror if isinstance(error, OSError) else None
-            bad[i] = strerror or said(error, _REASON) or type(error).__name__
-            return None
-        return pixels
-
-    known = next(((i, pixels) for i in range(len(paths)) if (pixels := read(i)) is not None), None)
-    if known is None:
-        return Decoded(torch.empty(0, form.channels, *(form.size or (0, 0)), dtype=torch.uint8), {}, bad)
-    first, model = known
-    images = np.empty((len(paths), *model.shape), np.uint8)
-
-    def decode_chunk(start: int) -> None:
-        for i in range(start, min(start + _CHUNK, len(paths))):
-            pixels = read(i)
-            if pixels is None:
-                continue
-            if pixels.shape != model.shape:
-                raise ValueError(
-                    f"{paths[i]} is {_size(pixels)} pixels, but {paths[first]} is {_size(model)} (height x width); set"
-                    " data.size, to which all are resized"
-                )
-            images[i] = pixels
-
-    num_threads = 1 if form.size is None and model[0].size <= _SMALL else os.cpu_count()
-    chunks = range(first, len(paths), _CHUNK)
-    with ThreadPoolExecutor(num_threads) as pool, doing(f"reading {len(paths):,} images", of=len(paths)) as count:
-        try:
-            for start, _ in zip(chunks, pool.map(decode_chunk, chunks), strict=True):  # in order: the first is named
-                count(start + 1)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # else what was asked for would all be read before it ends
-            raise
-    kept = sorted(digests)
-    there = torch.from_numpy(images if len(kept) == len(paths) else images[kept])
-    return Decoded(there, {i: digests[i] for i in kept}, dict(sorted(bad.items())))
+            read.append((None, b"", strerror or said(error, _REASON) or type(error).__name__))
+    return read
 
 
-def _size(pixels: NDArray[np.uint8]) -> str:
-    return f"{pixels.shape[1]} x {pixels.shape[2]}"
+def _check_sizes(
+    folder: Path,
+    files: Sequence[File],
+    batch: Sequence[File],
+    images: Sequence[tuple[NDArray[np.uint8] | None, bytes, str]],
+    rows: ImageRows,
+) -> None:
+    """Raise ValueError that names an image of another size than those before it, and one of those."""
+    for file, (pixels, _, _) in zip(batch, images, strict=True):
+        if pixels is not None and rows.shape is not None and pixels.shape != rows.shape:
+            other = next(one for one in files if (known := rows.find(one)) is not None and known.digest)
+            raise ValueError(
+                f"{folder / file.relative} is {_size(pixels.shape)} pixels, but {folder / other.relative} is "
+                f"{_size(rows.shape)} (height x width); set data.size, to which all are resized"
+            )
+
+
+def _size(shape: Sequence[int]) -> str:
+    return f"{shape[1]} x {shape[2]}"

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tune_mixup.data.image_decode import is_image
-
 PARTS = ("train", "test", "val")
 _LAYOUT = (
     "it must hold train/<class>/ with images, and test/<class>/ and val/<class>/ where there are such, or <class>/"
 )
+_NO_PICTURES = frozenset({"BUFR", "GRIB", "HDF5", "MPEG", "WMF"})
+"""Formats that Pillow knows by sight, but of which it can't read a pixel."""
 
 
 class File(NamedTuple):
@@ -45,6 +45,14 @@ class Listing(NamedTuple):
     def key(self, file: File) -> str:
         """What tells one of the files, its class and its split from others, on every host."""
         return f"{file.part}/{file.class_name}/{file.relative}" if self.labelled else file.relative
+
+
+def is_image(name: str) -> bool:
+    """Whether Pillow can read files whose name ends like this one."""
+    from PIL import Image
+
+    kind = Image.registered_extensions().get(os.path.splitext(name)[1].lower())
+    return kind in Image.OPEN and kind not in _NO_PICTURES
 
 
 def list_folder(folder: Path) -> Listing:

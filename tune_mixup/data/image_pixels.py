@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tune_mixup.data.image_jpeg import decode_plain
 from tune_mixup.opening import open_regular
 
 if TYPE_CHECKING:
@@ -47,6 +48,11 @@ class Form:
     resize: Resize = "shorter_side"
     """How they get that size."""
 
+    @property
+    def mode(self) -> Literal["L", "RGB"]:
+        """What Pillow calls these channels."""
+        return "L" if self.channels == 1 else "RGB"
+
 
 def read_pixels(path: Path, form: Form) -> tuple[NDArray[np.uint8], bytes]:
     """Pixels uint8 [C, H, W], and what tells the content of the file.
@@ -54,13 +60,29 @@ def read_pixels(path: Path, form: Form) -> tuple[NDArray[np.uint8], bytes]:
     Raises ValueError, or whatever else a decoder trips over, for a file that is no whole image of at most the pixels
     that Pillow allows; such pixels are counted before any of them is decoded.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     with open_regular(path) as file:
         content = file.read()
     if not content:
         raise ValueError("it is empty")
     digest = hashlib.blake2b(content, digest_size=16).digest()
+    found = decode_plain(content, most_pixels=Image.MAX_IMAGE_PIXELS)
+    if found is not None and form.size is None and len(found) in (1, form.channels):
+        return np.broadcast_to(found, (form.channels, *found.shape[1:])), digest
+    if found is not None:
+        plain = Image.fromarray(found[0] if len(found) == 1 else found.transpose(1, 2, 0)).convert(form.mode)
+    else:
+        plain, turned = _by_pillow(content, form)
+        digest += turned
+    pixels = np.asarray(plain if form.size is None else _resized(plain, form.size, form.resize))
+    return (pixels[None] if form.channels == 1 else pixels.transpose(2, 0, 1)), digest
+
+
+def _by_pillow(content: bytes, form: Form) -> "tuple[Image.Image, bytes]":
+    """The image upright, in the form's mode, and what its digest gets for having been turned."""
+    from PIL import Image, UnidentifiedImageError
+
     try:
         opened = Image.open(io.BytesIO(content))
     except UnidentifiedImageError:
@@ -71,11 +93,8 @@ def read_pixels(path: Path, form: Form) -> tuple[NDArray[np.uint8], bytes]:
             raise ValueError(f"{image.width} x {image.height} pixels, more than the {most} of PIL.Image")
         image.load()
         way = _orientation(image)
-        plain = _plain(image, "L" if form.channels == 1 else "RGB")
-    if way is not None:
-        plain, digest = plain.transpose(way), digest + _TURNED
-    pixels = np.asarray(plain if form.size is None else _resized(plain, form.size, form.resize))
-    return (pixels[None] if form.channels == 1 else pixels.transpose(2, 0, 1)), digest
+        plain = _plain(image, form.mode)
+    return (plain, b"") if way is None else (plain.transpose(way), _TURNED)
 
 
 def _orientation(image: "Image.Image") -> "Image.Transpose | None":

@@ -8,6 +8,7 @@ added, removed or changed (by name, size and time of change).
 
 import hashlib
 import json
+import logging
 import os
 from pathlib import Path
 from typing import ClassVar, Literal, Self
@@ -16,12 +17,13 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from typing_extensions import override
 
+from tune_mixup.data.bad_files import OnError
 from tune_mixup.data.base import Dataset, Folder, Shape, Split
 from tune_mixup.data.front_ends import FRAMES, FRONT_ENDS, SAMPLE_RATE, Name
 from tune_mixup.data.image_cache import Contents, cached
 from tune_mixup.data.speech_augment import SpeechAugment
 from tune_mixup.data.speech_layout import Layout, find
-from tune_mixup.data.speech_spectrograms import spectrograms_of
+from tune_mixup.data.speech_spectrograms import bad_files, check, spectrograms_of
 from tune_mixup.data.speech_words import Task
 
 _FORMAT = 1
@@ -37,6 +39,9 @@ class SpeechCommands(Dataset):
     """
 
     spectrograms: ClassVar[bool] = True
+    came_later: ClassVar[frozenset[str]] = frozenset({"on_error"})
+    beside_identity: ClassVar[frozenset[str]] = Dataset.beside_identity | {"on_error"}
+
     name: Literal["speech_commands"] = "speech_commands"
     path: Folder | None = None
     """The folder with a folder for each word; empty: `SpeechCommands/speech_commands_<version>` in the root, where
@@ -51,6 +56,8 @@ class SpeechCommands(Dataset):
     frames that a second has, or `spectrogram_108`, its own cut of 108; or log(1 + magnitude)."""
     sample_rate: int = Field(default=SAMPLE_RATE, ge=1000, le=384_000)
     """Samples per second of all recordings; others than 16,000 are resampled to that, and other recordings refused."""
+    on_error: OnError = "refuse"
+    """What is done when recordings can't be used: nothing is trained, or they are left out, which is said."""
     augment: SpeechAugment = SpeechAugment()
     """Random changes to the training clips."""
 
@@ -78,6 +85,9 @@ class SpeechCommands(Dataset):
     @override
     def read_train(self) -> tuple[Split, tuple[str, ...]]:
         contents = self._read()
+        line = bad_files(find(self.folder, task=self.task), contents.bad).left_out()
+        if line is not None:
+            logging.getLogger(__name__).warning(line)
         return contents.parts["train"], contents.class_names
 
     @override
@@ -114,11 +124,15 @@ class SpeechCommands(Dataset):
         settings = json.dumps([self.task, self.front_end, self.sample_rate])
         file = f"speech-{_short(settings.encode())}.pt"
         away = f"{self.folder.name}-{_short(os.fsencode(self.folder))}"
-        return cached(
+        contents = cached(
             (self.folder / ".tune_mixup" / file, self.root / "speech_commands" / away / file),
             stamp=_stamp(settings, layout),
-            build=lambda: spectrograms_of(layout, front_end=self.front_end, sample_rate=self.sample_rate),
+            build=lambda _: spectrograms_of(
+                layout, front_end=self.front_end, sample_rate=self.sample_rate, on_error=self.on_error
+            ),
         )
+        check(bad_files(layout, contents.bad), self.on_error)
+        return contents
 
 
 def _short(content: bytes) -> str:
