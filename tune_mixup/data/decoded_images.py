@@ -53,9 +53,10 @@ class DecodedImages(Dataset):
         """What each of them becomes."""
 
     @property
-    @abstractmethod
     def stem(self) -> str:
         """Names the file of tensors, by the settings on which its content depends."""
+        name = "colour" if self.form.channels == 3 else "grey"
+        return name if self.form.size is None else f"{name}-{self.form.size[0]}x{self.form.size[1]}-{self.form.resize}"
 
     @abstractmethod
     def listing(self) -> Listing:

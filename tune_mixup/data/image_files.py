@@ -112,18 +112,41 @@ def _folders(folder: Path) -> list[str]:
 
 def _images(folder: Path, part: str, relatives: Sequence[str]) -> list[File]:
     """The images below each folder of a class. Raises ValueError for one that has none."""
-    found: list[File] = []
-    for relative in relatives:
-        class_name = os.path.basename(relative)
-        below = [
-            File(path, part, class_name, size, mtime_ns)
-            for path, size, mtime_ns in sorted(_walk(folder / relative, relative))
-            if is_image(path)
-        ]
-        if not below:
-            raise ValueError(f"{folder / relative} holds no images; add some (png, jpg, ...) or remove the folder")
-        found += below
-    return found
+    return [
+        file
+        for relative in relatives
+        for file in images_below(folder, relative, part=part, class_name=os.path.basename(relative))
+    ]
+
+
+def images_below(folder: Path, relative: str, *, part: str, class_name: str) -> list[File]:
+    """The images in the folder of a class and in those below it, by name. Raises ValueError where there are none."""
+    below = [
+        File(path, part, class_name, size, mtime_ns)
+        for path, size, mtime_ns in sorted(_walk(folder / relative, relative))
+        if is_image(path)
+    ]
+    if not below:
+        raise ValueError(f"{folder / relative} holds no images; add some (png, jpg, ...) or remove the folder")
+    return below
+
+
+def image_names(folder: Path, relative: str) -> list[str]:
+    """The images in one folder, by path below `folder`, none of which is looked at. Raises ValueError for none."""
+    with os.scandir(folder / relative) as entries:
+        names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and is_image(entry.name))
+    if not names:
+        raise ValueError(f"{folder / relative} holds no images; add some (png, jpg, ...) or remove the folder")
+    return [f"{relative}/{name}" for name in names]
+
+
+def file_at(folder: Path, relative: str, *, part: str, class_name: str) -> File:
+    """A file that a table names, as it is found; one that can't be looked at is listed with the bad files."""
+    try:
+        status = os.stat(folder / relative)
+    except (OSError, ValueError):
+        return File(relative, part, class_name)
+    return File(relative, part, class_name, status.st_size, status.st_mtime_ns)
 
 
 def _walk(folder: Path | str, relative: str) -> Iterator[tuple[str, int, int]]:

@@ -67,15 +67,15 @@ def read_pixels(path: Path, form: Form) -> tuple[NDArray[np.uint8], bytes]:
     if not content:
         raise ValueError("it is empty")
     digest = hashlib.blake2b(content, digest_size=16).digest()
-    found = decode_plain(content, most_pixels=Image.MAX_IMAGE_PIXELS)
-    if found is not None and form.size is None and len(found) in (1, form.channels):
-        return np.broadcast_to(found, (form.channels, *found.shape[1:])), digest
-    if found is not None:
-        plain = Image.fromarray(found[0] if len(found) == 1 else found.transpose(1, 2, 0)).convert(form.mode)
-    else:
+    plain = decode_plain(content, most_pixels=Image.MAX_IMAGE_PIXELS)
+    if plain is None:
         plain, turned = _by_pillow(content, form)
         digest += turned
-    pixels = np.asarray(plain if form.size is None else _resized(plain, form.size, form.resize))
+    if plain.mode != form.mode:
+        plain = plain.convert(form.mode)
+    if form.size is not None and form.size != (plain.height, plain.width):
+        plain = _resized(plain, form.size, form.resize)
+    pixels = np.asarray(plain)
     return (pixels[None] if form.channels == 1 else pixels.transpose(2, 0, 1)), digest
 
 

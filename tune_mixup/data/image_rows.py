@@ -60,8 +60,11 @@ class ImageRows:
         if not self._known:
             self._shape, self._count, ends = None, 0, (0, 0)
         for path, end in zip((self._pixels, self._files), ends, strict=True):
-            if path.exists():
-                os.truncate(path, end)
+            if end:
+                with _opened(path, os.O_RDWR) as file:
+                    file.truncate(end)
+            else:
+                path.unlink(missing_ok=True)
 
     def find(self, file: File) -> Known | None:
         """What came of a file; None where it is not decoded yet, or has changed since."""
@@ -179,4 +182,4 @@ def _checksum(content: bytes) -> str:
 def _opened(path: Path, flags: int) -> BinaryIO:
     """A link is not followed: whoever may write in the folder could have put it there."""
     descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-    return os.fdopen(descriptor, "rb" if flags == os.O_RDONLY else "ab")
+    return os.fdopen(descriptor, "rb" if flags == os.O_RDONLY else "r+b" if flags == os.O_RDWR else "ab")

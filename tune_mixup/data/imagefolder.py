@@ -15,7 +15,8 @@ from tune_mixup.data.image_labels import list_labelled
 from tune_mixup.data.image_pixels import Form, Resize
 
 
-def _square(given: object) -> object:
+def square(given: object) -> object:
+    """One number as height and width; anything else is left to the check that follows."""
     return (given, given) if isinstance(given, int) else given
 
 
@@ -44,7 +45,7 @@ class ImageFolder(DecodedImages):
     test); empty: folders are the classes."""
     channels: Literal[1, 3] = 3
     """Images are turned into 3: colour, or 1: grey (ITU-R 601 luma)."""
-    size: Annotated[Size | None, BeforeValidator(_square)] = None
+    size: Annotated[Size | None, BeforeValidator(square)] = None
     """Pixels of every image: height and width, or one number for a square; empty: all have one size already."""
     resize: Resize = "shorter_side"
     """How they get it: shorter_side (it fills height and width, and what stands out in the other direction is cut off),
@@ -78,12 +79,7 @@ class ImageFolder(DecodedImages):
     @property
     @override
     def stem(self) -> str:
-        name = "colour" if self.channels == 3 else "grey"
-        if self.size is not None:
-            name += f"-{self.size[0]}x{self.size[1]}-{self.resize}"
-        if self.labels is not None:
-            name += f"-{short(os.fsencode(self.labels))}"
-        return name
+        return super().stem + (f"-{short(os.fsencode(self.labels))}" if self.labels else "")
 
     @property
     @override
