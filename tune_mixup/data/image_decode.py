@@ -2,18 +2,18 @@
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tune_mixup.activity import doing
 from tune_mixup.data.image_files import File
 from tune_mixup.data.image_pixels import Form, read_pixels
-from tune_mixup.data.image_rows import ImageRows
+from tune_mixup.data.image_rows import Image, ImageRows
 from tune_mixup.words import said
 
 _CHUNK = 16
@@ -38,49 +38,53 @@ def decode(folder: Path, files: Sequence[File], *, form: Form, beside: Path) -> 
 
 def _decode(folder: Path, files: Sequence[File], form: Form, rows: ImageRows) -> None:
     missing = [file for file in files if rows.find(file) is None]
-    there = len(files) - len(missing)
+    stored, asked = len(files) - len(missing), 0
+    ahead: deque[tuple[list[File], Iterator[list[Image]]]] = deque()
     num_threads = len(os.sched_getaffinity(0))
     with ThreadPoolExecutor(num_threads) as pool, doing(f"reading {len(files):,} images", of=len(files)) as count:
-        done = 0
-        while batch := missing[done : done + rows.batch]:
-            chunks = [batch[start : start + _CHUNK] for start in range(0, len(batch), _CHUNK)]
-            images = [one for chunk in pool.map(partial(_read, folder, form), chunks) for one in chunk]
-            _check_sizes(folder, files, batch, images, rows)
-            rows.add(batch, images)
-            done += len(batch)
-            count(there + done)
+        try:
+            while stored < len(files):
+                while asked < len(missing) and len(ahead) < (1 if rows.shape is None else 2):
+                    batch = missing[asked : asked + rows.batch]
+                    chunks = [batch[start : start + _CHUNK] for start in range(0, len(batch), _CHUNK)]
+                    ahead.append((batch, pool.map(partial(_read, folder, form), chunks)))
+                    asked += len(batch)
+                batch, read = ahead.popleft()  # while it is stored, the next is read
+                images = [image for chunk in read for image in chunk]
+                _check_sizes(folder, files, batch, images, rows)
+                rows.add(batch, images)
+                stored += len(batch)
+                count(stored)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # else all that was asked for would be read before it ends
+            raise
 
 
-def _read(
-    folder: Path, form: Form, files: Sequence[File]
-) -> list[tuple[NDArray[np.uint8], bytes, str] | tuple[None, bytes, str]]:
-    """For each file its pixels and what tells its content, or why it can't be read."""
-    read: list[tuple[NDArray[np.uint8], bytes, str] | tuple[None, bytes, str]] = []
+def _read(folder: Path, form: Form, files: Sequence[File]) -> list[Image]:
+    read = []
     for file in files:
         try:
-            read.append((*read_pixels(folder / file.relative, form), ""))
+            pixels, digest = read_pixels(folder / file.relative, form)
+            read.append(Image.of(np.ascontiguousarray(pixels), digest))
         except MemoryError:
             raise
         except Exception as error:  # whatever a decoder trips over, the person needs the name of the file
             strerror = error.strerror if isinstance(error, OSError) else None
-            read.append((None, b"", strerror or said(error, _REASON) or type(error).__name__))
+            read.append(Image.bad(strerror or said(error, _REASON) or type(error).__name__))
     return read
 
 
 def _check_sizes(
-    folder: Path,
-    files: Sequence[File],
-    batch: Sequence[File],
-    images: Sequence[tuple[NDArray[np.uint8] | None, bytes, str]],
-    rows: ImageRows,
+    folder: Path, files: Sequence[File], batch: Sequence[File], images: Sequence[Image], rows: ImageRows
 ) -> None:
     """Raise ValueError that names an image of another size than those before it, and one of those."""
-    for file, (pixels, _, _) in zip(batch, images, strict=True):
-        if pixels is not None and rows.shape is not None and pixels.shape != rows.shape:
-            other = next(one for one in files if (known := rows.find(one)) is not None and known.digest)
+    shape = rows.shape  # None for the first alone
+    for file, image in zip(batch, images, strict=True):
+        if image.pixels is not None and shape is not None and image.pixels.shape != shape:
+            other = next(one for one in files if (known := rows.find(one)) is not None and not known.why)
             raise ValueError(
-                f"{folder / file.relative} is {_size(pixels.shape)} pixels, but {folder / other.relative} is "
-                f"{_size(rows.shape)} (height x width); set data.size, to which all are resized"
+                f"{folder / file.relative} is {_size(image.pixels.shape)} pixels, but {folder / other.relative} is "
+                f"{_size(shape)} (height x width); set data.size, to which all are resized"
             )
 
 

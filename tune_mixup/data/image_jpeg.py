@@ -6,7 +6,6 @@ might ask. Files that need care (notes of EXIF, other colours than grey and YCbC
 Shapes: C channels, H x W pixels.
 """
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -46,21 +45,17 @@ class _Frame(NamedTuple):
 
 def _frame(content: bytes) -> _Frame | None:
     """What the header says; None where the file is no plain JPEG."""
-    frame = None
-    for marker, part in _parts(content):
-        if marker in _FRAMES and frame is None and len(part) >= 6 and part[0] == 8 and part[5] in (1, 3):
-            frame = _Frame(int.from_bytes(part[1:3], "big"), int.from_bytes(part[3:5], "big"), part[5])
+    frame, place = None, len(_START)
+    while content.startswith(_START) and place + 4 <= len(content) and content[place] == 0xFF:
+        marker = content[place + 1]
+        if marker in _FRAMES and frame is None and len(content) >= place + 10:
+            bits, high, higher, wide, wider, channels = content[place + 4 : place + 10]
+            if bits != 8 or channels not in (1, 3):
+                return None
+            frame = _Frame(high << 8 | higher, wide << 8 | wider, channels)
         elif marker == _SCAN:
-            return frame if frame and all(frame) else None
+            return frame if frame is not None and all(frame) else None
         elif marker not in _PLAIN:
             return None
+        place += 2 + (content[place + 2] << 8 | content[place + 3])
     return None
-
-
-def _parts(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """The marker and the content of each part of the header."""
-    place = len(_START)
-    while content.startswith(_START) and content[place : place + 1] == b"\xff" and place + 4 <= len(content):
-        length = int.from_bytes(content[place + 2 : place + 4], "big")
-        yield content[place + 1], content[place + 4 : place + 2 + length]
-        place += 2 + length

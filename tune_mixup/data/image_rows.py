@@ -1,17 +1,17 @@
 """Images that are decoded so far, in a folder beside what they will become: a decoder that was killed goes on there.
 
 `pixels` holds the images one after another, `files` a line for each batch of them: the files with their sizes and times
-of change, what tells the content of each or why it can't be read, and a checksum of the batch's pixels. A line is
-written after its pixels; what a line does not vouch for is cut off when the folder is opened again.
+of change, what tells the content of each or why it can't be read, and checksums of their pixels. A line is written
+after its pixels; what a line does not vouch for is cut off when the folder is opened again.
 
 Shapes: N images, C channels, H x W pixels.
 """
 
 import errno
-import hashlib
 import json
 import os
 import stat
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -25,6 +25,28 @@ from tune_mixup.data.image_files import File
 
 _BATCH_BYTES = 2**26
 _BATCH_FILES = 2048
+
+
+class Image(NamedTuple):
+    """What came of reading a file."""
+
+    pixels: NDArray[np.uint8] | None
+    """[C, H, W]; None for a file that can't be read."""
+    digest: bytes
+    """What tells the content of the file."""
+    why: str
+    """Why it can't be read; empty for a good one."""
+    checksum: int
+
+    @classmethod
+    def of(cls, pixels: NDArray[np.uint8], digest: bytes) -> "Image":
+        """Of a good file; `pixels` lie in their order in memory."""
+        return cls(pixels, digest, "", zlib.crc32(pixels.data))
+
+    @classmethod
+    def bad(cls, why: str) -> "Image":
+        """Of a file that can't be read."""
+        return cls(None, b"", why, 0)
 
 
 class Known(NamedTuple):
@@ -82,19 +104,19 @@ class ImageRows:
             return 1
         return max(1, min(_BATCH_FILES, _BATCH_BYTES // int(np.prod(self._shape))))
 
-    def add(self, files: Sequence[File], images: Sequence[tuple[NDArray[np.uint8] | None, bytes, str]]) -> None:
-        """Store what came of `files`: for each its pixels uint8 [C, H, W] or None, digest, and why it can't be read.
+    def add(self, files: Sequence[File], images: Sequence[Image]) -> None:
+        """Store what came of `files`; all pixels must have the `shape`, if there is one.
 
-        All pixels must have the `shape`, if there is one. Raises OSError, as for a disk that is full.
+        Raises OSError, as for a disk that is full.
         """
-        content = b"".join(pixels.tobytes() for pixels, _, _ in images if pixels is not None)
-        shape = next((pixels.shape for pixels, _, _ in images if pixels is not None), None)
-        told = [[*_key(file), digest.hex(), why] for file, (_, digest, why) in zip(files, images, strict=True)]
-        line = json.dumps({"pixels": _checksum(content), "shape": shape, "files": told})
+        good = [image.pixels for image in images if image.pixels is not None]
+        shape = good[0].shape if good else None
+        told = [[*_key(file), one.digest.hex(), one.why, one.checksum] for file, one in zip(files, images, strict=True)]
         self._folder.mkdir(exist_ok=True)
-        self._append(self._pixels, content)
-        head = "" if self._known or self._count else f"{json.dumps(self._name)}\n"
-        self._append(self._files, f"{head}{line}\n".encode())
+        self._append(self._pixels, [pixels.data for pixels in good])
+        head = "" if self._known else f"{json.dumps(self._name)}\n"
+        line = json.dumps({"shape": shape, "files": told})
+        self._append(self._files, [f"{head}{line}\n".encode()])
         self._take(told, shape)
 
     def ordered(self, rows: Sequence[int]) -> Tensor:
@@ -109,7 +131,7 @@ class ImageRows:
             path.unlink(missing_ok=True)
             stored = np.memmap(self._pixels, np.uint8, "r", shape=(self._count, *self._shape))
             for start in range(0, len(rows), self.batch):
-                self._append(path, stored[list(rows[start : start + self.batch])].tobytes())
+                self._append(path, [stored[list(rows[start : start + self.batch])].data])
         size = len(rows) * int(np.prod(self._shape))
         return torch.from_file(str(path), shared=True, size=size, dtype=torch.uint8).reshape(len(rows), *self._shape)
 
@@ -148,9 +170,9 @@ class ImageRows:
         try:
             told = json.loads(line)
             shape = None if told["shape"] is None else tuple(told["shape"])
-            good = sum(bool(digest) for _, _, _, digest, _ in told["files"])
-            content = read(good * int(np.prod(shape))) if shape else b""
-            if not line.endswith(b"\n") or _checksum(content) != told["pixels"]:
+            size = int(np.prod(shape)) if shape else 0
+            checksums = [checksum for *_, why, checksum in told["files"] if not why]
+            if not line.endswith(b"\n") or any(zlib.crc32(read(size)) != checksum for checksum in checksums):
                 return False
             self._take(told["files"], shape)
         except (ValueError, TypeError, KeyError):
@@ -159,24 +181,20 @@ class ImageRows:
 
     def _take(self, told: Sequence[Sequence[object]], shape: tuple[int, ...] | None) -> None:
         self._shape = self._shape or shape
-        for relative, size, mtime_ns, digest, why in told:
-            row = self._count if digest else -1
-            self._count += bool(digest)
+        for relative, size, mtime_ns, digest, why, _ in told:
+            row = -1 if why else self._count
+            self._count += not why
             known = Known(bytes.fromhex(str(digest)), str(why), row)
             self._known[str(relative), int(str(size)), int(str(mtime_ns))] = known
 
-    def _append(self, path: Path, content: bytes) -> None:
+    def _append(self, path: Path, contents: Sequence[bytes | memoryview]) -> None:
         with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as file:
-            file.write(content)
+            for content in contents:
+                file.write(content)
 
 
 def _key(file: File) -> tuple[str, int, int]:
     return file.relative, file.size, file.mtime_ns
-
-
-def _checksum(content: bytes) -> str:
-    """For pixels that a power cut has kept from the disk."""
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def _opened(path: Path, flags: int) -> BinaryIO:
