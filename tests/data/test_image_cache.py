@@ -82,6 +82,23 @@ def test_a_damaged_cache_is_rebuilt(folder, decoded, damage):
     assert decoded == [24, 24]
 
 
+def test_a_cache_of_another_version_is_made_anew(folder, decoded, monkeypatch):
+    write_folder(folder)
+    settings(folder).read_train()
+    monkeypatch.setattr(decoded_images, "_FORMAT", -1)
+    for _ in range(2):
+        settings(folder).read_train()
+    assert decoded == [24, 24]
+
+
+def test_who_decodes_has_the_images_mapped_from_the_disk_as_others_have(folder):
+    write_folder(folder)
+    images = settings(folder).read_train()[0].images
+    mapped = [line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if line.count("/")]
+    assert str(folder / ".tune_mixup" / "colour.pt") in mapped and images.shape == (12, 3, 8, 6)
+    assert not any(str(folder) in path and "half" in path for path in mapped)
+
+
 def test_colour_and_grey_keep_their_own_cache(folder, decoded):
     write_folder(folder)
     for channels in (1, 3, 1, 3):

@@ -14,6 +14,7 @@ from made_files import write_folder
 from PIL import Image
 
 from tune_mixup.data import image_decode, image_rows
+from tune_mixup.data.image_files import File
 
 HALF = ".tune_mixup/colour.half"
 
@@ -120,6 +121,28 @@ def test_what_changes_meanwhile_is_decoded_again(folder, read, small_batches, mo
         {name for name in pixels if name.startswith("test")} - {"test/ant/0.png"}
         | {"train/ant/1.png", "train/ant/more.png"}
     )
+
+
+def test_a_file_of_the_same_size_that_changes_meanwhile_is_decoded_again(folder, small_batches, monkeypatch):
+    for name in ("train/ant/0.ppm", "train/ant/1.ppm", "train/bee/0.ppm", "test/ant/0.ppm", "test/bee/0.ppm"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"P6 1 1 255\n123")
+    stopped(folder, monkeypatch, batches=1)
+    (folder / "train/ant/0.ppm").write_bytes(b"P6 1 1 255\nabc")
+    os.utime(folder / "train/ant/0.ppm", ns=(0, 0))
+    assert [bytes(image) for image in rows(settings(folder).read_train()[0])] == [b"abc", b"123", b"123"]
+
+
+def test_a_link_that_comes_later_is_not_followed_either(tmp_path):
+    (tmp_path / "precious").write_text("not to be touched")
+    stored = image_rows.ImageRows(tmp_path / "half", name="a form")
+    stored.open([])
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half/pixels").symlink_to(tmp_path / "precious")
+    image = image_rows.Image.of(np.zeros((3, 2, 2), np.uint8), b"digest")
+    with pytest.raises(OSError, match="symbolic links"):
+        stored.add([File("a.png", "train", "a", 1, 1)], [image])
+    assert (tmp_path / "precious").read_text() == "not to be touched"
 
 
 def test_images_of_another_size_in_place_of_all_are_no_fault(folder, small_batches, monkeypatch):

@@ -11,7 +11,7 @@ import torch
 from made_files import SHARED, tone, write_noise, write_wav, write_words
 
 from tune_mixup.activity import heard_by
-from tune_mixup.data import image_cache, load, load_test, speech_commands
+from tune_mixup.data import image_cache, load, load_test, speech_commands, speech_spectrograms
 from tune_mixup.data.base import DataFault
 from tune_mixup.data.front_ends import spectrograms
 from tune_mixup.data.loading import forget_data
@@ -271,7 +271,8 @@ def test_all_bad_recordings_are_listed_at_once(folder, settings):
     assert not (folder / ".tune_mixup").exists()
 
 
-def test_bad_recordings_are_left_out_on_demand_which_is_said(folder, settings, caplog):
+def test_bad_recordings_are_left_out_on_demand_which_is_said(folder, settings, caplog, monkeypatch):
+    monkeypatch.setattr(speech_spectrograms, "_CHUNK", 4)
     write_words(folder, FEW, per_part=3)
     write_noise(folder)
     clean = settings().read_train()[0].images.clone()
