@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 from tune_mixup import TrialConfig, __version__
+from tune_mixup.data import DATASETS
 from tune_mixup.reading import parse_yaml
 from tune_mixup.sweep_config import plan
 
@@ -51,6 +52,24 @@ def test_the_hooks_are_the_linters_of_ci():
     ci = text(".ci/run").replace("ruff format --check", "ruff format")
     assert entries == {"ruff check", "ruff format", "mypy", "lint-imports"}
     assert all(re.search(rf"^\s*(.*&& )?{entry}\b", ci, flags=re.MULTILINE) for entry in entries)
+
+
+def test_the_card_names_every_data_set():
+    card, places = text("docs/data.md").split("## Card")[1].split("### Constants")[0].split("\nNone of the data")
+    described = re.findall(r"^\| `(\w+)` \|", card, flags=re.MULTILINE)
+    assert sorted(described) == sorted(DATASETS)
+    named = re.findall(r"^\| (`[^|]*`) \|", places, flags=re.MULTILINE)
+    assert sorted(re.findall(r"`(\w+)`", " ".join(named))) == sorted(DATASETS)
+
+
+def test_the_card_has_the_constants_of_the_code():
+    rows = [row.split("|") for row in text("docs/data.md").split("### Constants")[1].splitlines() if row[:3] == "| `"]
+    for name, kind in DATASETS.items():
+        mean, std = (kind.model_fields[key].default for key in ("mean", "std"))
+        (said,) = [row[2] for row in rows if f"`{name}`" in row[1]] or ["measured"]
+        numbers = [float(number) for number in re.findall(r"\d\.\d+", said)]
+        assert numbers == [*(mean or ()), *(std or ())], name
+        assert ("measured" in said) == (mean is None), name
 
 
 def test_the_links_of_the_documents_lead_somewhere():

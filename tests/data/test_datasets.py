@@ -8,7 +8,16 @@ import pytest
 import torch
 import torchvision
 from made_collections import WRITERS, Draw, expect_no_checksums, npz_arrays, write_tables
-from made_files import expect_checksums, write_cifar, write_fashion, write_folder, write_noise, write_words
+from made_files import (
+    expect_checksums,
+    write_cifar,
+    write_fashion,
+    write_folder,
+    write_imagenet,
+    write_noise,
+    write_tiny,
+    write_words,
+)
 from sklearn.datasets import load_digits
 
 from tune_mixup.data import DATASETS, digits, load, load_test
@@ -37,6 +46,11 @@ def dataset(request, tmp_path, monkeypatch):
         case "imagefolder":
             write_folder(tmp_path / "pets")
             return as_settings("imagefolder", path=f"{root}/pets", root=root)
+        case "tiny_imagenet":
+            write_tiny(tmp_path / "tiny-imagenet-200")
+        case "imagenet":
+            write_imagenet(tmp_path / "imagenet")
+            return as_settings("imagenet", size=8, images_per_class=8, root=root)
         case "speech_commands":
             write_words(tmp_path / "SpeechCommands" / "speech_commands_v0.02", ("ja", "nee", "misschien"), per_part=2)
             write_noise(tmp_path / "SpeechCommands" / "speech_commands_v0.02")
