@@ -56,14 +56,23 @@ def test_the_hooks_are_the_linters_of_ci():
 
 def test_the_card_names_every_data_set():
     card, places = text("docs/data.md").split("## Card")[1].split("### Constants")[0].split("\nNone of the data")
-    described = re.findall(r"^\| `(\w+)` \|", card, flags=re.MULTILINE)
-    assert sorted(described) == sorted(DATASETS)
+    described = re.findall(r"^\| (`[^|]*`) \|", card, flags=re.MULTILINE)
     named = re.findall(r"^\| (`[^|]*`) \|", places, flags=re.MULTILINE)
-    assert sorted(re.findall(r"`(\w+)`", " ".join(named))) == sorted(DATASETS)
+    families = {"torchvision:NAME" if name.startswith("torchvision:") else name for name in DATASETS}
+    for table in (described, named):
+        assert sorted(re.findall(r"`([\w:]+)`", " ".join(table))) == sorted(families)
+    torchvision = text("docs/data.md").split("## Data sets of torchvision")[1].split("\n## ")[0]
+    rows = "\n".join(row.split("|")[1] for row in torchvision.splitlines() if row.startswith("| `"))
+    offered = [f"torchvision:{name}" for name in re.findall(r"(?<=[`:])\w+(?=`)", rows)]
+    assert sorted(offered) == sorted(name for name in DATASETS if name.startswith("torchvision:"))
 
 
 def test_the_card_has_the_constants_of_the_code():
-    rows = [row.split("|") for row in text("docs/data.md").split("### Constants")[1].splitlines() if row[:3] == "| `"]
+    rows = [
+        row.split("|")
+        for row in text("docs/data.md").split("### Constants")[1].split("\n### ")[0].splitlines()
+        if row[:3] == "| `"
+    ]
     for name, kind in DATASETS.items():
         mean, std = (kind.model_fields[key].default for key in ("mean", "std"))
         (said,) = [row[2] for row in rows if f"`{name}`" in row[1]] or ["measured"]

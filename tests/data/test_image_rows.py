@@ -14,7 +14,6 @@ from made_files import write_folder
 from PIL import Image
 
 from tune_mixup.data import image_decode, image_rows
-from tune_mixup.data.image_files import File
 
 HALF = ".tune_mixup/colour.half"
 
@@ -141,7 +140,7 @@ def test_a_link_that_comes_later_is_not_followed_either(tmp_path):
     (tmp_path / "half/pixels").symlink_to(tmp_path / "precious")
     image = image_rows.Image.of(np.zeros((3, 2, 2), np.uint8), b"digest")
     with pytest.raises(OSError, match="symbolic links"):
-        stored.add([File("a.png", "train", "a", 1, 1)], [image])
+        stored.add([image_rows.Key("a.png", 1, 1)], [image])
     assert (tmp_path / "precious").read_text() == "not to be touched"
 
 
@@ -254,8 +253,8 @@ files = list_folder(folder).files
 decode(folder, files[:2], form=Form(3, (512, 512)), beside=folder / "warm")
 used = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmData"))
 resource.setrlimit(resource.RLIMIT_DATA, ((used + 48 * 1024) * 1024,) * 2)
-rows = decode(folder, files, form=Form(3, (512, 512)), beside=folder / "half")
-images = rows.ordered([*range(len(files))][::-1])
+decoded = decode(folder, files, form=Form(3, (512, 512)), beside=folder / "half")
+images = decoded.images([*range(len(files))][::-1])
 print(images.numel() >> 20, images.shape[0], int(images[5, 0, 0, 0]))
 """
 

@@ -195,5 +195,6 @@ def test_real_tiny_imagenet(tmp_path):
         with Image.open(tmp_path / TOP / "val/images" / name) as image:
             found[np.asarray(image.convert("RGB")).transpose(2, 0, 1).tobytes()] = number
     assert all(found[i.numpy().tobytes()] in data.class_names[k] for i, k in zip(*test, strict=True))
-    grey = (data.train.images == data.train.images[:, :1]).flatten(1).all(1)
+    images = data.train.images[:]
+    grey = (images == images[:, :1]).flatten(1).all(1)
     assert 0 < int(grey.sum()) < 100

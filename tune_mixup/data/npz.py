@@ -117,8 +117,8 @@ class Npz(Divisible):
             part, i = order[place]
             return image_pixels(Image.fromarray(images[part][i]), self.form)
 
-        keys = [Key(name) for name in labelled.names]
-        decoded = decode_each(keys, read, form=self.form, source=self.path, beside=beside, stamp=stamp)
+        wanted = [Key(name) for name in labelled.names]
+        decoded = decode_each(wanted, read, form=self.form, source=self.path, beside=beside, stamp=stamp)
         return self.as_contents(labelled, decoded)
 
 
