@@ -59,7 +59,7 @@ def download_words(root, url, sha256, barrier, queue):
     speech_download.ARCHIVES = {"v0.01": speech_download.Archive(url, sha256)}
     barrier.wait(timeout=60)
     settings = DATASETS["speech_commands"].parse({"root": root, "version": "v0.01", "task": "all"})
-    queue.put(float(load(settings, seed=0, device=DEVICE).train.images.double().sum()))
+    queue.put(float(load(settings, seed=0, device=DEVICE).train.images[:].double().sum()))
 
 
 def decode_folder(path, log, barrier, queue):
