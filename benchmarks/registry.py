@@ -65,6 +65,16 @@ CELLS: dict[str, Cell] = {
             "memory of one more trial's images, one mapped copy on the host against one each",
         ),
     ),
+    "decoding": Cell(
+        "image files decoded once, against torchvision's decoder",
+        about_s=60,
+        module="decoding",
+        target="1.5 times its time",
+        headlines=tuple(
+            f"decoding JPEG files of {what} pixels once, all cores, against torchvision's decoder: time"
+            for what in ("64 x 64", "375 x 500 to 224 x 224")
+        ),
+    ),
     "pairing": Cell(
         "generalized mixup's whole overhead over mixup, against loops over samples",
         about_s=45,

@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 from tune_mixup import TrialConfig, __version__
+from tune_mixup.data import DATASETS
 from tune_mixup.reading import parse_yaml
 from tune_mixup.sweep_config import plan
 
@@ -51,6 +52,33 @@ def test_the_hooks_are_the_linters_of_ci():
     ci = text(".ci/run").replace("ruff format --check", "ruff format")
     assert entries == {"ruff check", "ruff format", "mypy", "lint-imports"}
     assert all(re.search(rf"^\s*(.*&& )?{entry}\b", ci, flags=re.MULTILINE) for entry in entries)
+
+
+def test_the_card_names_every_data_set():
+    card, places = text("docs/data.md").split("## Card")[1].split("### Constants")[0].split("\nNone of the data")
+    described = re.findall(r"^\| (`[^|]*`) \|", card, flags=re.MULTILINE)
+    named = re.findall(r"^\| (`[^|]*`) \|", places, flags=re.MULTILINE)
+    families = {"torchvision:NAME" if name.startswith("torchvision:") else name for name in DATASETS}
+    for table in (described, named):
+        assert sorted(re.findall(r"`([\w:]+)`", " ".join(table))) == sorted(families)
+    torchvision = text("docs/data.md").split("## Data sets of torchvision")[1].split("\n## ")[0]
+    rows = "\n".join(row.split("|")[1] for row in torchvision.splitlines() if row.startswith("| `"))
+    offered = [f"torchvision:{name}" for name in re.findall(r"(?<=[`:])\w+(?=`)", rows)]
+    assert sorted(offered) == sorted(name for name in DATASETS if name.startswith("torchvision:"))
+
+
+def test_the_card_has_the_constants_of_the_code():
+    rows = [
+        row.split("|")
+        for row in text("docs/data.md").split("### Constants")[1].split("\n### ")[0].splitlines()
+        if row[:3] == "| `"
+    ]
+    for name, kind in DATASETS.items():
+        mean, std = (kind.model_fields[key].default for key in ("mean", "std"))
+        (said,) = [row[2] for row in rows if f"`{name}`" in row[1]] or ["measured"]
+        numbers = [float(number) for number in re.findall(r"\d\.\d+", said)]
+        assert numbers == [*(mean or ()), *(std or ())], name
+        assert ("measured" in said) == (mean is None), name
 
 
 def test_the_links_of_the_documents_lead_somewhere():

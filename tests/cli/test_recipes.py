@@ -65,6 +65,16 @@ EXPECTED = {
     "alignmixup_cifar100": ALIGNED | {"count": 11_217_444},
     "alignmixup_cifar10_wide_resnet": ALIGNED | {"model": "wide_resnet", "count": COUNT_16_8},
     "alignmixup_cifar100_wide_resnet": ALIGNED | {"model": "wide_resnet", "count": COUNT_16_8 + 90 * 513},
+    "alignmixup_tiny_imagenet": ALIGNED
+    | {
+        "epochs": 1200, "batch_size": 256, "drops": (600, 900), "count": 11_268_744,
+        "mean": (0.4914, 0.4822, 0.4465), "std": (0.2023, 0.1994, 0.2010),
+    },
+    "openmixup_tiny_imagenet_resnet18": OPENMIXUP
+    | {
+        "epochs": 400, "lr": 0.2, "count": 11_271_432,
+        "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225),
+    },
     "puzzlemix_cifar100": MIXUP
     | {
         "variant": "published", "beta": 1.2, "gamma": 0.5, "eta": 0.2, "num_labels": 3, "t_eps": 0.8, "t_size": 4,

@@ -9,7 +9,7 @@ import torch
 from made_files import write_fashion
 from PIL import Image
 
-from tune_mixup.data import DATASETS, fashion_mnist, image_cache, imagefolder, load, speech_download, torchvision_set
+from tune_mixup.data import DATASETS, fashion_mnist, image_cache, listed_images, load, speech_download, torchvision_set
 
 DEVICE = torch.device("cpu")
 
@@ -59,18 +59,18 @@ def download_words(root, url, sha256, barrier, queue):
     speech_download.ARCHIVES = {"v0.01": speech_download.Archive(url, sha256)}
     barrier.wait(timeout=60)
     settings = DATASETS["speech_commands"].parse({"root": root, "version": "v0.01", "task": "all"})
-    queue.put(float(load(settings, seed=0, device=DEVICE).train.images.double().sum()))
+    queue.put(float(load(settings, seed=0, device=DEVICE).train.images[:].double().sum()))
 
 
 def decode_folder(path, log, barrier, queue):
-    decode = imagefolder.decode
+    decode = listed_images.decode
 
-    def logged(*args, **kwargs):
+    def logged(folder, files, *, form, beside):
         with open(log, "a") as file:
             file.write("decode\n")
-        return decode(*args, **kwargs)
+        return decode(folder, files, form=form, beside=beside)
 
-    imagefolder.decode = logged
+    listed_images.decode = logged
     image_cache._load = meet_after_first(image_cache._load, barrier)
     settings = DATASETS["imagefolder"].parse({"path": path, "root": f"{path}/unused"})
     queue.put(int(load(settings, seed=0, device=DEVICE).train.images[:].long().sum()))

@@ -128,3 +128,58 @@ def write_noise(folder, *, seconds=20, rate=16_000, name="hum"):
     write_wav(
         folder / "_background_noise_" / f"{name}.wav", 0.1 * draw.standard_normal(seconds * rate).clip(-9, 9), rate=rate
     )
+
+
+NUMBERS = ("n02364673", "n01443537", "n02132136")
+"""Of three classes, neither in the order of their numbers nor of their names."""
+
+
+def write_tiny(folder, *, train=4, val=2, numbers=NUMBERS, seed=0):
+    """Tiny-ImageNet's layout, with PNG content under its names, as pixels then come back exactly; every fourth is grey.
+
+    Returns path below the folder -> pixels [H, W, 3].
+    """
+    draw = np.random.default_rng(seed)
+    pixels = {}
+
+    def image(relative):
+        grey = len(pixels) % 4 == 1
+        array = draw.integers(0, 256, (64, 64) if grey else (64, 64, 3), dtype=np.uint8)
+        (folder / relative).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(array).save(folder / relative, format="PNG")
+        pixels[relative] = np.stack([array] * 3, 2) if grey else array
+
+    for number in numbers:
+        for i in range(train):
+            image(f"train/{number}/images/{number}_{i}.JPEG")
+        (folder / f"train/{number}/{number}_boxes.txt").write_text(f"{number}_0.JPEG\t0\t0\t9\t9\n")
+    lines = []
+    for i in range(val * len(numbers)):
+        image(f"val/images/val_{i}.JPEG")
+        lines.append(f"val_{i}.JPEG\t{numbers[i % len(numbers)]}\t0\t0\t63\t63\n")
+    (folder / "val/val_annotations.txt").write_text("".join(lines))
+    (folder / "wnids.txt").write_text("".join(f"{number}\n" for number in numbers))
+    words = "n00000001\tentity\nn01443537\tgoldfish, Carassius auratus\nn02132136\tbrown bear, bruin\n"
+    (folder / "words.txt").write_text(words)
+    return pixels
+
+
+def write_imagenet(folder, *, numbers=NUMBERS, train=10, val=3, flat=False):
+    """ILSVRC's layout; every image has one colour of its own. `flat`: val/ without folders, and Kaggle's table."""
+    count = iter(range(10_000))
+
+    def image(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        number = next(count)
+        Image.new("RGB", (10, 8), (number % 256, number // 256, 9)).save(path, format="PNG")
+
+    lines = ["ImageId,PredictionString"]
+    for number in numbers:
+        for i in range(train):
+            image(folder / "train" / number / f"{number}_{i}.JPEG")
+        for i in range(val):
+            name = f"ILSVRC2012_val_{number}_{i}"
+            image(folder / "val" / ("" if flat else number) / f"{name}.JPEG")
+            lines.append(f"{name},{number} 85 1 499 272 ")
+    if flat:
+        (folder / "LOC_val_solution.csv").write_text("\n".join(lines) + "\n")

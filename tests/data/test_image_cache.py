@@ -9,20 +9,20 @@ from made_files import folder_settings as settings
 from made_files import write_folder
 from PIL import Image
 
-from tune_mixup.data import imagefolder
+from tune_mixup.data import listed_images
 
 
 @pytest.fixture
 def decoded(monkeypatch):
     """How many images each call of `decode` was given."""
     calls = []
-    decode = imagefolder.decode
+    decode = listed_images.decode
 
-    def counted(paths, **options):
-        calls.append(len(paths))
-        return decode(paths, **options)
+    def counted(folder, files, **options):
+        calls.append(len(files))
+        return decode(folder, files, **options)
 
-    monkeypatch.setattr(imagefolder, "decode", counted)
+    monkeypatch.setattr(listed_images, "decode", counted)
     return calls
 
 
@@ -80,6 +80,23 @@ def test_a_damaged_cache_is_rebuilt(folder, decoded, damage):
     cache.write_bytes(damage(cache.read_bytes()))
     assert torch.equal(settings(folder).read_train()[0].images, first)
     assert decoded == [24, 24]
+
+
+def test_a_cache_of_another_version_is_made_anew(folder, decoded, monkeypatch):
+    write_folder(folder)
+    settings(folder).read_train()
+    monkeypatch.setattr(listed_images, "_FORMAT", -1)
+    for _ in range(2):
+        settings(folder).read_train()
+    assert decoded == [24, 24]
+
+
+def test_who_decodes_has_the_images_mapped_from_the_disk_as_others_have(folder):
+    write_folder(folder)
+    images = settings(folder).read_train()[0].images
+    mapped = [line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if line.count("/")]
+    assert str(folder / ".tune_mixup" / "colour.pt") in mapped and images.shape == (12, 3, 8, 6)
+    assert not any(str(folder) in path and "half" in path for path in mapped)
 
 
 def test_colour_and_grey_keep_their_own_cache(folder, decoded):

@@ -85,7 +85,6 @@ def test_what_is_no_image_is_passed_over_and_subfolders_belong_to_their_class(fo
 
 def test_large_images_are_decoded_by_several_threads_in_the_same_order(folder, monkeypatch):
     pixels = write_folder(folder, count=9, size=(8, 6))
-    monkeypatch.setattr(image_decode, "_SMALL", 1)
     monkeypatch.setattr(image_decode, "_CHUNK", 2)
     paths = sorted(path for path in pixels if path.startswith("train"))
     np.testing.assert_array_equal(settings(folder).read_train()[0].images.numpy(), as_channels_first(pixels, paths))

@@ -11,9 +11,10 @@ import torch
 from made_files import SHARED, tone, write_noise, write_wav, write_words
 
 from tune_mixup.activity import heard_by
-from tune_mixup.data import image_cache, load, load_test, speech_commands
+from tune_mixup.data import image_cache, load, load_test, speech_commands, speech_spectrograms
 from tune_mixup.data.base import DataFault
 from tune_mixup.data.front_ends import spectrograms
+from tune_mixup.data.loading import forget_data
 from tune_mixup.data.speech_commands import SpeechCommands
 from tune_mixup.data.speech_words import COMMANDS, WORDS, by_hash
 
@@ -245,28 +246,67 @@ def test_what_is_no_recording_is_passed_over(folder, settings):
 # Recordings
 
 
-def test_all_bad_recordings_are_listed_at_once(folder, settings):
-    write_words(folder, FEW, per_part=3)
-    write_noise(folder)
+def spoil(folder):
+    """Four files that are no recordings: three of one word for training, and the noise."""
     for take in range(3):
         (folder / "cat" / f"train{take}_nohash_0.wav").write_bytes(b"")
     (folder / "_background_noise_" / "hum.wav").write_bytes(b"no sound")
-    message = refused(settings(), "4 recordings can't be used: _background_noise_/hum.wav is no WAV file; cat/train0")
-    assert message.endswith("cat/train2_nohash_0.wav is empty; repair or remove them")
+
+
+def test_all_bad_recordings_are_listed_at_once(folder, settings):
+    write_words(folder, FEW, per_part=3)
+    write_noise(folder)
+    spoil(folder)
+    message = refused(
+        settings(), r"4 of 37 files in .* can't be read as recordings: cat/train0\S* \(is empty\), cat/tr"
+    )
+    assert message.endswith(
+        "_background_noise_/hum.wav (is no WAV file); replace or remove them, or leave them out by data.on_error=skip"
+    )
     for word in FEW:
         for path in (folder / word).iterdir():
             path.write_bytes(b"")
-    message = refused(settings(), "37 recordings can't be used")
-    assert message.count(" is empty") == 9 and "; and 27 more; repair" in message
-    assert not (folder / ".tune_mixup" / "x").exists()
+    message = refused(settings(), "37 of 37 files")
+    assert message.count("(is empty)") == 10 and " and 27 more; replace" in message
+    assert not (folder / ".tune_mixup").exists()
+
+
+def test_bad_recordings_are_left_out_on_demand_which_is_said(folder, settings, caplog, monkeypatch):
+    monkeypatch.setattr(speech_spectrograms, "_CHUNK", 4)
+    write_words(folder, FEW, per_part=3)
+    write_noise(folder)
+    clean = settings().read_train()[0].images.clone()
+    spoil(folder)
+    skipping = settings(on_error="skip")
+    for _ in range(2):  # also when they come from the stored spectrograms
+        caplog.clear()
+        forget_data()
+        data = load(skipping, seed=0, device=CPU)
+        (line,) = [record.getMessage() for record in caplog.records]
+        assert line.startswith("4 of 37 files in ") and line.endswith("; they are left out")
+    assert torch.equal(data.train.images[:], clean[3:]) and data.background is None  # cat is the first word
+    assert data.train.targets.tolist() == [0] * 3 + [1] * 6 + [2] * 6
+    refused(settings(), "4 of 37 files")  # although the stored spectrograms are there
+    for path in [*(folder / "cat").glob("train[012]_*"), folder / "_background_noise_" / "hum.wav"]:
+        path.unlink()
+    assert settings().known_fingerprint() == data.fingerprint, "as if they had never been there"
+
+
+def test_a_word_of_which_nothing_is_left_to_train_on_is_refused(folder, settings):
+    write_words(folder, FEW)
+    for path in (folder / "cat").glob("train*"):
+        path.write_bytes(b"")
+    refused(settings(on_error="skip"), "no recording of 'cat' for training can be used; add whole ones")
+    assert not (folder / ".tune_mixup").exists()
 
 
 def test_another_sample_rate_is_refused_unless_it_is_declared(folder, settings):
     write_words(folder, FEW, rate=8000)
     message = refused(
-        settings(), "12 recordings can't be used: cat/test0_nohash_0.wav has 8000 samples per second, not"
+        settings(),
+        r"12 of 12 files in .* can't be read as recordings: cat/test0_nohash_0.wav \(has 8000 samp",
     )
-    assert message.endswith("; repair or remove them, or set data.sample_rate to what all have")
+    assert ", or set data.sample_rate to what all have, or leave them out" in message
     low = settings(sample_rate=8000).read_train()[0].images
     write_words(folder, FEW)
     high = settings().read_train()[0].images

@@ -121,9 +121,9 @@ def test_the_network_sees_the_pictures_that_are_made_beforehand(config, front_en
     assert torch.equal(sets[0].mean, sets[1].mean) and torch.equal(sets[0].std, sets[1].std)
     assert sets[0].shape == sets[1].shape and sets[1].size == (1, 16_000)
     waveforms.model.eval()
-    expected = pictures.inputs(sets[0].validation.images)
-    found = waveforms.model.stem[0](waveforms.inputs(sets[1].validation.images))
-    largest = float(sets[0].validation.images.abs().max())
+    expected = pictures.inputs(sets[0].validation.images[:])
+    found = waveforms.model.stem[0](waveforms.inputs(sets[1].validation.images[:]))
+    largest = float(sets[0].validation.images[:].abs().max())
     torch.testing.assert_close(found, expected, atol=largest * 2**-11 / float(sets[0].std), rtol=1e-5)
 
 
@@ -280,7 +280,7 @@ def test_a_trained_model_takes_waveforms(config, tmp_path):
     trainer = Trainer(config(training__epochs=1), folder=tmp_path / "trial")
     trainer.run()
     trained = load_trained(tmp_path / "trial", device="cpu")
-    heard = trainer.data.validation.images
+    heard = trainer.data.validation.images[:]
     expected = trainer.step.network.logits(heard)
     torch.testing.assert_close(trained.logits(heard), expected)
     torch.testing.assert_close(trained.logits(heard.float() / 32768), expected)

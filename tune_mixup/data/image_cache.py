@@ -1,7 +1,9 @@
 """Decoded images in one file, made by one process while the others wait."""
 
 import contextlib
+import hashlib
 import pickle
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -22,16 +24,28 @@ class Contents(NamedTuple):
     """The splits that there are: train, test, val."""
     fingerprint: str
     bad: dict[str, str]
-    """The files that could not be read, by their names, and why."""
+    """What could not be read, by its name, and why."""
     split_off: bool
     """Whether the test split was drawn from the images, because nobody has said which they are."""
 
 
-def cached(files: Sequence[Path], *, stamp: str, build: Callable[[], Contents]) -> Contents:
+def stamp_of(text: str) -> str:
+    """What tells the state of a data set from others, of a text that says all of it."""
+    return hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=16).hexdigest()
+
+
+def short_hash(name: bytes) -> str:
+    """Twelve digits that tell a name from others, for names of files."""
+    return hashlib.blake2b(name, digest_size=6).hexdigest()
+
+
+def cached(files: Sequence[Path], *, stamp: str, build: Callable[[Path], Contents]) -> Contents:
     """The contents stored under `stamp` in the first of `files` that has them, else built and stored.
 
-    A file that is damaged or has another stamp is replaced in one step, so that readers see the old or the new
-    one. Raises ValueError when none of the files can be written.
+    `build` is given a path at which it may make a folder, to go on from when it is killed: the next one finds it. It is
+    deleted when the contents are stored, or when there is a fault. A file that is damaged or has another stamp is
+    replaced in one step, so that readers see the old or the new one. Raises ValueError when none of the files can be
+    written.
     """
     for file in files:
         contents = _load(file, stamp)
@@ -43,14 +57,28 @@ def cached(files: Sequence[Path], *, stamp: str, build: Callable[[], Contents]) 
             with _locked(file):
                 contents = _load(file, stamp)  # perhaps made while this process waited
                 if contents is None:
-                    contents = build()
-                    _store(file, stamp, contents)
-            return _load(file, stamp) or contents  # as all others have it, and not in memory of this process
+                    with _half_made(file) as beside:
+                        contents = build(beside)
+                        _store(file, stamp, contents)
+                    contents = _load(file, stamp) or contents  # mapped from the disk, as all others have it
+            return contents
         except OSError as error:
             reasons.append(f"{file.parent} ({error.strerror or said(error)})")
     raise ValueError(
         f"decoded images can't be stored in {' or '.join(reasons)}; set data.root to a folder that can be written"
     )
+
+
+@contextlib.contextmanager
+def _half_made(file: Path) -> Iterator[Path]:
+    """Where to build what goes into `file`; it stays only when the process is stopped, not when there is a fault."""
+    beside = file.with_suffix(".half")
+    try:
+        yield beside
+    except Exception:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    shutil.rmtree(beside, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -1,119 +1,140 @@
-"""Reading image files with Pillow, many at once."""
+"""Reading images by many threads, part by part: what is read is on the disk, and is not read again."""
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from tune_mixup.activity import doing
+from tune_mixup.data.image_files import File
 from tune_mixup.data.image_pixels import Form, read_pixels
+from tune_mixup.data.image_rows import Image, ImageRows, Key
 from tune_mixup.words import said
 
-_CHUNK = 64
-_SMALL = 64 * 64
-"""Pixels up to which one thread is fastest: the time goes into Python, where threads hold each other up."""
-_NO_PICTURES = frozenset({"BUFR", "GRIB", "HDF5", "MPEG", "WMF"})
-"""Formats that Pillow knows by sight, but of which it can't read a pixel."""
+_CHUNK = 16
 _REASON = 120
-"""Characters of why a file can't be read."""
-
+"""Characters of why an image can't be read."""
 
 Read = Callable[[int], tuple[NDArray[np.uint8], bytes]]
 """Gives for a place in a list the pixels uint8 [C, H, W] and what tells the content, or raises; called by threads."""
 
 
 class Decoded(NamedTuple):
-    """What came of a list of files."""
+    """What came of a list of images."""
 
-    images: Tensor
-    """uint8 [N, C, H, W]: the N files that could be read, in their order."""
     digests: dict[int, bytes]
-    """For each of these, in the same order, its place in the list and what tells its content."""
+    """For each one that could be read, in their order, its place in the list and what tells its content."""
     bad: dict[int, str]
     """For each other one its place in the list and why it can't be read."""
+    at: dict[int, int]
+    """For each good one its place in the list and which of the `rows` it is."""
+    rows: ImageRows
+
+    def images(self, places: Sequence[int]) -> Tensor:
+        """Those at some places in the list, in that order: uint8 [N, C, H, W], mapped from the disk."""
+        return self.rows.ordered([self.at[place] for place in places])
 
 
-def is_image(name: str) -> bool:
-    """Whether Pillow can read files whose name ends like this one."""
-    from PIL import Image
-
-    kind = Image.registered_extensions().get(os.path.splitext(name)[1].lower())
-    return kind in Image.OPEN and kind not in _NO_PICTURES
+def num_threads() -> int:
+    """How many threads decode: one for each core that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def reach() -> int:
     """How far apart in a list the images lie that are read at about the same time."""
-    return _CHUNK * (os.cpu_count() or 1)
+    return _CHUNK * num_threads()
 
 
-def decode(paths: Sequence[Path], *, form: Form) -> Decoded:
-    """All files as images of one form; raises as `decode_each`."""
-    return decode_each(paths, lambda i: read_pixels(paths[i], form), form=form)
+def decode(folder: Path, files: Sequence[File], *, form: Form, beside: Path) -> Decoded:
+    """All files below a folder, as `decode_each` does."""
+    keys = [Key(file.relative, file.size, file.mtime_ns) for file in files]
+
+    def read(place: int) -> tuple[NDArray[np.uint8], bytes]:
+        return read_pixels(folder / files[place].relative, form)
+
+    return decode_each(keys, read, form=form, source=folder, beside=beside)
 
 
-def decode_each(names: Sequence[object], read: Read, *, form: Form) -> Decoded:
-    """All images of a list that `read` gives, each at its place; one that can't be read stops none of the others.
+def decode_each(keys: Sequence[Key], read: Read, *, form: Form, source: Path, beside: Path, stamp: str = "") -> Decoded:
+    """All images of a list that `read` gives, in one form; one that can't be read stops none of the others.
 
-    Raises ValueError, with the names of two, for images of more than one size, where the form does not name one.
+    They are stored in the folder `beside`, which need not be there; what it holds of an earlier call with the same
+    form, `stamp` and key is not read again. Raises ValueError for images of more than one size, where the form does not
+    name one, and OSError where they can't be stored; `source` is where a message says that they are.
     """
+    rows = ImageRows(beside, name=repr((form, stamp)))
+    rows.open(keys)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's: a file is good or bad, and a bad one is named
-        return _decode(names, read, form)
+        _decode(keys, read, source, rows)
+    known = [(place, found) for place, key in enumerate(keys) if (found := rows.find(key)) is not None]
+    return Decoded(
+        {place: found.digest for place, found in known if not found.why},
+        {place: found.why for place, found in known if found.why},
+        {place: found.row for place, found in known if not found.why},
+        rows,
+    )
 
 
-def _decode(names: Sequence[object], read: Read, form: Form) -> Decoded:
-    digests: dict[int, bytes] = {}
-    bad: dict[int, str] = {}
-
-    def attempt(i: int) -> NDArray[np.uint8] | None:
+def _decode(keys: Sequence[Key], read: Read, source: Path, rows: ImageRows) -> None:
+    missing = [place for place, key in enumerate(keys) if rows.find(key) is None]
+    stored, asked = len(keys) - len(missing), 0
+    ahead: deque[tuple[list[int], Iterator[list[Image]]]] = deque()
+    with ThreadPoolExecutor(num_threads()) as pool, doing(f"reading {len(keys):,} images", of=len(keys)) as count:
         try:
-            pixels, digests[i] = read(i)
+            while stored < len(keys):
+                while asked < len(missing) and len(ahead) < (1 if rows.shape is None else 2):
+                    batch = missing[asked : asked + rows.batch]
+                    chunks = [batch[start : start + _CHUNK] for start in range(0, len(batch), _CHUNK)]
+                    ahead.append((batch, pool.map(partial(_attempt, read), chunks)))
+                    asked += len(batch)
+                batch, done = ahead.popleft()  # while it is stored, the next is read
+                images = [image for chunk in done for image in chunk]
+                told = [keys[place] for place in batch]
+                _check_sizes(keys, told, images, rows, source)
+                rows.add(told, images)
+                stored += len(batch)
+                count(stored)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # else all that was asked for would be read before it ends
+            raise
+
+
+def _attempt(read: Read, places: Sequence[int]) -> list[Image]:
+    images = []
+    for place in places:
+        try:
+            pixels, digest = read(place)
+            images.append(Image.of(np.ascontiguousarray(pixels), digest))
         except MemoryError:
             raise
-        except Exception as error:  # whatever a decoder trips over, the person needs the name of the file
+        except Exception as error:  # whatever a decoder trips over, the person needs the name of the image
             strerror = error.strerror if isinstance(error, OSError) else None
-            bad[i] = strerror or said(error, _REASON) or type(error).__name__
-            return None
-        return pixels
-
-    known = next(((i, pixels) for i in range(len(names)) if (pixels := attempt(i)) is not None), None)
-    if known is None:
-        return Decoded(torch.empty(0, form.channels, *(form.size or (0, 0)), dtype=torch.uint8), {}, bad)
-    first, model = known
-    images = np.empty((len(names), *model.shape), np.uint8)
-
-    def decode_chunk(start: int) -> None:
-        for i in range(start, min(start + _CHUNK, len(names))):
-            pixels = attempt(i)
-            if pixels is None:
-                continue
-            if pixels.shape != model.shape:
-                raise ValueError(
-                    f"{names[i]} is {_size(pixels)} pixels, but {names[first]} is {_size(model)} (height x width); set"
-                    " data.size, to which all are resized"
-                )
-            images[i] = pixels
-
-    num_threads = 1 if form.size is None and model[0].size <= _SMALL else os.cpu_count()
-    chunks = range(first, len(names), _CHUNK)
-    with ThreadPoolExecutor(num_threads) as pool, doing(f"reading {len(names):,} images", of=len(names)) as count:
-        try:
-            for start, _ in zip(chunks, pool.map(decode_chunk, chunks), strict=True):  # in order: the first is named
-                count(start + 1)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # else what was asked for would all be read before it ends
-            raise
-    kept = sorted(digests)
-    there = torch.from_numpy(images if len(kept) == len(names) else images[kept])
-    return Decoded(there, {i: digests[i] for i in kept}, dict(sorted(bad.items())))
+            images.append(Image.bad(strerror or said(error, _REASON) or type(error).__name__))
+    return images
 
 
-def _size(pixels: NDArray[np.uint8]) -> str:
-    return f"{pixels.shape[1]} x {pixels.shape[2]}"
+def _check_sizes(
+    keys: Sequence[Key], batch: Sequence[Key], images: Sequence[Image], rows: ImageRows, source: Path
+) -> None:
+    """Raise ValueError that names an image of another size than those before it, and one of those."""
+    shape = rows.shape  # None for the first alone
+    for key, image in zip(batch, images, strict=True):
+        if image.pixels is not None and shape is not None and image.pixels.shape != shape:
+            other = next(one for one in keys if (known := rows.find(one)) is not None and not known.why)
+            raise ValueError(
+                f"{source}: {key.name} is {_size(image.pixels.shape)} pixels, but {other.name} is {_size(shape)} "
+                "(height x width); set data.size, to which all are resized"
+            )
+
+
+def _size(shape: Sequence[int]) -> str:
+    return f"{shape[1]} x {shape[2]}"

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tune_mixup.data.image_decode import is_image
-
 PARTS = ("train", "test", "val")
 _LAYOUT = (
     "it must hold train/<class>/ with images, and test/<class>/ and val/<class>/ where there are such, or <class>/"
 )
+_NO_PICTURES = frozenset({"BUFR", "GRIB", "HDF5", "MPEG", "WMF"})
+"""Formats that Pillow knows by sight, but of which it can't read a pixel."""
 
 
 class File(NamedTuple):
@@ -45,6 +45,14 @@ class Listing(NamedTuple):
     def key(self, file: File) -> str:
         """What tells one of the files, its class and its split from others, on every host."""
         return f"{file.part}/{file.class_name}/{file.relative}" if self.labelled else file.relative
+
+
+def is_image(name: str) -> bool:
+    """Whether Pillow can read files whose name ends like this one."""
+    from PIL import Image
+
+    kind = Image.registered_extensions().get(os.path.splitext(name)[1].lower())
+    return kind in Image.OPEN and kind not in _NO_PICTURES
 
 
 def list_folder(folder: Path) -> Listing:
@@ -104,18 +112,41 @@ def _folders(folder: Path) -> list[str]:
 
 def _images(folder: Path, part: str, relatives: Sequence[str]) -> list[File]:
     """The images below each folder of a class. Raises ValueError for one that has none."""
-    found: list[File] = []
-    for relative in relatives:
-        class_name = os.path.basename(relative)
-        below = [
-            File(path, part, class_name, size, mtime_ns)
-            for path, size, mtime_ns in sorted(files_below(folder / relative, relative))
-            if is_image(path)
-        ]
-        if not below:
-            raise ValueError(f"{folder / relative} holds no images; add some (png, jpg, ...) or remove the folder")
-        found += below
-    return found
+    return [
+        file
+        for relative in relatives
+        for file in images_below(folder, relative, part=part, class_name=os.path.basename(relative))
+    ]
+
+
+def images_below(folder: Path, relative: str, *, part: str, class_name: str) -> list[File]:
+    """The images in the folder of a class and in those below it, by name. Raises ValueError where there are none."""
+    below = [
+        File(path, part, class_name, size, mtime_ns)
+        for path, size, mtime_ns in sorted(files_below(folder / relative, relative))
+        if is_image(path)
+    ]
+    if not below:
+        raise ValueError(f"{folder / relative} holds no images; add some (png, jpg, ...) or remove the folder")
+    return below
+
+
+def image_names(folder: Path, relative: str) -> list[str]:
+    """The images in one folder, by path below `folder`, none of which is looked at. Raises ValueError for none."""
+    with os.scandir(folder / relative) as entries:
+        names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and is_image(entry.name))
+    if not names:
+        raise ValueError(f"{folder / relative} holds no images; add some (png, jpg, ...) or remove the folder")
+    return [f"{relative}/{name}" for name in names]
+
+
+def file_at(folder: Path, relative: str, *, part: str, class_name: str) -> File:
+    """A file that a table names, as it is found; one that can't be looked at is listed with the bad files."""
+    try:
+        status = os.stat(folder / relative)
+    except (OSError, ValueError):
+        return File(relative, part, class_name)
+    return File(relative, part, class_name, status.st_size, status.st_mtime_ns)
 
 
 def files_below(folder: Path | str, relative: str) -> Iterator[tuple[str, int, int]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tune_mixup.data.image_files import PARTS, File, Listing, check_folder
+from tune_mixup.data.image_files import PARTS, Listing, check_folder, file_at
 from tune_mixup.faults import shown
 from tune_mixup.given_files import read_file
 from tune_mixup.words import said
@@ -43,7 +43,8 @@ def list_labelled(folder: Path, labels: Path) -> Listing:
             f"data.labels: {labels} has {len(class_names)} classes, must be at least 2 to learn from; add rows"
         )
     number = {name: k for k, name in enumerate(class_names)}
-    files = [_file(folder, path, part, label) for path, label, part in zip(paths, columns["label"], parts, strict=True)]
+    rows = zip(paths, columns["label"], parts, strict=True)
+    files = [file_at(folder, path, part=part, class_name=label) for path, label, part in rows]
     files.sort(key=lambda file: (PARTS.index(file.part), number[file.class_name], file.relative))
     there = tuple(part for part in PARTS if part in parts)
     return Listing(class_names, tuple(files), there, unsplit=unsplit, labelled=True)
@@ -90,11 +91,3 @@ def _check_rows(labels: Path, paths: Sequence[str], classes: Sequence[str], part
 def _in_order(class_names: set[str]) -> tuple[str, ...]:
     numbers = all(name.isascii() and name.isdecimal() for name in class_names)
     return tuple(sorted(class_names, key=(lambda name: (int(name), name)) if numbers else None))
-
-
-def _file(folder: Path, relative: str, part: str, class_name: str) -> File:
-    try:
-        status = os.stat(folder / relative)
-    except (OSError, ValueError):  # it is listed with the other files that can't be read
-        return File(relative, part, class_name)
-    return File(relative, part, class_name, status.st_size, status.st_mtime_ns)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tune_mixup.data.image_jpeg import decode_plain
 from tune_mixup.opening import open_regular
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Form:
 
     @property
     def mode(self) -> Literal["L", "RGB"]:
-        """What Pillow calls that many channels."""
+        """What Pillow calls these channels."""
         return "L" if self.channels == 1 else "RGB"
 
 
@@ -65,11 +66,24 @@ def file_pixels(content: bytes, form: Form) -> tuple[NDArray[np.uint8], bytes]:
     Raises ValueError, or whatever else a decoder trips over, for what is no whole image of at most the pixels that
     Pillow allows; such pixels are counted before any of them is decoded.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     if not content:
         raise ValueError("it is empty")
     digest = hashlib.blake2b(content, digest_size=16).digest()
+    plain = decode_plain(content, most_pixels=Image.MAX_IMAGE_PIXELS)
+    if plain is None:
+        plain, turned = _by_pillow(content, form)
+        digest += turned
+    if plain.mode != form.mode:
+        plain = plain.convert(form.mode)
+    return _formed(plain, form), digest
+
+
+def _by_pillow(content: bytes, form: Form) -> "tuple[Image.Image, bytes]":
+    """The image upright, in the form's mode, and what its digest gets for having been turned."""
+    from PIL import Image, UnidentifiedImageError
+
     try:
         opened = Image.open(io.BytesIO(content))
     except UnidentifiedImageError:
@@ -81,9 +95,7 @@ def file_pixels(content: bytes, form: Form) -> tuple[NDArray[np.uint8], bytes]:
         image.load()
         way = _orientation(image)
         plain = _plain(image, form.mode)
-    if way is not None:
-        plain, digest = plain.transpose(way), digest + _TURNED
-    return _formed(plain, form), digest
+    return (plain, b"") if way is None else (plain.transpose(way), _TURNED)
 
 
 def image_pixels(image: "Image.Image", form: Form) -> tuple[NDArray[np.uint8], bytes]:
@@ -95,7 +107,9 @@ def image_pixels(image: "Image.Image", form: Form) -> tuple[NDArray[np.uint8], b
 
 
 def _formed(plain: "Image.Image", form: Form) -> NDArray[np.uint8]:
-    pixels = np.asarray(plain if form.size is None else _resized(plain, form.size, form.resize))
+    if form.size is not None and form.size != (plain.height, plain.width):
+        plain = _resized(plain, form.size, form.resize)
+    pixels = np.asarray(plain)
     return pixels[None] if form.channels == 1 else pixels.transpose(2, 0, 1)
 
 

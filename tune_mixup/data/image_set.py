@@ -1,10 +1,12 @@
-"""What data sets of images have in common that are decoded once into a file of tensors, whatever the images lie in."""
+"""What data sets of images have in common that are decoded once into a file of tensors, whatever the images lie in.
 
-import hashlib
+That file is mapped into memory by later runs, and made anew when the data have changed.
+"""
+
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
@@ -13,10 +15,11 @@ from pydantic import BeforeValidator, Field
 from torch import Tensor
 from typing_extensions import override
 
+from tune_mixup.data.bad_files import BadFiles, OnError
 from tune_mixup.data.base import Dataset, Split
 from tune_mixup.data.crops import square
 from tune_mixup.data.fingerprint import of_parts
-from tune_mixup.data.image_cache import Contents
+from tune_mixup.data.image_cache import Contents, cached, short_hash
 from tune_mixup.data.image_decode import Decoded
 from tune_mixup.data.image_pixels import Form, Resize
 from tune_mixup.data.stratify import split
@@ -24,11 +27,10 @@ from tune_mixup.seeding import generator
 
 _TEST_SEED = 1797
 """Of the draw of a test split, which is the same for every trial."""
-_NAMED = 10
-"""Images that can't be read of which a line says the names."""
-
 
 Pixels = Annotated[int, Field(ge=1, le=8192)]
+Size = Annotated[tuple[Pixels, Pixels], Field(strict=False)]
+"""Height and width in pixels."""
 
 
 class Labelled(NamedTuple):
@@ -50,23 +52,20 @@ class Labelled(NamedTuple):
 class ImageSet(Dataset, ABC):
     """Settings say how the images become tensors of one form; final classes say what there is to read."""
 
-    came_later: ClassVar[frozenset[str]] = frozenset({"size", "resize", "on_error", "test_fraction"})
+    came_later: ClassVar[frozenset[str]] = frozenset({"size", "resize", "on_error"})
     beside_identity: ClassVar[frozenset[str]] = Dataset.beside_identity | {"on_error"}
     entries: ClassVar[str] = "files"
     """What messages call the things that images are read from."""
 
     channels: Literal[1, 3] = 3
     """Images are turned into 3: colour, or 1: grey (ITU-R 601 luma)."""
-    size: Annotated[tuple[Pixels, Pixels] | None, Field(strict=False), BeforeValidator(square)] = None
+    size: Annotated[Size | None, BeforeValidator(square)] = None
     """Pixels of every image: height and width, or one number for a square; empty: all have one size already."""
     resize: Resize = "shorter_side"
     """How they get it: shorter_side (it fills height and width, and what stands out in the other direction is cut off),
     fit (all of the image, with black around it), or stretch."""
-    on_error: Literal["refuse", "skip"] = "refuse"
+    on_error: OnError = "refuse"
     """What is done when images can't be read: nothing is trained, or they are left out, which is said."""
-    test_fraction: float = Field(default=0.2, ge=0, lt=1)
-    """Share of every class that is put aside for the test, where the data do not say what is; the same for every seed.
-    0: there is no test split."""
 
     @property
     @abstractmethod
@@ -74,18 +73,34 @@ class ImageSet(Dataset, ABC):
         """The file or folder that the images lie in."""
 
     @property
-    def divider(self) -> Path:
-        """What says which image is in which split, where something does."""
-        return self.place
+    def test_share(self) -> float:
+        """Share of every class that is put aside for the test where the data do not say what is."""
+        return 0
+
+    @property
+    def form(self) -> Form:
+        """What every image is made into."""
+        return Form(self.channels, self.size, self.resize)
+
+    @property
+    def stem(self) -> str:
+        """In the name of the file of tensors: what tells the settings on which its content depends."""
+        name = "colour" if self.channels == 3 else "grey"
+        return name if self.size is None else f"{name}-{self.size[0]}x{self.size[1]}-{self.resize}"
 
     @abstractmethod
     def contents(self) -> Contents:
         """All images, from the cache, where they are made if they are not there."""
 
+    def said(self, contents: Contents) -> list[str]:
+        """What a person should know of the data who sees no more than its numbers."""
+        line = self._bad(contents.bad, _number(contents)).left_out()
+        return [] if line is None else [line]
+
     @override
     def read_train(self) -> tuple[Split, tuple[str, ...]]:
         contents = self.contents()
-        for line in self._said(contents):
+        for line in self.said(contents):
             logging.getLogger(__name__).warning(line)
         return contents.parts["train"], contents.class_names
 
@@ -104,25 +119,24 @@ class ImageSet(Dataset, ABC):
         """Of names and bytes of the images to train and to validate on, read when they were decoded."""
         return self.contents().fingerprint
 
-    @property
-    def form(self) -> Form:
-        """What every image is made into."""
-        return Form(self.channels, self.size, self.resize)
+    def cached(self, folder: Path, file_name: str, *, stamp: str, build: Callable[[Path], Contents]) -> Contents:
+        """The contents from the file beside the data in `folder` or, where that can't be written, below the root.
 
-    def form_name(self) -> str:
-        """The form, as the beginning of a file's name."""
-        name = "colour" if self.channels == 3 else "grey"
-        return name if self.size is None else f"{name}-{self.size[0]}x{self.size[1]}-{self.resize}"
-
-    def caches(self, folder: Path, file_name: str) -> tuple[Path, Path]:
-        """Where decoded images may lie: beside the data in `folder`, else, where that can't be written, in the root."""
+        Raises ValueError for images that can't be read, unless they are to be left out.
+        """
         away = f"{folder.name}-{short_hash(os.fsencode(folder))}"
-        return folder / ".tune_mixup" / file_name, self.root / self.name.partition(":")[0] / away / file_name
+        files = folder / ".tune_mixup" / file_name, self.root / self.name.partition(":")[0] / away / file_name
+        contents = cached(files, stamp=stamp, build=build)
+        self._bad(contents.bad, _number(contents)).check(self.on_error)
+        return contents
 
     def as_contents(self, labelled: Labelled, decoded: Decoded) -> Contents:
-        """The decoded images in their splits. Raises ValueError for bad ones, unless they are to be left out."""
+        """The decoded images in their splits, in the order of their digests.
+
+        Raises ValueError for bad ones, unless they are to be left out.
+        """
         bad = {labelled.names[i]: why for i, why in decoded.bad.items()}
-        self.refuse(bad, len(labelled.names))
+        self._bad(bad, len(labelled.names)).check(self.on_error)
         kept = [*decoded.digests]
         _check_classes(labelled, kept, self.entries.removesuffix("s"))
         if not kept:
@@ -131,33 +145,26 @@ class ImageSet(Dataset, ABC):
             )
         targets = torch.tensor([labelled.targets[i] for i in kept], dtype=torch.int64)
         places = self._places(labelled, kept, targets)
-        parts = {part: Split(decoded.images[chosen], targets[chosen]) for part, chosen in places.items()}
+        images = decoded.images([kept[at] for chosen in places.values() for at in chosen.tolist()])
+        pixels = torch.split(images, [len(chosen) for chosen in places.values()])
+        parts = {part: Split(mine, targets[places[part]]) for part, mine in zip(places, pixels, strict=True)}
         # Without the test split, which nothing but `evaluate` opens.
         trained = torch.cat([chosen for part, chosen in places.items() if part != "test"]).sort().values
-        digests = [*decoded.digests.values()]
         form = (self.channels, labelled.class_names, *((self.size, self.resize) if self.size else ()))
-        content = [part for i in trained.tolist() for part in (labelled.keys[kept[i]], digests[i])]
+        content = [told for at in trained.tolist() for told in (labelled.keys[kept[at]], decoded.digests[kept[at]])]
         return Contents(
-            labelled.class_names,
-            parts,
-            of_parts([repr(form), *content]),
-            bad,
-            labelled.unsplit and "test" in parts,
+            labelled.class_names, parts, of_parts([repr(form), *content]), bad, labelled.unsplit and "test" in parts
         )
 
-    def refuse(self, bad: Mapping[str, str], number: int) -> None:
-        """Raise ValueError that lists images that can't be read, by their names and why, unless they are left out."""
-        if bad and self.on_error == "refuse":
-            raise ValueError(
-                f"{self._listed(bad, number)}; replace or remove them, or leave them out by data.on_error=skip"
-            )
+    def _bad(self, why: Mapping[str, str], number: int) -> BadFiles:
+        return BadFiles(why, number, self.place, "images", self.entries)
 
     def _places(self, labelled: Labelled, kept: Sequence[int], targets: Tensor) -> dict[str, Tensor]:
         """Which of the images that are kept each split has: int64 indices, ascending."""
-        if labelled.unsplit and self.test_fraction:
+        if labelled.unsplit and self.test_share:
             train, test = split(
                 targets,
-                fraction=self.test_fraction,
+                fraction=self.test_share,
                 limit=None,
                 class_names=labelled.class_names,
                 generator=generator(_TEST_SEED, "split"),
@@ -168,30 +175,10 @@ class ImageSet(Dataset, ABC):
             for part in dict.fromkeys(labelled.parts)
         }
 
-    def _said(self, contents: Contents) -> list[str]:
-        """What a person should know of the data who sees no more than its numbers."""
-        number = sum(len(part.targets) for part in contents.parts.values())
-        lines = []
-        if contents.bad:
-            lines.append(f"{self._listed(contents.bad, number + len(contents.bad))}; they are left out")
-        if contents.split_off:
-            test = len(contents.parts["test"].targets)
-            lines.append(
-                f"{self.divider} does not say which images are for the test: {test:,} of {number:,} are put aside for"
-                " it, the same share of every class (data.test_fraction)"
-            )
-        return lines
 
-    def _listed(self, bad: Mapping[str, str], number: int) -> str:
-        """The first of the images that can't be read, each with its reason, and how many there are."""
-        named = ", ".join(f"{name} ({why})" for name, why in [*bad.items()][:_NAMED])
-        more = f" and {len(bad) - _NAMED:,} more" if len(bad) > _NAMED else ""
-        return f"{len(bad):,} of {number:,} {self.entries} in {self.place} can't be read as images: {named}{more}"
-
-
-def short_hash(name: bytes) -> str:
-    """Twelve digits that tell a name from others, for names of files."""
-    return hashlib.blake2b(name, digest_size=6).hexdigest()
+def _number(contents: Contents) -> int:
+    """How many images there are, good and bad."""
+    return sum(len(part.targets) for part in contents.parts.values()) + len(contents.bad)
 
 
 def _check_classes(labelled: Labelled, kept: Sequence[int], entry: str) -> None:

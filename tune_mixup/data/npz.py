@@ -1,6 +1,5 @@
 """A NumPy file of images and labels, as `numpy.savez` writes it: MedMNIST's, Keras's, or anybody's own."""
 
-import hashlib
 import os
 import re
 import zipfile
@@ -16,11 +15,13 @@ from typing_extensions import override
 
 from tune_mixup.data.base import Folder
 from tune_mixup.data.class_labels import targets_of
-from tune_mixup.data.image_cache import Contents, cached
+from tune_mixup.data.divisible import Divisible
+from tune_mixup.data.image_cache import Contents, short_hash, stamp_of
 from tune_mixup.data.image_decode import decode_each
 from tune_mixup.data.image_files import PARTS
 from tune_mixup.data.image_pixels import image_pixels
-from tune_mixup.data.image_set import ImageSet, Labelled, short_hash
+from tune_mixup.data.image_rows import Key
+from tune_mixup.data.image_set import Labelled
 from tune_mixup.opening import open_regular
 from tune_mixup.words import said
 
@@ -42,7 +43,7 @@ Arrays = Mapping[str, NDArray[Any]]
 Read = TypeVar("Read")
 
 
-class Npz(ImageSet):
+class Npz(Divisible):
     """Images uint8 [N, H, W], [N, H, W, C] or [N, C, H, W] with C 1, 3 or 4, and a whole number or a text for each.
 
     With arrays of a validation set nothing is split off the training set; where one pair of arrays is all, it is split;
@@ -66,29 +67,24 @@ class Npz(ImageSet):
         if not self.path.is_file():
             return  # another host may have it; whoever reads it is told
         pairs, unsplit = _pairs(self.path, _keys(self.path))
-        if "test" in pairs or (unsplit and self.test_fraction):
-            return
         if unsplit:
-            raise ValueError("data.test_fraction: got 0, which leaves no test split to evaluate on; give it a share")
-        raise ValueError(f"data.path: {self.path} has no x_test and y_test, so that there is nothing to evaluate on")
+            self.check_fraction()
+        elif "test" not in pairs:
+            raise ValueError(
+                f"data.path: {self.path} has no x_test and y_test, so that there is nothing to evaluate on"
+            )
 
     @override
     def contents(self) -> Contents:
-        file_name = f"{self.path.name}-{short_hash(os.fsencode(self.path.name))}-{self.form_name()}.pt"
+        file_name = f"{self.path.name}-{short_hash(os.fsencode(self.path.name))}-{self.stem}.pt"
         try:
             status = self.path.stat()
         except OSError as error:
             raise ValueError(f"data.path: {self.path} can't be read ({error.strerror}); give a .npz file") from error
-        facts = (_FORMAT, self.form, self.test_fraction, status.st_size, status.st_mtime_ns)
-        contents = cached(
-            self.caches(self.path.parent, file_name),
-            stamp=hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest(),
-            build=self._build,
-        )
-        self.refuse(contents.bad, sum(len(part.targets) for part in contents.parts.values()) + len(contents.bad))
-        return contents
+        stamp = stamp_of(repr((_FORMAT, self.form, self.test_fraction, status.st_size, status.st_mtime_ns)))
+        return self.cached(self.path.parent, file_name, stamp=stamp, build=lambda beside: self._build(beside, stamp))
 
-    def _build(self) -> Contents:
+    def _build(self, beside: Path, stamp: str) -> Contents:
         from PIL import Image
 
         keys = _keys(self.path)
@@ -121,7 +117,9 @@ class Npz(ImageSet):
             part, i = order[place]
             return image_pixels(Image.fromarray(images[part][i]), self.form)
 
-        return self.as_contents(labelled, decode_each(labelled.names, read, form=self.form))
+        wanted = [Key(name) for name in labelled.names]
+        decoded = decode_each(wanted, read, form=self.form, source=self.path, beside=beside, stamp=stamp)
+        return self.as_contents(labelled, decoded)
 
 
 def _keys(path: Path) -> list[str]:

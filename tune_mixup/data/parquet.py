@@ -1,21 +1,24 @@
 """Images and labels in Parquet files, as Hugging Face's `datasets` writes them, or anybody's own."""
 
-import hashlib
 import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import override
 
 from tune_mixup.data.base import Folder
 from tune_mixup.data.class_labels import Label, targets_of
-from tune_mixup.data.image_cache import Contents, cached
+from tune_mixup.data.divisible import Divisible
+from tune_mixup.data.image_cache import Contents, short_hash, stamp_of
 from tune_mixup.data.image_decode import decode_each, reach
 from tune_mixup.data.image_pixels import file_pixels
-from tune_mixup.data.image_set import ImageSet, Labelled, short_hash
+from tune_mixup.data.image_rows import Key
+from tune_mixup.data.image_set import Labelled
 from tune_mixup.data.parquet_files import Columns, Table, columns_of, find_tables, read_labels
 
 _FORMAT = 1
@@ -24,7 +27,7 @@ _UNKNOWN = (None, -1)
 """Labels of images of which nobody has told the class."""
 
 
-class Parquet(ImageSet):
+class Parquet(Divisible):
     """A column of images, as encoded bytes or a struct of `bytes` and `path`, and one of labels, numbers or texts.
 
     Class names are those in the files' Hugging Face metadata, else the labels themselves. With files of a validation
@@ -53,10 +56,8 @@ class Parquet(ImageSet):
         if not self.path.exists():
             return  # another host may have it; whoever reads it is told
         tables, unsplit = self._find()
-        if unsplit and not self.test_fraction:
-            raise ValueError("data.test_fraction: got 0, which leaves no test split to evaluate on; give it a share")
         if unsplit:
-            return
+            return self.check_fraction()
         columns = self._columns(tables)
         if not any(table.part == "test" for table in tables):
             raise ValueError(f"data.path: {self.path} has no file whose name begins with test, to evaluate on; add it")
@@ -71,13 +72,13 @@ class Parquet(ImageSet):
         columns = json.dumps([self.path.name, self.image_column, self.label_column])
         folder = self.path.parent if self.path.is_file() else self.path
         facts = (_FORMAT, self.form, self.test_fraction if unsplit else None, columns, [table[1:] for table in tables])
-        contents = cached(
-            self.caches(folder, f"{self.path.name}-{short_hash(os.fsencode(columns))}-{self.form_name()}.pt"),
-            stamp=hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest(),
-            build=lambda: self._build(tables, unsplit),
+        stamp = stamp_of(repr(facts))
+        return self.cached(
+            folder,
+            f"{self.path.name}-{short_hash(os.fsencode(columns))}-{self.stem}.pt",
+            stamp=stamp,
+            build=lambda beside: self._build(tables, unsplit, beside, stamp),
         )
-        self.refuse(contents.bad, sum(len(part.targets) for part in contents.parts.values()) + len(contents.bad))
-        return contents
 
     def _find(self) -> tuple[list[Table], bool]:
         if not self.path.exists():
@@ -87,7 +88,7 @@ class Parquet(ImageSet):
     def _columns(self, tables: Sequence[Table]) -> Columns:
         return columns_of(tables, self.image_column, self.label_column)
 
-    def _build(self, tables: Sequence[Table], unsplit: bool) -> Contents:
+    def _build(self, tables: Sequence[Table], unsplit: bool, beside: Path, stamp: str) -> Contents:
         from tune_mixup.data.parquet_images import Images  # here, because pyarrow takes time to import
 
         columns = self._columns(tables)
@@ -110,7 +111,12 @@ class Parquet(ImageSet):
             unsplit=unsplit,
         )
         images = Images([table for table, _ in read], columns.image, together=reach())
-        decoded = decode_each(names, lambda place: file_pixels(images[place], self.form), form=self.form)
+
+        def pixels(place: int) -> tuple[NDArray[np.uint8], bytes]:
+            return file_pixels(images[place], self.form)
+
+        keys = [Key(name) for name in names]
+        decoded = decode_each(keys, pixels, form=self.form, source=self.path, beside=beside, stamp=stamp)
         return self.as_contents(labelled, decoded)
 
 

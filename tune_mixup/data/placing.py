@@ -59,7 +59,7 @@ def _mapped(dataset: Dataset, splits: Mapping[str, Split[Rows]], fingerprint: st
     kept = cached(
         [dataset.root / FOLDER / f"{fingerprint}.pt"],
         stamp=repr([(name, images.dtype, [*images.shape]) for name, images in whole.items()]),
-        build=lambda: contents,
+        build=lambda _: contents,
     )
     return {
         name: Split(Rows(kept.parts[name].images, split.images.index), split.targets) for name, split in splits.items()

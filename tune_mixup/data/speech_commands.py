@@ -6,8 +6,8 @@ Recordings become spectrograms or waveforms of one length once, in a file that l
 anew when a recording is added, removed or changed (by name, size and time of change).
 """
 
-import hashlib
 import json
+import logging
 import os
 from pathlib import Path
 from typing import ClassVar, Literal, Self
@@ -16,13 +16,14 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from typing_extensions import override
 
+from tune_mixup.data.bad_files import OnError
 from tune_mixup.data.base import Dataset, Folder, Shape, Split
 from tune_mixup.data.front_ends import FRAMES, FRONT_ENDS, SAMPLE_RATE, Name
-from tune_mixup.data.image_cache import Contents, cached
+from tune_mixup.data.image_cache import Contents, cached, short_hash, stamp_of
 from tune_mixup.data.speech_augment import SoundPictures, SpeechAugment
 from tune_mixup.data.speech_download import Version, release
 from tune_mixup.data.speech_layout import Layout, find
-from tune_mixup.data.speech_spectrograms import spectrograms_of
+from tune_mixup.data.speech_spectrograms import bad_files, check, spectrograms_of
 from tune_mixup.data.speech_words import Task
 
 _FORMAT = 1
@@ -39,7 +40,9 @@ class SpeechCommands(Dataset):
     """
 
     spectrograms: ClassVar[bool] = True
-    came_later: ClassVar[frozenset[str]] = frozenset({"mix_on"})
+    came_later: ClassVar[frozenset[str]] = frozenset({"mix_on", "on_error"})
+    beside_identity: ClassVar[frozenset[str]] = Dataset.beside_identity | {"on_error"}
+
     name: Literal["speech_commands"] = "speech_commands"
     path: Folder | None = None
     """The folder with a folder for each word; empty: `SpeechCommands/speech_commands_<version>` in the root, where
@@ -58,6 +61,8 @@ class SpeechCommands(Dataset):
     such as mixup."""
     sample_rate: int = Field(default=SAMPLE_RATE, ge=1000, le=384_000)
     """Samples per second of all recordings; others than 16,000 are resampled to that, and other recordings refused."""
+    on_error: OnError = "refuse"
+    """What is done when recordings can't be used: nothing is trained, or they are left out, which is said."""
     augment: SpeechAugment = SpeechAugment()
     """Random changes to the training clips."""
 
@@ -94,6 +99,9 @@ class SpeechCommands(Dataset):
     @override
     def read_train(self) -> tuple[Split, tuple[str, ...]]:
         contents = self._read()
+        line = bad_files(find(self.folder, task=self.task), contents.bad).left_out()
+        if line is not None:
+            logging.getLogger(__name__).warning(line)
         return contents.parts["train"], contents.class_names
 
     @override
@@ -131,20 +139,20 @@ class SpeechCommands(Dataset):
         layout = find(self.folder, task=self.task)
         shown = None if self.mixes_waveforms else self.front_end
         settings = json.dumps([self.task, shown, self.sample_rate])
-        file = f"speech-{_short(settings.encode())}.pt"
-        away = f"{self.folder.name}-{_short(os.fsencode(self.folder))}"
-        return cached(
+        file = f"speech-{short_hash(settings.encode())}.pt"
+        away = f"{self.folder.name}-{short_hash(os.fsencode(self.folder))}"
+        contents = cached(
             (self.folder / ".tune_mixup" / file, self.root / "speech_commands" / away / file),
             stamp=_stamp(settings, layout),
-            build=lambda: spectrograms_of(layout, front_end=shown, sample_rate=self.sample_rate),
+            build=lambda _: spectrograms_of(
+                layout, front_end=shown, sample_rate=self.sample_rate, on_error=self.on_error
+            ),
         )
-
-
-def _short(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=6).hexdigest()
+        check(bad_files(layout, contents.bad), self.on_error)
+        return contents
 
 
 def _stamp(settings: str, layout: Layout) -> str:
     files = [f"{one.relative}\0{one.part} {one.size} {one.mtime_ns}" for one in (*layout.recordings, *layout.noise)]
     lines = [repr((_FORMAT, settings, layout.class_names)), *files]
-    return hashlib.blake2b("\n".join(lines).encode(errors="surrogateescape"), digest_size=16).hexdigest()
+    return stamp_of("\n".join(lines))

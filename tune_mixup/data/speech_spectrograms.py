@@ -1,7 +1,7 @@
-"""Every recording of a task as a spectrogram or a waveform, read by many threads, and one listing of the bad files."""
+"""Every recording of a task as a spectrogram or a waveform, read by many threads."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tune_mixup.activity import doing
+from tune_mixup.data.bad_files import BadFiles, OnError
 from tune_mixup.data.base import Split
 from tune_mixup.data.fingerprint import of_parts
 from tune_mixup.data.front_ends import FRAMES, FRONT_ENDS, SAMPLE_RATE, Name, spectrograms
 from tune_mixup.data.image_cache import Contents
-from tune_mixup.data.speech_layout import LISTED, TASK_SEED, Layout, share
+from tune_mixup.data.speech_layout import TASK_SEED, Layout, Recording, share
 from tune_mixup.data.speech_words import NOISE, PARTS, SILENCE
 from tune_mixup.data.wav import BadSound, Sound, read_wav
 from tune_mixup.seeding import generator
@@ -28,14 +29,27 @@ _STRETCHES = {"train": (0.0, 0.8), "val": (0.8, 0.9), "test": (0.9, 1.0)}
 _Samples = NDArray[np.float32]
 
 
-def spectrograms_of(layout: Layout, *, front_end: Name | None, sample_rate: int) -> Contents:
+def bad_files(layout: Layout, why: Mapping[str, str]) -> BadFiles:
+    """The recordings of a layout that can't be used."""
+    return BadFiles(why, len(layout.recordings) + len(layout.noise), layout.folder, "recordings")
+
+
+def check(bad: BadFiles, on_error: OnError) -> None:
+    """Raise ValueError that lists the bad recordings, unless they are to be left out."""
+    rates = any("samples per second" in reason for reason in bad.why.values())
+    bad.check(on_error, remedy=", or set data.sample_rate to what all have" if rates else "")
+
+
+def spectrograms_of(layout: Layout, *, front_end: Name | None, sample_rate: int, on_error: OnError) -> Contents:
     """Every recording as `front_end` shows it; None: its waveform, int16 [1, 1, 16000].
 
-    Raises ValueError that lists those that can't be used.
+    Those that can't be used are refused or left out. Raises ValueError that lists them, or for a word of which none is
+    left to train on.
     """
     count = len(layout.recordings)
     shape, dtype = _form(front_end)
     images = torch.empty(count, *shape, dtype=dtype)
+    kept: list[Recording] = []
     digests: list[bytes] = []
     sounds = _Sounds(layout.folder, sample_rate)
 
@@ -44,24 +58,34 @@ def spectrograms_of(layout: Layout, *, front_end: Name | None, sample_rate: int)
 
     with doing(f"reading {count:,} recordings, {layout.rule}", of=count) as done, _pool() as pool:
         for first in range(0, count, _CHUNK):
-            files = [one.relative for one in layout.recordings[first : first + _CHUNK]]
-            read = [sound for sound in pool.map(sounds.first_second, files) if sound is not None]
-            digests += [sound.digest for sound in read]
-            if not sounds.bad:
-                images[first : first + len(files)] = pictures([sound.samples for sound in read])
-            done(first + len(files))
-        noise = [sound for sound in pool.map(sounds.whole, [one.relative for one in layout.noise]) if sound is not None]
-    sounds.check()
+            chunk = layout.recordings[first : first + _CHUNK]
+            read = pool.map(sounds.first_second, [one.relative for one in chunk])
+            good = [(one, sound) for one, sound in zip(chunk, read, strict=True) if sound is not None]
+            if good and (on_error == "skip" or not sounds.bad):
+                images[len(kept) : len(kept) + len(good)] = pictures([sound.samples for _, sound in good])
+            kept += [one for one, _ in good]
+            digests += [sound.digest for _, sound in good]
+            done(first + len(chunk))
+        heard = [*zip(layout.noise, pool.map(sounds.whole, [one.relative for one in layout.noise]), strict=True)]
+    bad = {
+        one.relative: sounds.bad[one.relative]
+        for one in (*layout.recordings, *layout.noise)
+        if one.relative in sounds.bad
+    }
+    check(bad_files(layout, bad), on_error)
+    _check_words(layout, kept)
+    noise = [(one, sound) for one, sound in heard if sound is not None]
+    layout, images = layout._replace(recordings=tuple(kept)), images[: len(kept)]
     number = {name: k for k, name in enumerate(layout.class_names)}
     targets = torch.tensor([number[one.class_name] for one in layout.recordings])
     parts = {}
     for part in PARTS:
         chosen = torch.tensor([one.part == part for one in layout.recordings])
         parts[part] = Split(images[chosen], targets[chosen])
-        if SILENCE in number and (made := _silence(layout, part, [sound.samples for sound in noise], sample_rate)):
+        if SILENCE in number and (made := _silence(layout, part, [sound.samples for _, sound in noise], sample_rate)):
             silent = Split(pictures(made), torch.full((len(made),), number[SILENCE]))
             parts[part] = Split(*(torch.cat(both) for both in zip(parts[part], silent, strict=True)))
-    if pieces := [piece for sound in noise for piece in _pieces(sound.samples, sample_rate)]:
+    if pieces := [piece for _, sound in noise for piece in _pieces(sound.samples, sample_rate)]:
         parts["background"] = Split(pictures(pieces), torch.zeros(len(pieces), dtype=torch.int64))
     trained = [
         text
@@ -69,9 +93,9 @@ def spectrograms_of(layout: Layout, *, front_end: Name | None, sample_rate: int)
         if one.part != "test"  # which nothing but `evaluate` opens
         for text in (one.relative, one.part, digest)
     ]
-    heard = [text for one, sound in zip(layout.noise, noise, strict=True) for text in (one.relative, sound.digest)]
-    fingerprint = of_parts([repr(layout.class_names), *trained, *heard])
-    return Contents(layout.class_names, parts, fingerprint, bad={}, split_off=False)
+    background = [text for one, sound in noise for text in (one.relative, sound.digest)]
+    fingerprint = of_parts([repr(layout.class_names), *trained, *background])
+    return Contents(layout.class_names, parts, fingerprint, bad=bad, split_off=False)
 
 
 class _Sounds:
@@ -97,17 +121,13 @@ class _Sounds:
             self.bad[relative] = str(error)
             return None
 
-    def check(self) -> None:
-        """Raises ValueError that names the first bad files and says how many there are."""
-        if self.bad:
-            named = "; ".join(f"{name} {reason}" for name, reason in sorted(self.bad.items())[:LISTED])
-            more = f"; and {len(self.bad) - LISTED} more" if len(self.bad) > LISTED else ""
-            rates = any("samples per second" in reason for reason in self.bad.values())
-            rate = ", or set data.sample_rate to what all have" if rates else ""
-            are = "recordings" if len(self.bad) > 1 else "recording"
-            raise ValueError(
-                f"{self.folder}: {len(self.bad)} {are} can't be used: {named}{more}; repair or remove them{rate}"
-            )
+
+def _check_words(layout: Layout, kept: Sequence[Recording]) -> None:
+    """Raise ValueError for a word of which no recording for training can be used."""
+    left = {one.class_name for one in kept if one.part == "train"}
+    for name in layout.class_names:
+        if name not in left and name != SILENCE:
+            raise ValueError(f"no recording of {name!r} for training can be used; add whole ones to {layout.folder}")
 
 
 def _pool() -> ThreadPoolExecutor:

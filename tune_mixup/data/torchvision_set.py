@@ -5,7 +5,6 @@ into a file of tensors that later runs map into memory; it is made anew when a f
 name, size and time of change).
 """
 
-import hashlib
 import os
 from abc import ABC
 from collections.abc import Mapping, Sequence
@@ -19,16 +18,19 @@ from typing_extensions import override
 
 from tune_mixup.data.base import Folder
 from tune_mixup.data.class_labels import targets_of
+from tune_mixup.data.divisible import Divisible
 from tune_mixup.data.download import beside, open_or_download
-from tune_mixup.data.image_cache import Contents, cached
-from tune_mixup.data.image_decode import Decoded, decode_each
+from tune_mixup.data.image_cache import Contents, stamp_of
+from tune_mixup.data.image_decode import decode_each
 from tune_mixup.data.image_files import files_below
 from tune_mixup.data.image_pixels import image_pixels
-from tune_mixup.data.image_set import ImageSet, Labelled
+from tune_mixup.data.image_rows import Key
+from tune_mixup.data.image_set import Labelled
 from tune_mixup.words import said
 
 _FORMAT = 1
 """Part of every stamp: raised when what a cache file holds changes its meaning."""
+_LABEL_BYTES = 8
 _NO_CLASS = "N/A"
 """What torchvision calls a number that no image has, in EMNIST's letters, which are 1 to 26."""
 
@@ -55,7 +57,7 @@ class Offered:
     """Whether the order of its images is the same on every host."""
 
 
-class TorchvisionSet(ImageSet, ABC):
+class TorchvisionSet(Divisible, ABC):
     """Downloaded into the folder when nothing of it is there, as far as torchvision still can.
 
     The images in tensors lie in `.tune_mixup/` in the folder, or, when that can't be written, in `<root>/torchvision/`.
@@ -78,8 +80,8 @@ class TorchvisionSet(ImageSet, ABC):
 
     @override
     def check_test(self) -> None:
-        if len(self.offered.parts) == 1 and not self.test_fraction:
-            raise ValueError("data.test_fraction: got 0, which leaves no test split to evaluate on; give it a share")
+        if len(self.offered.parts) == 1:
+            self.check_fraction()
 
     @override
     def contents(self) -> Contents:
@@ -91,15 +93,17 @@ class TorchvisionSet(ImageSet, ABC):
             expected=f"{' and '.join(self.offered.files)}, as torchvision.datasets.{self.offered.kind} has them,",
         )
         unsplit = len(self.offered.parts) == 1
-        facts = (_FORMAT, self.form, self.test_fraction if unsplit else None, sorted(self.arguments.items()), files)
-        words = [*self.name.split(":"), *(str(value) for value in self.arguments.values()), self.form_name()]
-        contents = cached(
-            self.caches(self.place, f"{'-'.join(words)}.pt"),
-            stamp=hashlib.blake2b(repr(facts).encode(errors="surrogateescape"), digest_size=16).hexdigest(),
-            build=self._build,
+        share = self.test_fraction if unsplit else None
+        facts = (_FORMAT, self.form, share, sorted(self.arguments.items()))
+        words = [*self.name.split(":"), *(str(value) for value in self.arguments.values()), self.stem]
+        # Numbers of images that were decoded before a kill hold as long as this host lists the files in the same order.
+        listed = stamp_of(repr((*facts, files)))
+        return self.cached(
+            self.place,
+            f"{'-'.join(words)}.pt",
+            stamp=stamp_of(repr((*facts, sorted(files)))),
+            build=lambda beside: self._build(beside, listed),
         )
-        self.refuse(contents.bad, sum(len(part.targets) for part in contents.parts.values()) + len(contents.bad))
-        return contents
 
     def _open(self, folder: Path, part: str, *, download: bool) -> Any:
         from torchvision import datasets  # here, because the import takes seconds
@@ -137,27 +141,32 @@ class TorchvisionSet(ImageSet, ABC):
                 f" {', '.join(self.offered.files)} to have all downloaded again, or put whole ones there"
             ) from error
 
-    def _build(self) -> Contents:
+    def _build(self, beside: Path, listed: str) -> Contents:
         opened = {part: self._opened(part) for part in self.offered.parts}
         class_names = _class_names(self.name, [*opened.values()], self.offered.names)
         order = [(part, i) for part, each in opened.items() for i in range(len(each))]
         names = [f"{part} {i}" for part, i in order]
-        numbers: dict[int, int] = {}
         first = 1 if class_names and class_names[0] == _NO_CLASS else 0
 
         def read(place: int) -> tuple[NDArray[np.uint8], bytes]:
             part, i = order[place]
             try:
                 image, number = opened[part][i]
-                pixels = image_pixels(image, self.form)
+                pixels, digest = image_pixels(image, self.form)
             except OSError as error:
                 name = str(error.filename or "").removeprefix(f"{self.place}/")
                 raise ValueError(f"{error.strerror}: {name}" if name else said(error)) from error
-            numbers[place] = int(number) - first
-            return pixels
+            # The label goes with the digest, for it must be known of images that were decoded before a kill as well.
+            return pixels, digest + int(number).to_bytes(_LABEL_BYTES, "little", signed=True)
 
-        decoded = decode_each(names, read, form=self.form)
-        kept = [*decoded.digests]
+        keys = [Key(name) for name in names]
+        decoded = decode_each(keys, read, form=self.form, source=self.place, beside=beside, stamp=listed)
+        numbers = {
+            place: int.from_bytes(told[-_LABEL_BYTES:], "little", signed=True) - first
+            for place, told in decoded.digests.items()
+        }
+        digests = {place: told[:-_LABEL_BYTES] for place, told in decoded.digests.items()}
+        kept = [*digests]
         parts = [part for part, _ in order]
         places = {part: [place for place in kept if parts[place] == part] for part in opened}
         class_names, found = targets_of(
@@ -170,10 +179,7 @@ class TorchvisionSet(ImageSet, ABC):
             for place, target in zip(some, found[part], strict=True):
                 targets[place] = target
         if not self.offered.ordered:
-            kept.sort(key=lambda place: (parts[place], targets[place], decoded.digests[place]))
-            at = {place: i for i, place in enumerate(decoded.digests)}
-            images = decoded.images[[at[place] for place in kept]]
-            decoded = Decoded(images, {place: decoded.digests[place] for place in kept}, decoded.bad)
+            kept.sort(key=lambda place: (parts[place], targets[place], digests[place]))
         labelled = Labelled(
             class_names=class_names,
             names=names,
@@ -182,11 +188,11 @@ class TorchvisionSet(ImageSet, ABC):
             parts=parts,
             unsplit=len(opened) == 1,
         )
-        return self.as_contents(labelled, decoded)
+        return self.as_contents(labelled, decoded._replace(digests={place: digests[place] for place in kept}))
 
 
 def _found(folder: Path, files: Sequence[str]) -> list[tuple[str, int, int]] | None:
-    """Path, bytes and time of change of all that belongs to a set; None where something of it is missing."""
+    """Path, bytes and time of change of all that belongs to a set, as the host lists it; None where some is missing."""
     found: list[tuple[str, int, int]] = []
     for file in files:
         path = folder / file
@@ -195,7 +201,7 @@ def _found(folder: Path, files: Sequence[str]) -> list[tuple[str, int, int]] | N
                 status = path.stat()
                 below = [(file, status.st_size, status.st_mtime_ns)]
             else:
-                below = sorted(files_below(path, file)) if path.is_dir() else []
+                below = [*files_below(path, file)] if path.is_dir() else []
         except OSError as error:
             raise ValueError(f"{error.filename} can't be read ({error.strerror}); repair or remove it") from error
         if not below:
