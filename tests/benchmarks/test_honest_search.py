@@ -183,7 +183,13 @@ def means_of(table, found, name, budget):
 
 def test_the_rows_and_the_figure(two_budgets, table, found):
     made = results({"digits": found}, {"digits": table}, without=["somebody"])
-    assert made["searches"] == 4 and made["without"] == ["fashion_mnist", "cifar10", "somebody"]
+    assert made["searches"] == 4 and made["without"] == [
+        "fashion_mnist",
+        "cifar10",
+        "speech",
+        "tiny_imagenet",
+        "somebody",
+    ]
     lines = {line["measurement"]: line for line in made["rows"]}
     assert len(lines) == 3 + 2 + len(TWO)  # what ours had to reach; the oracle and the limit; and random
     accuracy = "accuracy on unseen seeds of what is handed on, against random, full runs"
@@ -247,7 +253,7 @@ def test_the_whole_measurement(two_budgets, monkeypatch, tmp_path, table):
     monkeypatch.setattr(honest_search, "path_of", lambda name: tmp_path / name)
     monkeypatch.setattr(honest_search, "ProcessPoolExecutor", InThisProcess)
     (made,) = honest_search.measure(searches=2)
-    assert made["without"] == ["fashion_mnist", "cifar10", SYNE_TUNED]
+    assert made["without"] == ["fashion_mnist", "cifar10", "speech", "tiny_imagenet", SYNE_TUNED]
     methods = made["tables"]["digits"]["methods"]
     assert set(methods) == {*EVERYONE, ORACLE, LIMIT}
     for name, cells in methods.items():

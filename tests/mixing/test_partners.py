@@ -78,7 +78,7 @@ def test_every_method_with_a_partner_lets_it_be_chosen():
 def test_partners_are_random_unless_asked_otherwise(name):
     mixer = METHODS[name]()
     assert mixer.partners == RandomPartners()
-    assert mixer.init(K, device=CPU, generator=generator()).keys() <= {"alpha"}, "the rule keeps nothing"
+    assert mixer.init(K, device=CPU, generator=generator()).keys() <= {"alpha", "unsettled"}, "the rule keeps nothing"
     assert not mixer.needs_stratified_batches
 
 
@@ -154,7 +154,7 @@ def test_confusions_are_counted_on_what_the_method_mixed(name):
 def test_training_stays_finite_and_learns_a_pairing(name):
     losses, state = train(method(name, gamma=2.0, mu=0.0))
     assert all(math.isfinite(loss) for loss in losses)
-    assert set(method(name).snapshot(state)) == {"confusion", "pairing"}
+    assert set(method(name).snapshot(state)) - {"unsettled"} == {"confusion", "pairing"}
     assert state["pairing"].std() > 0.01
 
 
