@@ -3,9 +3,9 @@
     tune-mixup sweep tiny_imagenet --trials 32 --max-epochs 100 --gpus-per-trial 0.5
 
 The protocol: ResNet-18 with the stem for small images, SGD with momentum 0.9, learning rate 0.2 along a cosine to zero
-that changes per epoch, batches of 100, weight decay 1e-4, alpha 1, 400 epochs, the median accuracy of the last ten. It
-draws random resized crops, where this crops after padding; a tenth of the training images is held out for validation.
-The ranges reach a few times as far as these values on either side. Another method: `--set mixing.name=cutmix`.
+that changes per epoch, batches of 100, weight decay 1e-4, alpha 1, random resized crops and flips, 400 epochs, the
+median accuracy of the last ten. Here a tenth of the training images is held out for validation. The ranges reach a few
+times as far as these values on either side. Another method: `--set mixing.name=cutmix`.
 """
 
 from optuna.distributions import FloatDistribution
@@ -17,6 +17,9 @@ SPACE = SearchSpace(
         "data.name": "tiny_imagenet",
         "data.mean": (0.485, 0.456, 0.406),
         "data.std": (0.229, 0.224, 0.225),
+        "data.crop.train": "resized",
+        "data.crop.filter": "bicubic",
+        "data.augment.crop_padding": 0,
         "model.name": "resnet18",
         "mixing.name": "mixup",
         "optimizer.name": "sgd",

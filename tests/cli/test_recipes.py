@@ -72,7 +72,7 @@ EXPECTED = {
     },
     "openmixup_tiny_imagenet_resnet18": OPENMIXUP
     | {
-        "epochs": 400, "lr": 0.2, "count": 11_271_432,
+        "epochs": 400, "lr": 0.2, "count": 11_271_432, "crop_padding": 0, "train": "resized", "filter": "bicubic",
         "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225),
     },
     "puzzlemix_cifar100": MIXUP
@@ -136,7 +136,14 @@ def test_a_recipe_has_the_settings_of_its_source(trained, build_on_meta, name):
     assert augment == (expected.get("crop_padding", 4), expected.get("flip", True))
     assert build_on_meta(config) == expected["count"]
     found = {"schedule": config.schedule.name, "drops": config.schedule.drops(config.training.epochs)}
-    for section in (config.data, config.data.augment, config.mixing, config.optimizer, config.training):
+    for section in (
+        config.data,
+        config.data.augment,
+        config.data.crop,
+        config.mixing,
+        config.optimizer,
+        config.training,
+    ):
         found |= {key: value for key, value in section if key in expected}
     found |= {"model": config.model.name, "count": expected["count"]}
     found |= {"optimizer": config.optimizer.name} if "optimizer" in expected else {}
