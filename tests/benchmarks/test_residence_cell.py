@@ -22,12 +22,12 @@ def folder(tmp_path, monkeypatch):
     residence.make_folder(root, 2 * residence.CLASSES)
     config = residence.settings(root, "host")
 
-    def many(self, listing):
+    def many(self, listing, beside):
         images = torch.arange(COUNT * 3 * SIDE * SIDE, dtype=torch.int32).to(torch.uint8).reshape(COUNT, 3, SIDE, SIDE)
         whole = Split(images, torch.arange(COUNT) % residence.CLASSES)
         return Contents(listing.class_names, {"train": whole}, "0" * 16, {}, False)
 
-    monkeypatch.setattr(ImageFolder, "_decode", many)
+    monkeypatch.setattr(ImageFolder, "_build", many)
     load(config.data, seed=0, device=torch.device("cpu"))
     forget_data()
     return root
